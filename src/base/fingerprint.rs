@@ -1,0 +1,87 @@
+//! Public names of keys and sealings, shown in lower-case hexadecimal.
+
+use core::{fmt, str::FromStr};
+
+use super::Error;
+
+/// The public name of a key: a labelled SHA-256 of it (computed in `crypto`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint(pub [u8; 32]);
+
+/// The public name of one sealing: the same across re-wraps, new for every sealing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SealId(pub [u8; 16]);
+
+/// The start of a fingerprint as a person types it: 8 to 64 hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FingerprintPrefix(String);
+
+impl FingerprintPrefix {
+    /// Whether `fingerprint` begins with these digits.
+    #[must_use]
+    pub fn matches(&self, fingerprint: &Fingerprint) -> bool {
+        fingerprint.to_string().starts_with(&self.0)
+    }
+}
+
+impl FromStr for FingerprintPrefix {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        if (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            Ok(Self(text.to_ascii_lowercase()))
+        } else {
+            Err(Error::Fingerprint(text.into()))
+        }
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| Error::Fingerprint(text.into()))?;
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
+
+impl fmt::Display for SealId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for SealId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealId({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_round_trips_and_prefixes_match() {
+        let fingerprint = Fingerprint([0xC4; 32]);
+        assert_eq!(fingerprint.to_string().parse(), Ok(fingerprint));
+        assert!("C4C4C4C4".parse::<FingerprintPrefix>().is_ok_and(|prefix| prefix.matches(&fingerprint)));
+        assert!("c4c4c4c5".parse::<FingerprintPrefix>().is_ok_and(|prefix| !prefix.matches(&fingerprint)));
+        for bad in ["", "c4c4c4c", "c4c4c4cx", &"c".repeat(65)] {
+            assert!(bad.parse::<FingerprintPrefix>().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Pages of the catalogue, newest first, each at the cost of the first.
+
+use core::{fmt, str::FromStr};
+
+use super::Recording;
+use crate::base::{RecordingId, Timestamp};
+
+/// Where a page ends: the next one begins after this recording. Written `MILLIS~ID`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// `created_at` of the last recording on the page.
+    pub created_at: Timestamp,
+    /// Its ID, which orders recordings of one millisecond.
+    pub id: RecordingId,
+}
+
+/// A page of recordings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Newest first.
+    pub recordings: Vec<Recording>,
+    /// Where to go on; `None` on the last page.
+    pub next: Option<Cursor>,
+}
+
+impl Page {
+    /// Cuts a page of `limit` out of up to `limit + 1` rows; the row too many says that there is a next page.
+    #[must_use]
+    pub fn cut(mut rows: Vec<Recording>, limit: usize) -> Self {
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let last = if more { rows.last() } else { None };
+        let next = last.map(|last| Cursor { created_at: last.created_at, id: last.id.clone() });
+        Self { recordings: rows, next }
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (millis, id) = text.split_once('~').ok_or(())?;
+        let created_at = millis.parse().ok().and_then(Timestamp::from_millis).ok_or(())?;
+        Ok(Self { created_at, id: id.parse().map_err(|_| ())? })
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}~{}", self.created_at.millis(), self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_round_trip_and_nothing_else_is_one() {
+        let cursor: Cursor = "1764000000000~call-1@x".parse().expect("a cursor");
+        assert_eq!(cursor.to_string(), "1764000000000~call-1@x");
+        for bad in ["", "~", "1~", "~a", "x~a", "-1~a", "1~/", "253402300800000~a"] {
+            assert_eq!(bad.parse::<Cursor>(), Err(()), "{bad:?}");
+        }
+    }
+}

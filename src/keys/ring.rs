@@ -1,0 +1,256 @@
+//! The key ring: an immutable snapshot of every database key and of the encryption switch.
+
+use std::collections::HashMap;
+
+use super::{DefinitionKey, Error, KeyOrigin, KeyState, KeyTable};
+use crate::base::{ErrorCode, Fingerprint, Timestamp};
+use crate::crypto::Key;
+
+/// The encryption switch, as an operator left it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// Never touched: encryption is active as soon as there is a database key.
+    Untouched,
+    /// Switched on.
+    Enabled,
+    /// Switched off: new recordings stay plain, sealed ones do not play.
+    Disabled,
+}
+
+/// Every database key by its fingerprint, and the switch, as they were at one moment. Replaced whole, never changed.
+pub struct KeyRing {
+    keys: HashMap<Fingerprint, Entry>,
+    switch: Switch,
+    wrapping: Option<Fingerprint>,
+}
+
+struct Entry {
+    key: Key,
+    state: KeyState,
+    order: (Origin, Timestamp, Fingerprint),
+}
+
+/// Generated keys come after imported ones, so that the greatest key of an order is the one that wraps.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Origin {
+    Imported,
+    Generated,
+}
+
+/// The database key that wraps the file keys of new recordings.
+#[derive(Clone)]
+pub struct WrappingKey {
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
+    /// The key.
+    pub key: Key,
+}
+
+/// Encryption is enabled and no active key can wrap: a new recording is refused rather than kept plain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("encryption is enabled and no database key is active")]
+pub struct NoActiveKey;
+
+/// Why a sealed recording does not play, though its file may be whole. The first that applies, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpeningRefused {
+    /// The operator switched encryption off.
+    #[error("encryption is disabled")]
+    EncryptionDisabled,
+    /// The ring has no such key.
+    #[error("no database key has the fingerprint {0}")]
+    KeyMissing(Fingerprint),
+    /// The operator deactivated the key.
+    #[error("database key {0} is deactivated")]
+    KeyDeactivated(Fingerprint),
+}
+
+impl OpeningRefused {
+    /// The name that users see.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::EncryptionDisabled => ErrorCode::EncryptionDisabled,
+            Self::KeyMissing(_) => ErrorCode::KeyMissing,
+            Self::KeyDeactivated(_) => ErrorCode::KeyDeactivated,
+        }
+    }
+
+    /// The key that is needed, when one is.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        match self {
+            Self::EncryptionDisabled => None,
+            Self::KeyMissing(fingerprint) | Self::KeyDeactivated(fingerprint) => Some(*fingerprint),
+        }
+    }
+}
+
+impl KeyRing {
+    /// Unwraps every row. One row that does not verify refuses the whole ring: a table that someone changed is not
+    /// to be trusted by halves.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`super::KeyRow::unwrap`].
+    pub async fn load(table: &KeyTable, definition_key: &dyn DefinitionKey) -> Result<Self, Error> {
+        let mut keys = HashMap::with_capacity(table.rows.len());
+        for row in &table.rows {
+            let origin = match row.origin {
+                KeyOrigin::Generated => Origin::Generated,
+                KeyOrigin::Imported => Origin::Imported,
+            };
+            let order = (origin, row.created_at, row.fingerprint);
+            keys.insert(row.fingerprint, Entry { key: row.unwrap(definition_key).await?, state: row.state, order });
+        }
+        let active = keys.values().filter(|entry| entry.state == KeyState::Active);
+        let wrapping = active.map(|entry| entry.order).max().map(|(_, _, fingerprint)| fingerprint);
+        Ok(Self { keys, switch: table.switch, wrapping })
+    }
+
+    /// How new recordings are kept: `None` is plain, else sealed under the newest active key generated here, or,
+    /// when none was, the newest imported one.
+    ///
+    /// # Errors
+    ///
+    /// [`NoActiveKey`] when encryption is enabled and no key is active.
+    pub fn sealing(&self) -> Result<Option<WrappingKey>, NoActiveKey> {
+        match self.switch {
+            Switch::Disabled => Ok(None),
+            Switch::Untouched if self.keys.is_empty() => Ok(None),
+            Switch::Untouched | Switch::Enabled => {
+                let fingerprint = self.wrapping.ok_or(NoActiveKey)?;
+                let entry = self.keys.get(&fingerprint).ok_or(NoActiveKey)?;
+                Ok(Some(WrappingKey { fingerprint, key: entry.key.clone() }))
+            }
+        }
+    }
+
+    /// The key that opens what was sealed under `fingerprint`.
+    ///
+    /// # Errors
+    ///
+    /// Why it may not, or cannot.
+    pub fn opening(&self, fingerprint: &Fingerprint) -> Result<&Key, OpeningRefused> {
+        if self.switch == Switch::Disabled {
+            return Err(OpeningRefused::EncryptionDisabled);
+        }
+        self.any(fingerprint)
+    }
+
+    /// The same, whatever the switch says: for those who keep an archive in order rather than play from it.
+    ///
+    /// # Errors
+    ///
+    /// [`OpeningRefused::KeyMissing`], [`OpeningRefused::KeyDeactivated`].
+    pub fn any(&self, fingerprint: &Fingerprint) -> Result<&Key, OpeningRefused> {
+        let entry = self.keys.get(fingerprint).ok_or(OpeningRefused::KeyMissing(*fingerprint))?;
+        match entry.state {
+            KeyState::Active => Ok(&entry.key),
+            KeyState::Deactivated => Err(OpeningRefused::KeyDeactivated(*fingerprint)),
+        }
+    }
+
+    /// Whether the ring has a key of that fingerprint, in any state.
+    #[must_use]
+    pub fn has(&self, fingerprint: &Fingerprint) -> bool {
+        self.keys.contains_key(fingerprint)
+    }
+
+    /// The switch.
+    #[must_use]
+    pub fn switch(&self) -> Switch {
+        self.switch
+    }
+
+    /// Whether sealed recordings play and new ones are sealed, or refused for want of a key.
+    #[must_use]
+    pub fn is_encrypting(&self) -> bool {
+        match self.switch {
+            Switch::Enabled => true,
+            Switch::Untouched => !self.keys.is_empty(),
+            Switch::Disabled => false,
+        }
+    }
+
+    /// How many keys there are, in any state.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is no key at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring(keys: &[(u8, KeyOrigin, u64, KeyState)], switch: Switch) -> KeyRing {
+        let mut map = HashMap::new();
+        for (byte, origin, millis, state) in keys {
+            let origin = if *origin == KeyOrigin::Generated { Origin::Generated } else { Origin::Imported };
+            let order = (origin, Timestamp::from_millis(*millis).expect("in range"), Fingerprint([*byte; 32]));
+            let entry = Entry { key: Key::take(&mut [*byte; 32]), state: *state, order };
+            map.insert(Fingerprint([*byte; 32]), entry);
+        }
+        let active = map.values().filter(|entry| entry.state == KeyState::Active);
+        let wrapping = active.map(|entry| entry.order).max().map(|order| order.2);
+        KeyRing { keys: map, switch, wrapping }
+    }
+
+    fn wraps(ring: &KeyRing) -> Result<Option<u8>, NoActiveKey> {
+        Ok(ring.sealing()?.map(|key| key.fingerprint.0[0]))
+    }
+
+    use KeyOrigin::{Generated, Imported};
+    use KeyState::{Active, Deactivated};
+
+    /// "What is sealed, and when", row by row.
+    #[test]
+    fn the_table_holds() {
+        let mine = Fingerprint([1; 32]);
+        let unknown = Fingerprint([9; 32]);
+
+        let untouched = ring(&[], Switch::Untouched);
+        assert_eq!(wraps(&untouched), Ok(None));
+        assert_eq!(untouched.opening(&mine).err(), Some(OpeningRefused::KeyMissing(mine)));
+
+        for switch in [Switch::Untouched, Switch::Enabled] {
+            let active = ring(&[(1, Generated, 1, Active), (2, Generated, 2, Deactivated)], switch);
+            assert_eq!(wraps(&active), Ok(Some(1)));
+            assert!(active.opening(&mine).is_ok());
+            let other = Fingerprint([2; 32]);
+            assert_eq!(active.opening(&other).err(), Some(OpeningRefused::KeyDeactivated(other)));
+            assert_eq!(active.opening(&unknown).err(), Some(OpeningRefused::KeyMissing(unknown)));
+
+            let none_active = ring(&[(1, Generated, 1, Deactivated)], switch);
+            assert_eq!(wraps(&none_active), Err(NoActiveKey));
+            assert_eq!(none_active.opening(&mine).err(), Some(OpeningRefused::KeyDeactivated(mine)));
+        }
+
+        let disabled = ring(&[(1, Generated, 1, Active)], Switch::Disabled);
+        assert_eq!(wraps(&disabled), Ok(None));
+        for fingerprint in [mine, unknown] {
+            assert_eq!(disabled.opening(&fingerprint).err(), Some(OpeningRefused::EncryptionDisabled));
+        }
+        assert!(disabled.any(&mine).is_ok());
+    }
+
+    #[test]
+    fn the_newest_generated_key_wraps() {
+        for (keys, expected) in [
+            (&[(1, Generated, 5, Active), (2, Generated, 6, Active)][..], 2),
+            (&[(1, Generated, 5, Active), (2, Generated, 5, Active)], 2),
+            (&[(3, Generated, 5, Active), (2, Generated, 5, Active)], 3),
+            (&[(1, Generated, 5, Active), (2, Imported, 9, Active)], 1),
+            (&[(1, Generated, 5, Deactivated), (2, Imported, 1, Active), (3, Imported, 2, Active)], 3),
+        ] {
+            assert_eq!(wraps(&ring(keys, Switch::Untouched)), Ok(Some(expected)));
+        }
+    }
+}

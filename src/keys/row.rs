@@ -1,0 +1,176 @@
+//! Database keys as they lie in their rows.
+
+use super::{DefinitionKey, DefinitionKeyName, Error, Switch};
+use crate::base::{Fingerprint, Timestamp};
+use crate::crypto::{Key, WrappedRowKey, database_key_fingerprint};
+
+const ROW_LABEL: &[u8] = b"sealtape/v1/database-key-row";
+
+/// Where a database key came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyOrigin {
+    /// Generated here.
+    Generated,
+    /// Imported from an export.
+    Imported,
+}
+
+/// Whether a database key may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// It opens recordings, and may wrap new ones.
+    Active,
+    /// It does neither, until it is activated again.
+    Deactivated,
+}
+
+impl KeyOrigin {
+    /// As rows, `--json` and exports write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Generated => "generated",
+            Self::Imported => "imported",
+        }
+    }
+}
+
+impl KeyState {
+    /// As rows, `--json` and exports write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Deactivated => "deactivated",
+        }
+    }
+}
+
+/// A database key, wrapped, with what is said of it. All of it but `exported` is bound together by the wrapping, so
+/// that whoever can write the database but has no definition key can neither swap keys nor change their states.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRow {
+    /// Of the database key.
+    pub fingerprint: Fingerprint,
+    /// When it was generated, here or where it was exported.
+    pub created_at: Timestamp,
+    /// Where it came from.
+    pub origin: KeyOrigin,
+    /// Whether it may be used.
+    pub state: KeyState,
+    /// Which definition key wraps it.
+    pub definition_key: DefinitionKeyName,
+    /// The database key under the definition key.
+    pub wrapped: WrappedRowKey,
+    /// Whether a backup of it was ever written.
+    pub exported: bool,
+}
+
+/// All that the database knows of keys, read at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyTable {
+    /// Every database key.
+    pub rows: Vec<KeyRow>,
+    /// The encryption switch.
+    pub switch: Switch,
+}
+
+impl KeyRow {
+    /// A row for a fresh database key, generated now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRandom`], or what the definition key's holder says.
+    pub async fn generate(definition_key: &dyn DefinitionKey, now: Timestamp) -> Result<Self, Error> {
+        let key = Key::generate()?;
+        let (fingerprint, origin, state) = (database_key_fingerprint(&key), KeyOrigin::Generated, KeyState::Active);
+        let wrapped = definition_key.wrap(&key, &aad(&fingerprint, now, origin, state)).await?;
+        let definition_key = definition_key.name().clone();
+        Ok(Self { fingerprint, created_at: now, origin, state, definition_key, wrapped, exported: false })
+    }
+
+    /// The database key of this row.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OtherDefinitionKey`] when the row names another one, [`Error::RowNotAuthentic`] when anything in it
+    /// was changed, or what the definition key's holder says.
+    pub async fn unwrap(&self, definition_key: &dyn DefinitionKey) -> Result<Key, Error> {
+        if self.definition_key != *definition_key.name() {
+            return Err(Error::OtherDefinitionKey {
+                fingerprint: self.fingerprint,
+                wrapped_by: self.definition_key.clone(),
+                configured: definition_key.name().clone(),
+            });
+        }
+        let aad = aad(&self.fingerprint, self.created_at, self.origin, self.state);
+        match definition_key.unwrap(&self.wrapped, &aad).await? {
+            // The fingerprint is in the associated data already; this holds for key managers that ignore it, too.
+            Some(key) if database_key_fingerprint(&key) == self.fingerprint => Ok(key),
+            _ => Err(Error::RowNotAuthentic(self.fingerprint)),
+        }
+    }
+}
+
+/// `label ‖ fingerprint ‖ created_at in ms (8 bytes) ‖ origin (1 byte) ‖ state (1 byte)`
+fn aad(fingerprint: &Fingerprint, created_at: Timestamp, origin: KeyOrigin, state: KeyState) -> Vec<u8> {
+    let mut aad = ROW_LABEL.to_vec();
+    aad.extend_from_slice(&fingerprint.0);
+    aad.extend_from_slice(&created_at.millis().to_be_bytes());
+    aad.push(match origin {
+        KeyOrigin::Generated => 0,
+        KeyOrigin::Imported => 1,
+    });
+    aad.push(match state {
+        KeyState::Active => 0,
+        KeyState::Deactivated => 1,
+    });
+    aad
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{pin::pin, task};
+
+    use super::*;
+    use crate::keys::LocalDefinitionKey;
+
+    /// Runs a future that never waits: local definition keys do not.
+    fn ready<T>(future: impl Future<Output = T>) -> T {
+        match pin!(future).poll(&mut task::Context::from_waker(task::Waker::noop())) {
+            task::Poll::Ready(output) => output,
+            task::Poll::Pending => panic!("a local key does not wait"),
+        }
+    }
+
+    #[test]
+    fn whatever_is_changed_in_a_row_is_noticed() {
+        let definition_key = LocalDefinitionKey::new(Key::take(&mut [1; 32]));
+        let now = Timestamp::from_millis(1_764_000_000_000).expect("in range");
+        let row = ready(KeyRow::generate(&definition_key, now)).expect("generates");
+        let key = ready(row.unwrap(&definition_key)).expect("unwraps");
+        assert_eq!(database_key_fingerprint(&key), row.fingerprint);
+
+        let other = ready(KeyRow::generate(&definition_key, now)).expect("generates");
+        let changed: [(&str, KeyRow); 6] = [
+            ("fingerprint", KeyRow { fingerprint: other.fingerprint, ..row.clone() }),
+            ("time", KeyRow { created_at: Timestamp::from_millis(1).expect("in range"), ..row.clone() }),
+            ("origin", KeyRow { origin: KeyOrigin::Imported, ..row.clone() }),
+            ("state", KeyRow { state: KeyState::Deactivated, ..row.clone() }),
+            ("key", KeyRow { wrapped: other.wrapped.clone(), ..row.clone() }),
+            ("nonce", KeyRow { wrapped: WrappedRowKey { nonce: [0; 12], ..row.wrapped.clone() }, ..row.clone() }),
+        ];
+        for (what, row) in changed {
+            assert!(matches!(ready(row.unwrap(&definition_key)), Err(Error::RowNotAuthentic(_))), "{what}");
+        }
+    }
+
+    #[test]
+    fn another_definition_key_is_told_by_name() {
+        let definition_key = LocalDefinitionKey::new(Key::take(&mut [1; 32]));
+        let other = LocalDefinitionKey::new(Key::take(&mut [2; 32]));
+        let row = ready(KeyRow::generate(&definition_key, Timestamp::MAX)).expect("generates");
+        let error = ready(row.unwrap(&other)).expect_err("another key");
+        assert!(error.to_string().contains(&other.name().0) && error.to_string().contains(&definition_key.name().0));
+    }
+}

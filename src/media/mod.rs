@@ -1,0 +1,146 @@
+//! The door to the bytes: named objects that are written once, front to back, and read from any byte.
+//!
+//! Knows no key and nothing of what the bytes mean. A name claims completeness: an object takes its final name only
+//! when its last byte is durable. Start with the trait [`MediaStore`].
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::base::{ErrorCode, RecordingId};
+
+/// Which object of a recording.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MediaObject {
+    /// The recording.
+    pub id: RecordingId,
+    /// Sealed or plain.
+    pub kind: MediaKind,
+    /// Final or growing.
+    pub stage: Stage,
+}
+
+/// How the bytes of an object are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MediaKind {
+    /// `ID.sealed`
+    Sealed,
+    /// `ID.plain`
+    Plain,
+}
+
+/// What the name of an object claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// The final name: complete.
+    Final,
+    /// `….part`: growing, or left behind by a writer that died.
+    Part,
+}
+
+/// One version of one object: equal when the bytes are the same, as far as the store can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Version {
+    /// Bytes.
+    pub len: u64,
+    /// Whatever else tells versions apart: device, inode and change times, or a digest of an entity tag.
+    pub stamp: [u64; 4],
+}
+
+/// A place for the media of recordings.
+///
+/// Every implementation runs the conformance suite in `tests/media_store`.
+#[async_trait]
+pub trait MediaStore: Send + Sync {
+    /// The version of an object that is there now; `None` when there is none. Quick: asked for each request.
+    async fn version(&self, object: &MediaObject) -> Result<Option<Version>, Error>;
+
+    /// Opens an object for reading; `None` when there is none. What is opened stays one version until it is dropped.
+    async fn open(&self, object: &MediaObject) -> Result<Option<Arc<dyn MediaFile>>, Error>;
+
+    /// Begins an object of that recording and kind. Fails with [`Error::Exists`] when one is there, final or growing:
+    /// nothing is ever overwritten.
+    async fn create(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error>;
+
+    /// Removes an object, if it is there.
+    async fn remove(&self, object: &MediaObject) -> Result<(), Error>;
+
+    /// The URL of an object, for people.
+    fn location(&self, object: &MediaObject) -> String;
+}
+
+/// One version of an object, open for reading.
+#[async_trait]
+pub trait MediaFile: Send + Sync {
+    /// Which version this is, and so how long it is.
+    fn version(&self) -> Version;
+
+    /// Fills `buffer` from `offset` on if that needs no waiting (the bytes are in memory already): whether it did.
+    /// For whoever would rather not hand a short read to another thread.
+    fn try_read_now(&self, offset: u64, buffer: &mut [u8]) -> Result<bool, Error>;
+
+    /// Fills the whole of `buffer` from `offset` on and gives it back.
+    async fn read(&self, offset: u64, buffer: Vec<u8>) -> Result<Vec<u8>, Error>;
+}
+
+/// An object that is being written, under its `….part` name. Dropped without a word, it stays as it is.
+#[async_trait]
+pub trait MediaWriter: Send {
+    /// Appends bytes and gives the buffer back, empty.
+    async fn append(&mut self, bytes: Vec<u8>) -> Result<Vec<u8>, Error>;
+
+    /// Makes everything appended so far durable, and the object's name with it.
+    async fn sync(&mut self) -> Result<(), Error>;
+
+    /// Makes everything durable, then gives the object its final name, durably.
+    async fn finish(self: Box<Self>) -> Result<(), Error>;
+
+    /// Takes the object away again.
+    async fn discard(self: Box<Self>) -> Result<(), Error>;
+}
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operator: it does not answer, or refuses.
+    #[error("{location}: {reason}")]
+    Unavailable {
+        /// The object's URL.
+        location: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// The operator: no room is left.
+    #[error("{location}: no room is left")]
+    Full {
+        /// The object's URL.
+        location: String,
+    },
+    /// The caller: an object of that name is there.
+    #[error("{location} is there already")]
+    Exists {
+        /// The object's URL.
+        location: String,
+        /// Whether a writer holds it now.
+        being_written: bool,
+    },
+    /// An investigator: an object ended before the length that it had when it was opened.
+    #[error("{location}: it ended early")]
+    ShortRead {
+        /// The object's URL.
+        location: String,
+    },
+}
+
+impl Error {
+    /// The name that users see.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Unavailable { .. } => ErrorCode::StorageUnavailable,
+            Self::Full { .. } => ErrorCode::StorageFull,
+            Self::Exists { .. } => ErrorCode::RecordingExists,
+            Self::ShortRead { .. } => ErrorCode::RecordingCorrupt,
+        }
+    }
+}

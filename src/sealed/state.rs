@@ -1,0 +1,91 @@
+//! Complete, unfinished or corrupt: what the last records say, before any length is promised.
+
+use core::ops::Range;
+
+use super::layout::{ChunkLen, Shape};
+use super::{Corruption, Error};
+use crate::crypto::{ChunkKind, TAG_LEN, TagKey};
+
+/// What the name of a file claims, which the file itself cannot tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameClaim {
+    /// `ID.sealed`: complete, or corrupt.
+    Final,
+    /// `ID.sealed.part`: growing, or left behind by a writer that died.
+    Part,
+}
+
+/// How far a file goes, by tags that have verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The final record is there.
+    Complete {
+        /// Bytes of media.
+        media_len: u64,
+    },
+    /// The writer has not written a final record; what follows the last whole record is ignored.
+    Unfinished {
+        /// Bytes of media in whole records.
+        media_len: u64,
+    },
+}
+
+impl State {
+    /// Bytes of media that can be played.
+    #[must_use]
+    pub fn media_len(self) -> u64 {
+        match self {
+            Self::Complete { media_len } | Self::Unfinished { media_len } => media_len,
+        }
+    }
+
+    /// Whether the final record is there.
+    #[must_use]
+    pub fn is_complete(self) -> bool {
+        matches!(self, Self::Complete { .. })
+    }
+}
+
+/// The bytes of a file that decide its state: its last whole record and what follows it.
+pub(super) fn tail(chunk_len: ChunkLen, file_len: u64) -> Result<Range<u64>, Error> {
+    let shape = shape(chunk_len, file_len)?;
+    Ok(chunk_len.record_offset(shape.full.saturating_sub(1))..file_len)
+}
+
+/// Decides the state of a file from the bytes of its [`tail`], by the four rules of the format, in their order.
+pub(super) fn judge(tag_key: &TagKey, chunk_len: ChunkLen, file_len: u64, tail: &[u8]) -> Result<State, Error> {
+    let Shape { full, rest } = shape(chunk_len, file_len)?;
+    let rest_len = usize::try_from(rest).map_err(|_| Corruption::TooLong)?;
+    let Some(whole_len) = tail.len().checked_sub(rest_len) else { return Err(Corruption::ShortRead.into()) };
+    let (last_whole, short) = tail.split_at(whole_len);
+    if last_whole.len() as u64 != if full == 0 { 0 } else { chunk_len.record_bytes() } {
+        return Err(Corruption::ShortRead.into());
+    }
+    let verifies = |kind, index, record| verify_record(tag_key, kind, index, record).is_ok();
+    let tag_len = TAG_LEN as u64;
+    let may_be_short_final = rest > tag_len || (rest == tag_len && full == 0);
+    if may_be_short_final && verifies(ChunkKind::Final, full, short) {
+        return Ok(State::Complete { media_len: full * chunk_len.bytes() + rest - tag_len });
+    }
+    if rest == 0 && full > 0 && verifies(ChunkKind::Final, full - 1, last_whole) {
+        return Ok(State::Complete { media_len: full * chunk_len.bytes() });
+    }
+    if full == 0 || verifies(ChunkKind::Inner, full - 1, last_whole) {
+        return Ok(State::Unfinished { media_len: full * chunk_len.bytes() });
+    }
+    Err(Corruption::Tail.into())
+}
+
+/// Checks one record: ciphertext ‖ tag.
+pub(super) fn verify_record(tag_key: &TagKey, kind: ChunkKind, index: u64, record: &[u8]) -> Result<(), Corruption> {
+    let damaged = Corruption::Chunk(index);
+    let Some((ciphertext, tag)) = record.split_last_chunk::<TAG_LEN>() else { return Err(damaged) };
+    tag_key.verify(kind, index, ciphertext, tag).map_err(|_| damaged)
+}
+
+fn shape(chunk_len: ChunkLen, file_len: u64) -> Result<Shape, Error> {
+    chunk_len.shape(file_len).ok_or_else(|| {
+        let too_long = file_len > super::HEADER_LEN as u64;
+        if too_long { Corruption::TooLong.into() } else { Corruption::ShortHeader.into() }
+    })
+}

@@ -1,0 +1,88 @@
+//! What holds for every length, every piece and every range.
+
+use proptest::prelude::*;
+
+use super::{id, key, media, open, play, seal};
+use crate::sealed::{ChunkLen, NameClaim};
+
+const C: usize = 4096;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// However media arrives, the file has one shape, and any range equals the slice of the plaintext.
+    #[test]
+    fn any_range_equals_the_slice(
+        len in 0_usize..5 * C,
+        piece in 1_usize..3 * C,
+        ranges in prop::collection::vec((0_usize..5 * C, 0_usize..5 * C), 8),
+    ) {
+        let media = media(len);
+        let (file, sealed) = seal("a", ChunkLen::LIVE, &media, piece);
+        prop_assert_eq!(sealed.media_len, len as u64);
+        let records = len.div_ceil(C).max(1);
+        prop_assert_eq!(file.len(), 512 + len + 16 * records);
+        let opener = open(&file, &key(1).0, &id("a"), NameClaim::Final).expect("opens");
+        prop_assert!(opener.state().is_complete());
+        prop_assert_eq!(opener.state().media_len(), len as u64);
+        prop_assert_eq!(opener.seal_id(), sealed.seal_id);
+        for (a, b) in ranges {
+            let (from, to) = (a.min(b), a.max(b));
+            if from == to || to > len {
+                prop_assert!(opener.span(from as u64..to as u64).is_none());
+            } else {
+                prop_assert_eq!(play(&opener, &file, from as u64..to as u64).expect("verifies"), &media[from..to]);
+            }
+        }
+    }
+
+    /// Wherever a writer stops, its file plays every chunk that others were known to follow, and says it is unfinished.
+    #[test]
+    fn a_writer_that_stops_leaves_its_whole_chunks(len in 0_usize..4 * C, lost in 0_usize..2 * C) {
+        let media = media(len);
+        let (file, _) = seal("a", ChunkLen::LIVE, &media, 1000);
+        let final_record = 512 + (len.max(1) - 1) / C * (C + 16);
+        let cut = final_record.saturating_sub(lost).max(512);
+        let file = &file[..cut];
+        let opener = open(file, &key(1).0, &id("a"), NameClaim::Part).expect("opens");
+        prop_assert!(!opener.state().is_complete());
+        let whole = (cut - 512) / (C + 16) * C;
+        prop_assert_eq!(opener.state().media_len(), whole as u64);
+        if whole > 0 {
+            prop_assert_eq!(play(&opener, file, 0..whole as u64).expect("verifies"), &media[..whole]);
+        }
+        prop_assert!(open(file, &key(1).0, &id("a"), NameClaim::Final).is_err());
+    }
+}
+
+#[test]
+fn every_chunk_length_works() {
+    for log2 in 12..=20 {
+        let chunk_len = ChunkLen::from_log2(log2).expect("in range");
+        let media = media(2 * chunk_len.bytes() as usize + 3);
+        let (file, _) = seal("a", chunk_len, &media, 70_000);
+        let opener = open(&file, &key(1).0, &id("a"), NameClaim::Final).expect("opens");
+        assert!(play(&opener, &file, 0..media.len() as u64).expect("verifies") == media, "2^{log2}");
+    }
+    assert_eq!(ChunkLen::from_log2(11), None);
+    assert_eq!(ChunkLen::from_log2(21), None);
+}
+
+#[test]
+fn two_sealings_of_one_medium_share_nothing() {
+    let media = media(C);
+    let (one, first) = seal("a", ChunkLen::LIVE, &media, C);
+    let (two, second) = seal("a", ChunkLen::LIVE, &media, C);
+    assert_ne!(first.seal_id, second.seal_id);
+    let same = one[512..].iter().zip(&two[512..]).filter(|(a, b)| a == b).count();
+    assert!(same < C / 64, "{same} of {C} bytes alike");
+}
+
+#[test]
+fn lengths_past_the_format_are_refused_before_any_arithmetic() {
+    let (file, _) = seal("a", ChunkLen::LIVE, &media(1), 1);
+    for file_len in [u64::MAX, (1 << 60) + (1 << 53), 1 << 62] {
+        let header = crate::sealed::UnverifiedHeader::read(&file).and_then(|header| header.verify(&key(1).0));
+        assert!(header.is_ok_and(|header| header.tail(file_len).is_err()), "{file_len}");
+    }
+}
