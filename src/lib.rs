@@ -5,3 +5,17 @@ pub mod sealed;
 pub mod keys;
 pub mod catalogue;
 pub mod media;
+#[cfg(feature = "app")]
+pub mod storage;
+#[cfg(feature = "app")]
+pub mod db;
+#[cfg(feature = "app")]
+pub mod kms;
+#[cfg(feature = "app")]
+pub mod service;
+#[cfg(feature = "app")]
+pub mod http;
+#[cfg(feature = "app")]
+pub mod config;
+#[cfg(feature = "app")]
+pub mod cli;

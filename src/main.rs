@@ -1,1 +1,7 @@
-fn main(){}
+//! The `sealtape` program: see `sealtape --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sealtape::cli::run()
+}

@@ -36,6 +36,9 @@ pub trait Database: Send + Sync {
     /// Up to `limit` recordings after `after`, newest first.
     async fn recordings(&self, after: Option<&Cursor>, limit: u32) -> Result<Page, Error>;
 
+    /// Writes out what is pending and lets go; afterwards nothing can be asked any more.
+    async fn close(&self);
+
     /// A number that is another one whenever anything was committed since it was last asked.
     async fn change_counter(&self) -> Result<u64, Error>;
 }
@@ -50,7 +53,7 @@ pub struct KeyUsage {
 }
 
 /// Why the database did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The operator: it does not answer, or not in time.
     #[error("the database cannot be asked: {0}")]

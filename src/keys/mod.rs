@@ -18,7 +18,7 @@ pub use row::{KeyOrigin, KeyRow, KeyState, KeyTable};
 use crate::base::Fingerprint;
 
 /// Why keys cannot be had.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The operator: the row was wrapped under another definition key than the one configured.
     #[error("database key {fingerprint} is wrapped by definition key {wrapped_by}, and the one configured is {configured}")]

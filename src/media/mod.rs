@@ -83,7 +83,8 @@ pub trait MediaFile: Send + Sync {
     async fn read(&self, offset: u64, buffer: Vec<u8>) -> Result<Vec<u8>, Error>;
 }
 
-/// An object that is being written, under its `….part` name. Dropped without a word, it stays as it is.
+/// An object that is being written, under its `….part` name. Dropped without a word, it stays as it is;
+/// whoever wants it gone removes the object.
 #[async_trait]
 pub trait MediaWriter: Send {
     /// Appends bytes and gives the buffer back, empty.
@@ -94,13 +95,10 @@ pub trait MediaWriter: Send {
 
     /// Makes everything durable, then gives the object its final name, durably.
     async fn finish(self: Box<Self>) -> Result<(), Error>;
-
-    /// Takes the object away again.
-    async fn discard(self: Box<Self>) -> Result<(), Error>;
 }
 
 /// Why a store did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The operator: it does not answer, or refuses.
     #[error("{location}: {reason}")]

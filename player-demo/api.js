@@ -1,0 +1,154 @@
+// Speaks HTTP with the server: one function a request, and one kind of error, `Problem`.
+// It knows no page. What the server answers is handed on as it is; what never came is told as a problem of this page's own.
+
+/** A problem document (RFC 9457), or what stands for one where no answer came. */
+export class Problem extends Error {
+  constructor(document) {
+    super(document.title ?? 'Something went wrong');
+    this.document = document;
+  }
+}
+
+/** One page of the catalogue, newest first: `{ recordings, next }`. */
+export function recordings({ limit = 50, after = null, signal } = {}) {
+  const query = new URLSearchParams({ limit: String(limit) });
+  if (after !== null) query.set('after', after);
+  return json(`/recordings?${query}`, { signal });
+}
+
+/** One recording. The server opens its file for this answer, so `playable` is the truth of now. */
+export function recording(id, { signal } = {}) {
+  return json(path(id), { signal });
+}
+
+/** Where the decrypted media streams from; with a file name, as a download. */
+export function mediaUrl(id, download = null) {
+  return `${path(id)}/media${download === null ? '' : `?download=${encodeURIComponent(download)}`}`;
+}
+
+export function sidecarUrl(id, name) {
+  return `${path(id)}/sidecars/${encodeURIComponent(name)}`;
+}
+
+/** Whether the demo's encryption is on; null where the server has no such switch. */
+export async function demoEncryption() {
+  try {
+    const { enabled } = await json('/demo/encryption');
+    return typeof enabled === 'boolean' ? enabled : null;
+  } catch {
+    return null;
+  }
+}
+
+export async function setDemoEncryption(enabled) {
+  await request('/demo/encryption', {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ enabled }),
+  });
+}
+
+/**
+ * The media bytes from `first` to `last` (both included), fewer where it ends before.
+ * A connection that is cut is asked again from where it broke: only the answer to that request can say why.
+ */
+export async function readMedia(id, first, last, { signal } = {}) {
+  const wanted = last - first + 1;
+  const parts = [];
+  let had = 0;
+  for (;;) {
+    const response = await request(mediaUrl(id), { headers: { Range: `bytes=${first + had}-${last}` }, signal });
+    if (response.status !== 206 && first + had > 0) {
+      await response.body?.cancel();
+      break;
+    }
+    const before = had;
+    const whole = await drain(response, wanted - had, (part) => {
+      parts.push(part);
+      had += part.length;
+    });
+    if (whole || had >= wanted) break;
+    if (had === before) throw new Problem(CUT);
+  }
+  const bytes = new Uint8Array(await new Blob(parts).arrayBuffer());
+  return bytes.subarray(0, wanted);
+}
+
+/** Reads a body until it ends or enough has come; false when it was cut. */
+async function drain(response, enough, take) {
+  const reader = response.body.getReader();
+  let came = 0;
+  try {
+    while (came < enough) {
+      const { done, value } = await reader.read();
+      if (done) return true;
+      take(value);
+      came += value.length;
+    }
+    await reader.cancel();
+    return true;
+  } catch (error) {
+    if (error.name === 'AbortError') throw error;
+    return false;
+  }
+}
+
+async function json(url, options) {
+  const response = await request(url, { ...options, headers: { Accept: 'application/json' } });
+  try {
+    return await response.json();
+  } catch (error) {
+    if (error.name === 'AbortError') throw error;
+    throw new Problem(error instanceof SyntaxError ? UNREADABLE : CUT);
+  }
+}
+
+/** A response that succeeded; anything else is thrown as a `Problem`. */
+async function request(url, options = {}) {
+  let response;
+  try {
+    response = await fetch(url, { cache: 'no-store', ...options });
+  } catch (error) {
+    if (error.name === 'AbortError') throw error;
+    throw new Problem(UNREACHABLE);
+  }
+  if (response.ok) return response;
+  throw new Problem(await problemOf(response));
+}
+
+async function problemOf(response) {
+  const known = {
+    code: response.headers.get('Playback-Error') ?? `http-${response.status}`,
+    title: `The server answered ${response.status} ${response.statusText}`.trim(),
+    status: response.status,
+    instance: response.headers.get('X-Request-Id') ?? undefined,
+  };
+  try {
+    const document = await response.json();
+    return document !== null && typeof document === 'object' ? { ...known, ...document } : known;
+  } catch {
+    return known;
+  }
+}
+
+function path(id) {
+  return `/recordings/${encodeURIComponent(id)}`;
+}
+
+const UNREACHABLE = {
+  code: 'server-unreachable',
+  title: 'The server cannot be reached',
+  detail: 'No answer came. The server may be restarting, or the network between here and there may be down.',
+};
+
+const CUT = {
+  code: 'connection-cut',
+  title: 'The connection was cut',
+  detail: 'The server began to answer and then stopped before the end, which is how it signals trouble on its way.',
+};
+
+const UNREADABLE = {
+  code: 'answer-unreadable',
+  title: 'The answer cannot be read',
+  detail: 'What came back is not what this page understands. Something between here and the server may have changed it.',
+};

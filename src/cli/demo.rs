@@ -1,0 +1,202 @@
+//! `sealtape demo`: a throwaway system with sample recordings, and one of each failure.
+
+use std::{
+    io::{self, Cursor, Read},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::Args;
+
+use super::{
+    Failure, Global,
+    open::System,
+    print,
+    serve::{Signals, bind, refuse_strangers, run_until_stopped, server},
+};
+use crate::base::{RecordingId, Timestamp};
+use crate::catalogue::{Content, Recording, RecordingState};
+use crate::config::{AuthMode, Settings, Source, parse_listen};
+use crate::crypto::{Key, database_key_fingerprint};
+use crate::media::{MediaKind, MediaObject, Stage};
+use crate::sealed::{ChunkLen, HEADER_LEN, Role, Sealer, Sealing};
+use crate::service::{Ingest, KeyWatch, NewRecording, ReaderSource, Stop};
+
+/// How long players that are still connected are waited for at the end.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
+const PIECE_LEN: usize = 64 << 10;
+
+macro_rules! sample {
+    ($name:literal) => {
+        ($name, include_bytes!(concat!("../../player-demo/samples/", $name)))
+    };
+}
+
+/// The samples, in the order in which the player lists them.
+const SAMPLES: &[(&str, &[u8])] = &[
+    sample!("call-billing-wav-pcm.wav"),
+    sample!("call-dispatch-wav-mulaw.wav"),
+    sample!("call-archive-wav-gsm.wav"),
+    sample!("call-reminder-mp3.mp3"),
+    sample!("call-triage-opus.ogg"),
+    sample!("screen-transfer-mp4.mp4"),
+    sample!("screen-form-webm.webm"),
+];
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// Where to listen [default: 127.0.0.1:8080, or a free port if that is taken]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_listen)]
+    listen: Option<SocketAddr>,
+}
+
+pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCode, Failure> {
+    if global.config.is_some() || global.data_dir.is_some() {
+        return Err(Failure::new("the demo is a throwaway system of its own")
+            .advise("leave --config and --data-dir out; `sealtape serve` serves your own recordings"));
+    }
+    let signals = Signals::listen()?;
+    let folder = tempfile::Builder::new()
+        .prefix("sealtape-demo-")
+        .tempdir()
+        .map_err(|error| Failure::new(format!("a folder for the demo: {error}")))?;
+    let listener = match arguments.listen {
+        Some(listen) => {
+            refuse_strangers(listen, AuthMode::None)?;
+            bind(listen).await?
+        }
+        None => match bind(SocketAddr::from(([127, 0, 0, 1], 8080))).await {
+            Ok(listener) => listener,
+            Err(_) => bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?,
+        },
+    };
+    // The environment of a real system has no say in a demo.
+    let settings = Settings::load(&Source::DataDir(folder.path().to_owned()), std::iter::empty())?;
+    let system = System::open_without_definition_key(settings).await?;
+    let keys = fill(&system).await?;
+    let server = server(&system, &keys, listener, true, DRAIN_TIMEOUT);
+    let address = server.address().map_err(|error| Failure::new(error.to_string()))?;
+    let url = format!("http://{address}/");
+    if global.json {
+        print::json(&serde_json::json!({ "url": url, "storage": system.settings.storage }))?;
+    } else {
+        print::line(&format!("{} sample recordings lie sealed in {}", SAMPLES.len(), system.settings.storage.display()))?;
+        print::line(&format!("Open {url} to play them. Ctrl-C ends the demo and removes everything."))?;
+    }
+    run_until_stopped(server, keys, system.settings.reload_interval, signals).await;
+    drop(folder);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes keys, seals the samples, and adds one recording of each failure.
+async fn fill(system: &System) -> Result<Arc<KeyWatch>, Failure> {
+    let path = system.settings.data_dir.clone().unwrap_or_default().join("definition.key");
+    crate::kms::FileDefinitionKey::generate(&path)?;
+    system.key_ops().generate(&system.definition_key()?).await?;
+    let keys = system.keys().await?;
+    let ingest = system.ingest(&keys);
+    // Listed newest first, so those to be seen first come last.
+    add_failures(system, &ingest).await?;
+    for (name, bytes) in SAMPLES.iter().rev() {
+        add(&ingest, new(name, None), Cursor::new(*bytes)).await?;
+        // Each a moment later than the one before, so that the order is the same each time.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    Ok(keys)
+}
+
+async fn add_failures(system: &System, ingest: &Ingest) -> Result<(), Failure> {
+    let (name, bytes) = SAMPLES.first().copied().unwrap_or_default();
+    add_with_missing_key(system, &id("failure-key-missing")?, bytes).await?;
+    add(ingest, new(name, Some(id("failure-corrupt")?)), Cursor::new(bytes)).await?;
+    damage(system, &id("failure-corrupt")?).await?;
+    let unfinished = NewRecording { is_live: true, ..new(name, Some(id("failure-unfinished")?)) };
+    add(ingest, unfinished, BreaksOff(bytes.get(..bytes.len() / 2).unwrap_or_default())).await?;
+    add(ingest, new(name, Some(id("failure-media-missing")?)), Cursor::new(bytes)).await?;
+    Ok(system.store.remove(&object(id("failure-media-missing")?)).await?)
+}
+
+async fn add(ingest: &Ingest, new: NewRecording, media: impl Read + Send + 'static) -> Result<(), Failure> {
+    let (_sender, mut stop) = Stop::channel();
+    ingest.ingest(new, &mut ReaderSource::new(media, PIECE_LEN), &mut stop, &|_| {}).await?;
+    Ok(())
+}
+
+/// A recording sealed under a key that nobody has kept.
+async fn add_with_missing_key(system: &System, id: &RecordingId, media: &[u8]) -> Result<(), Failure> {
+    let lost = |error: crate::crypto::Error| Failure::new(error);
+    let key = Key::generate().map_err(lost)?;
+    let fingerprint = database_key_fingerprint(&key);
+    let sealed_at: Timestamp = (system.clock)();
+    let media_type = crate::service::detect_media_type(media, None);
+    let sealing = Sealing {
+        id: id.clone(),
+        role: Role::Media,
+        media_type: media_type.clone(),
+        chunk_len: ChunkLen::FILE,
+        mended: false,
+        sealed_at,
+    };
+    let failed = |error: crate::sealed::Error| Failure::new(error);
+    let (mut sealer, header) = Sealer::new(sealing, fingerprint, &key).map_err(failed)?;
+    let mut file = header.to_vec();
+    sealer.update(media, &mut file).map_err(failed)?;
+    let sealed = sealer.finish(&mut file);
+    let mut writer = system.store.create(id, MediaKind::Sealed).await?;
+    writer.append(file).await?;
+    writer.finish().await?;
+    let recording = Recording {
+        id: id.clone(),
+        media_type,
+        media_len: sealed.media_len,
+        state: RecordingState::Complete,
+        mended: false,
+        created_at: sealed_at,
+        content: Content::Sealed { fingerprint, seal_id: sealed.seal_id, replacement: None },
+    };
+    Ok(system.database.add_recording(&recording).await?)
+}
+
+/// Flips one bit of the first chunk and one of the last, as a failing disk or a meddler might.
+async fn damage(system: &System, id: &RecordingId) -> Result<(), Failure> {
+    let url = system.store.location(&object(id.clone()));
+    let path = url::Url::parse(&url).ok().and_then(|url| url.to_file_path().ok()).unwrap_or_else(|| PathBuf::from(url));
+    let flip = || -> io::Result<()> {
+        let mut file = std::fs::read(&path)?;
+        let last = file.len() - 1;
+        for at in [HEADER_LEN, last] {
+            if let Some(byte) = file.get_mut(at) {
+                *byte ^= 1;
+            }
+        }
+        std::fs::write(&path, file)
+    };
+    flip().map_err(|error| super::failure::io(&path, &error))
+}
+
+/// Gives what it has and then fails, as a recorder that loses its power.
+struct BreaksOff(&'static [u8]);
+
+impl Read for BreaksOff {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer) {
+            Ok(0) => Err(io::ErrorKind::ConnectionReset.into()),
+            other => other,
+        }
+    }
+}
+
+fn new(name: &str, id: Option<RecordingId>) -> NewRecording {
+    NewRecording { id, media_type: None, name: Some(PathBuf::from(name)), exempt: false, is_live: false }
+}
+
+fn object(id: RecordingId) -> MediaObject {
+    MediaObject { id, kind: MediaKind::Sealed, stage: Stage::Final }
+}
+
+fn id(text: &str) -> Result<RecordingId, Failure> {
+    Ok(text.parse()?)
+}

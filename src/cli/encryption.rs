@@ -1,0 +1,63 @@
+//! `sealtape encryption`: the switch.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{Failure, Global, open::System, print};
+use crate::keys::Switch;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Switch encryption on: new recordings are sealed, sealed ones play
+    Enable,
+    /// Switch encryption off: new recordings stay plain, sealed ones do not play
+    Disable,
+    /// Show how the switch stands
+    Status,
+}
+
+pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, Failure> {
+    let system = System::open(global).await?;
+    let outcome = run_on(global, command, &system).await;
+    system.close(outcome).await
+}
+
+async fn run_on(global: &Global, command: Command, system: &System) -> Result<ExitCode, Failure> {
+    let effect = match command {
+        Command::Enable => {
+            system.database.set_encryption(true).await?;
+            Some("Encryption is on: new recordings are sealed and sealed ones play. Running servers see it within a second.")
+        }
+        Command::Disable => {
+            system.database.set_encryption(false).await?;
+            Some("Encryption is off: new recordings stay plain and sealed ones do not play. Running servers see it within a second.")
+        }
+        Command::Status => None,
+    };
+    let keys = system.keys().await?;
+    let ring = keys.ring();
+    let switch = match ring.switch() {
+        Switch::Untouched => "untouched",
+        Switch::Enabled => "enabled",
+        Switch::Disabled => "disabled",
+    };
+    let wrapping = ring.sealing().ok().flatten().map(|key| key.fingerprint.to_string());
+    if global.json {
+        print::json(&json!({
+            "switch": switch, "active": ring.is_encrypting(), "wraps_new": wrapping, "database_keys": ring.len(),
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    print::line(effect.unwrap_or(match (ring.switch(), ring.is_encrypting(), &wrapping) {
+        (Switch::Disabled, ..) => "Encryption is switched off: new recordings stay plain, sealed ones do not play.",
+        (_, false, _) => "Encryption is not active, because there is no database key yet: new recordings stay plain.",
+        (_, true, Some(_)) => "Encryption is active: new recordings are sealed.",
+        (_, true, None) => "Encryption is switched on and no key is active: new recordings are refused.",
+    }))?;
+    if let Some(fingerprint) = wrapping {
+        print::line(&format!("New recordings are sealed under {fingerprint}."))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,156 @@
+//! What failed, and what to do: the two lines that a person gets.
+
+use std::{fmt::Display, path::Path, process::ExitCode};
+
+use crate::{base, catalogue, config, keys, kms, media, service};
+
+/// A failed command.
+#[derive(Debug)]
+pub(super) struct Failure {
+    what: String,
+    advice: Option<String>,
+}
+
+impl Failure {
+    pub(super) fn new(what: impl Display) -> Self {
+        Self { what: what.to_string(), advice: None }
+    }
+
+    /// The same, with what can be done about it.
+    pub(super) fn advise(self, advice: impl Display) -> Self {
+        Self { advice: Some(advice.to_string()), ..self }
+    }
+
+    /// The same, of a thing that is named first.
+    pub(super) fn of(self, thing: impl Display) -> Self {
+        Self { what: format!("{thing}: {}", self.what), ..self }
+    }
+
+    /// Prints it; the exit code of a command that failed.
+    pub(super) fn report(&self) -> ExitCode {
+        self.print();
+        ExitCode::FAILURE
+    }
+
+    pub(super) fn print(&self) {
+        // One line each, whatever the system's own text holds.
+        let line = |text: &str| text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+        super::print::error_line(&format!("sealtape: {}", line(&self.what)));
+        if let Some(advice) = &self.advice {
+            super::print::error_line(&format!("  {}", line(advice)));
+        }
+    }
+}
+
+impl From<config::Error> for Failure {
+    fn from(error: config::Error) -> Self {
+        let advice = error.advice();
+        Self::new(error).advise(advice)
+    }
+}
+
+impl From<kms::Error> for Failure {
+    fn from(error: kms::Error) -> Self {
+        let advice = error.advice();
+        Self::new(error).advise(advice)
+    }
+}
+
+impl From<keys::Error> for Failure {
+    fn from(error: keys::Error) -> Self {
+        let advice = match &error {
+            keys::Error::OtherDefinitionKey { .. } => "put the definition key back that wrapped it",
+            keys::Error::RowNotAuthentic(_) => "restore the database from a backup, and find out who can write it",
+            keys::Error::DefinitionKeyUnavailable(_) => "see to the definition key",
+            keys::Error::NoRandom => "see to the machine",
+        };
+        Self::new(error).advise(advice)
+    }
+}
+
+impl From<catalogue::Error> for Failure {
+    fn from(error: catalogue::Error) -> Self {
+        let advice = match &error {
+            catalogue::Error::Unavailable(_) => "see that the database file can be read and written",
+            catalogue::Error::NewerVersion { .. } => "nothing was changed",
+            catalogue::Error::MalformedRow(_) => "restore the database from a backup",
+            catalogue::Error::RecordingExists(_) => "choose another ID with --id; recordings are never overwritten",
+            catalogue::Error::RecordingNotFound(_) => "`sealtape recordings list` shows what there is",
+            catalogue::Error::KeyExists(_) => "nothing was changed",
+            catalogue::Error::NoActiveKey => "generate one first: `sealtape keys generate`",
+        };
+        Self::new(error).advise(advice)
+    }
+}
+
+impl From<media::Error> for Failure {
+    fn from(error: media::Error) -> Self {
+        let advice = match &error {
+            media::Error::Unavailable { .. } => "see that the media folder can be read and written",
+            media::Error::Full { .. } => "make room",
+            media::Error::Exists { being_written: true, .. } => "another process is writing this recording now",
+            media::Error::Exists { being_written: false, .. } => {
+                "it is in the store and not in the catalogue: left by a process that was killed; move it away to go on"
+            }
+            media::Error::ShortRead { .. } => "restore the file from a backup",
+        };
+        Self::new(error).advise(advice)
+    }
+}
+
+impl From<service::KeyWatchError> for Failure {
+    fn from(error: service::KeyWatchError) -> Self {
+        match error {
+            service::KeyWatchError::Database(error) => error.into(),
+            service::KeyWatchError::Keys(error) => error.into(),
+        }
+    }
+}
+
+impl From<service::KeyError> for Failure {
+    fn from(error: service::KeyError) -> Self {
+        match error {
+            service::KeyError::Database(error) => error.into(),
+            service::KeyError::Keys(error) => error.into(),
+        }
+    }
+}
+
+impl From<service::PlaybackError> for Failure {
+    fn from(error: service::PlaybackError) -> Self {
+        let code = error.code();
+        Self::new(format!("{error} ({code})")).advise(crate::http::advice(code))
+    }
+}
+
+impl From<service::IngestError> for Failure {
+    fn from(error: service::IngestError) -> Self {
+        use service::IngestError as Error;
+        match error {
+            Error::Catalogue(error) => error.into(),
+            Error::Store(error) => error.into(),
+            Error::Empty => Self::new(error).advise("a recording has at least one byte"),
+            Error::NoId => Self::new(error).advise("say which with --id"),
+            Error::Id(_) => Self::new(error).advise("say another ID with --id"),
+            Error::OtherId { .. } => Self::new(error).advise("leave --id out; a sealed file keeps its ID"),
+            Error::SealedAlready => Self::new(error).advise("leave --media-type and --exempt out"),
+            Error::NotVerified(_) => Self::new(error).advise("nothing was taken in; get the file anew from where it came"),
+            Error::KeyRefused(_) => Self::new(error).advise("bring the key in or activate it first"),
+            Error::NoActiveKey(_) => Self::new(error).advise("generate or activate a key: `sealtape keys generate`"),
+            Error::Source(_) => Self::new(error).advise("nothing of it was kept"),
+            Error::Stopped => Self::new(error),
+            Error::Sealing(_) => Self::new(error).advise("nothing was taken in"),
+        }
+    }
+}
+
+impl From<base::Error> for Failure {
+    fn from(error: base::Error) -> Self {
+        Self::new(error)
+    }
+}
+
+/// A file that the system does not let be used.
+pub(super) fn io(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,128 @@
+//! Builds the adapters that the settings name: the only place that does.
+
+use std::{
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use super::{
+    Failure, Global,
+    failure::io,
+    print,
+};
+use crate::base::Timestamp;
+use crate::catalogue::Database;
+use crate::config::{DefinitionKeySettings, Settings};
+use crate::db::SqliteDatabase;
+use crate::keys::{DefinitionKey, LocalDefinitionKey};
+use crate::kms::FileDefinitionKey;
+use crate::media::MediaStore;
+use crate::service::{Clock, Ingest, KeyOps, KeyWatch, Playback, PlaybackSettings};
+use crate::storage::LocalStore;
+
+/// A system: what the settings name, opened.
+pub(super) struct System {
+    pub settings: Settings,
+    pub database: Arc<dyn Database>,
+    pub store: Arc<dyn MediaStore>,
+    pub clock: Clock,
+}
+
+impl System {
+    /// Opens database and store; in the one-machine default whatever is missing is made.
+    pub(super) async fn open(global: &Global) -> Result<Self, Failure> {
+        let system = Self::open_without_definition_key(settings(global)?).await?;
+        system.make_definition_key().await?;
+        Ok(system)
+    }
+
+    /// The same, but for a definition key.
+    pub(super) async fn open_without_definition_key(settings: Settings) -> Result<Self, Failure> {
+        if let Some(folder) = &settings.data_dir {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+                io(folder, &error).advise("choose another folder with --data-dir")
+            })?;
+        }
+        let database = SqliteDatabase::open(&settings.database).await.map_err(|error| {
+            Failure::from(error).of(settings.database.display())
+        })?;
+        let store = LocalStore::open(&settings.storage)?;
+        Ok(Self { settings, database: Arc::new(database), store: Arc::new(store), clock: clock() })
+    }
+
+    /// Lets go of the database in order, so that its file is whole; gives `outcome` back.
+    pub(super) async fn close<T>(self, outcome: T) -> T {
+        self.database.close().await;
+        outcome
+    }
+
+    /// Makes a definition key in the one-machine default, when there is none and none was ever needed.
+    async fn make_definition_key(&self) -> Result<(), Failure> {
+        let DefinitionKeySettings::File(path) = &self.settings.definition_key;
+        let may_make = self.settings.data_dir.as_ref().is_some_and(|folder| path.parent() == Some(folder.as_path()));
+        if may_make && !path.exists() && self.database.load_keys().await?.rows.is_empty() {
+            FileDefinitionKey::generate(path)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn definition_key(&self) -> Result<LocalDefinitionKey, Failure> {
+        let DefinitionKeySettings::File(path) = &self.settings.definition_key;
+        Ok(FileDefinitionKey::read(path)?)
+    }
+
+    pub(super) async fn keys(&self) -> Result<Arc<KeyWatch>, Failure> {
+        let definition_key: Arc<dyn DefinitionKey> = Arc::new(self.definition_key()?);
+        Ok(KeyWatch::load(Arc::clone(&self.database), definition_key).await?)
+    }
+
+    pub(super) fn key_ops(&self) -> KeyOps {
+        KeyOps::new(Arc::clone(&self.database), Arc::clone(&self.clock))
+    }
+
+    pub(super) fn ingest(&self, keys: &Arc<KeyWatch>) -> Ingest {
+        let (database, store) = (Arc::clone(&self.database), Arc::clone(&self.store));
+        Ingest::new(database, store, Arc::clone(keys), Arc::clone(&self.clock))
+    }
+
+    pub(super) fn playback(&self, keys: &Arc<KeyWatch>) -> Playback {
+        let (database, store) = (Arc::clone(&self.database), Arc::clone(&self.store));
+        let settings = PlaybackSettings { allow_plain: self.settings.allow_plain };
+        Playback::new(database, store, Arc::clone(keys), Arc::clone(&self.clock), settings)
+    }
+
+    /// Says so when the definition key lies beside what it protects.
+    pub(super) fn warn_of_key_beside_data(&self) {
+        warn_of_key_beside_data(&self.settings);
+    }
+}
+
+/// The settings that the command line and the environment name.
+pub(super) fn settings(global: &Global) -> Result<Settings, Failure> {
+    let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Ok(Settings::load(&global.source(), environment)?)
+}
+
+/// Says so when the definition key lies in a folder with the database or the media.
+pub(super) fn warn_of_key_beside_data(settings: &Settings) {
+    let DefinitionKeySettings::File(path) = &settings.definition_key;
+    let Some(folder) = path.parent().filter(|folder| *folder != Path::new("/")) else { return };
+    if settings.database.starts_with(folder) || settings.storage.starts_with(folder) {
+        print::error_line(&format!(
+            "warning: the definition key {} lies beside the data: it protects a stolen disk only once it is moved elsewhere",
+            path.display()
+        ));
+    }
+}
+
+/// The system's clock.
+pub(super) fn clock() -> Clock {
+    Arc::new(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        Timestamp::from_millis(millis).unwrap_or(Timestamp::MAX)
+    })
+}

@@ -1,0 +1,115 @@
+//! Every key that there is, and values for them gathered from file and environment.
+
+use std::collections::BTreeMap;
+
+use toml::{Table, Value};
+
+use super::Error;
+
+/// What kind of value a key takes; the environment has only text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Bool,
+}
+
+/// Every key, with its section.
+const KEYS: &[(&str, Kind)] = &[
+    ("server.listen", Kind::Text),
+    ("server.drain_timeout", Kind::Text),
+    ("database.url", Kind::Text),
+    ("storage.url", Kind::Text),
+    ("encryption.allow_plain", Kind::Bool),
+    ("definition_key.kind", Kind::Text),
+    ("definition_key.path", Kind::Text),
+    ("keys.reload_interval", Kind::Text),
+    ("auth.mode", Kind::Text),
+];
+
+/// Variables of the environment that are configuration begin so.
+const PREFIX: &str = "SEALTAPE_";
+
+/// Values by key, each with where it came from.
+#[derive(Debug, Default)]
+pub(super) struct Values(BTreeMap<&'static str, (String, Value)>);
+
+impl Values {
+    /// Takes every key of a TOML file.
+    pub(super) fn add_file(&mut self, origin: &str, table: &Table) -> Result<(), Error> {
+        for (section, content) in table {
+            let Value::Table(content) = content else { return Err(unknown(origin, section)) };
+            // An empty section of a wrong name is still a wrong name.
+            if !KEYS.iter().any(|(key, _)| key.starts_with(&format!("{section}."))) {
+                return Err(unknown(origin, section));
+            }
+            for (name, value) in content {
+                self.add(origin, &format!("{section}.{name}"), value.clone())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes every `SEALTAPE_SECTION__KEY` of the environment; names without `__` are not configuration.
+    pub(super) fn add_environment(&mut self, variables: impl Iterator<Item = (String, String)>) -> Result<(), Error> {
+        for (variable, text) in variables {
+            let Some(rest) = variable.strip_prefix(PREFIX).filter(|rest| rest.contains("__")) else { continue };
+            let key = rest.replace("__", ".").to_ascii_lowercase();
+            let kind = KEYS.iter().find(|(known, _)| *known == key).map_or(Kind::Text, |(_, kind)| *kind);
+            let value = match (kind, text.as_str()) {
+                (Kind::Bool, "true") => Value::Boolean(true),
+                (Kind::Bool, "false") => Value::Boolean(false),
+                _ => Value::String(text),
+            };
+            self.add(&variable, &key, value)?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, origin: &str, key: &str, value: Value) -> Result<(), Error> {
+        let known = KEYS.iter().find(|(known, _)| *known == key);
+        let (known, kind) = *known.ok_or_else(|| unknown(origin, key))?;
+        let (fits, reason) = match kind {
+            Kind::Text => (value.is_str(), "it must be text in quotes"),
+            Kind::Bool => (value.is_bool(), "it must be true or false"),
+        };
+        if !fits {
+            let (origin, key) = (origin.to_owned(), key.to_owned());
+            return Err(Error::BadValue { origin, key, value: value.to_string(), reason: reason.into() });
+        }
+        self.0.insert(known, (origin.to_owned(), value));
+        Ok(())
+    }
+
+    /// The text of a key, read by `parse`; `default` when there is none.
+    pub(super) fn parse<T>(
+        &self,
+        key: &str,
+        default: impl FnOnce() -> T,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<T, Error> {
+        let Some((origin, value)) = self.0.get(key) else { return Ok(default()) };
+        let text = value.as_str().unwrap_or_default();
+        parse(text).map_err(|reason| Error::BadValue {
+            origin: origin.clone(),
+            key: key.to_owned(),
+            value: value.to_string(),
+            reason,
+        })
+    }
+
+    /// A key that is true or false.
+    pub(super) fn flag(&self, key: &str, default: bool) -> bool {
+        self.0.get(key).and_then(|(_, value)| value.as_bool()).unwrap_or(default)
+    }
+}
+
+/// A section is compared with sections, a name without one with names too.
+fn unknown(origin: &str, key: &str) -> Error {
+    let distance = |known: &'static str| {
+        let (section, name) = known.split_once('.').unwrap_or_default();
+        let candidates = if key.contains('.') { [known, known, known] } else { [known, section, name] };
+        candidates.into_iter().map(|candidate| strsim::damerau_levenshtein(candidate, key)).min()
+    };
+    let nearest = KEYS.iter().map(|(known, _)| *known).min_by_key(|known| distance(known)).unwrap_or_default();
+    Error::UnknownKey { origin: origin.to_owned(), key: key.to_owned(), nearest }
+}

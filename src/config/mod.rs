@@ -1,0 +1,77 @@
+//! Settings: from TOML and the environment to validated values, once at start.
+//!
+//! Knows no adapter: it says what was decided, and `cli::open` builds it. Unknown keys are errors that name the
+//! nearest known one. Nothing here is secret; secrets lie in files that are named here.
+
+mod keys;
+mod settings;
+
+pub(crate) use settings::parse_listen;
+pub use settings::{AuthMode, DefinitionKeySettings, Settings};
+
+use std::path::PathBuf;
+
+/// Where settings come from, before the environment has its say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A TOML file.
+    File(PathBuf),
+    /// The one-machine default: everything in one folder.
+    DataDir(PathBuf),
+}
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("{path}: {error}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{path}: {message}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        message: String,
+    },
+    /// A key that does not exist.
+    #[error("{origin}: there is no setting `{key}`")]
+    UnknownKey {
+        /// The file or the variable.
+        origin: String,
+        /// The key, with its section.
+        key: String,
+        /// What may have been meant.
+        nearest: &'static str,
+    },
+    /// A value that the key cannot have.
+    #[error("{origin}: `{key}` cannot be {value}: {reason}")]
+    BadValue {
+        /// The file or the variable.
+        origin: String,
+        /// The key, with its section.
+        key: String,
+        /// The value as it stands.
+        value: String,
+        /// What it must be.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// What can be done about it.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        match self {
+            Self::Unreadable { .. } => "see that the file is there and can be read".into(),
+            Self::Syntax { .. } => "the file must be TOML; see the chapter on configuration in the manual".into(),
+            Self::UnknownKey { nearest, .. } => format!("did you mean `{nearest}`?"),
+            Self::BadValue { .. } => "correct it there".into(),
+        }
+    }
+}

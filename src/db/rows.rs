@@ -1,0 +1,180 @@
+//! Rows as SQL returns them, and as the catalogue means them.
+
+use crate::base::{Fingerprint, SealId, Timestamp};
+use crate::catalogue::{Content, Error, Recording, RecordingState};
+use crate::crypto::WrappedRowKey;
+use crate::keys::{DefinitionKeyName, KeyOrigin, KeyRow, KeyState, Switch};
+
+/// A row of `database_key`.
+#[derive(sqlx::FromRow)]
+pub(super) struct KeyRecord {
+    fingerprint: Vec<u8>,
+    created_at: i64,
+    origin: i64,
+    state: i64,
+    definition_key: String,
+    nonce: Vec<u8>,
+    ciphertext: Vec<u8>,
+    exported_at: Option<i64>,
+}
+
+/// A row of `recording`.
+#[derive(sqlx::FromRow)]
+pub(super) struct RecordingRecord {
+    pub id: String,
+    pub media_type: String,
+    pub media_len: i64,
+    pub state: i64,
+    pub lease_until: Option<i64>,
+    pub mended: i64,
+    pub created_at: i64,
+    pub sealed: i64,
+    pub fingerprint: Option<Vec<u8>>,
+    pub seal_id: Option<Vec<u8>>,
+    pub replacement_seal_id: Option<Vec<u8>>,
+    pub digest: Option<Vec<u8>>,
+    pub exempt: Option<i64>,
+}
+
+impl TryFrom<KeyRecord> for KeyRow {
+    type Error = Error;
+
+    fn try_from(record: KeyRecord) -> Result<Self, Error> {
+        let what = || format!("database key {}", hex::encode(&record.fingerprint));
+        Ok(Self {
+            fingerprint: Fingerprint(exact(&record.fingerprint, what)?),
+            created_at: time(record.created_at, what)?,
+            origin: match record.origin {
+                0 => KeyOrigin::Generated,
+                1 => KeyOrigin::Imported,
+                _ => return Err(Error::MalformedRow(what())),
+            },
+            state: match record.state {
+                0 => KeyState::Active,
+                1 => KeyState::Deactivated,
+                _ => return Err(Error::MalformedRow(what())),
+            },
+            wrapped: WrappedRowKey { nonce: exact(&record.nonce, what)?, ciphertext: exact(&record.ciphertext, what)? },
+            exported: record.exported_at.is_some(),
+            definition_key: DefinitionKeyName(record.definition_key),
+        })
+    }
+}
+
+impl TryFrom<RecordingRecord> for Recording {
+    type Error = Error;
+
+    fn try_from(record: RecordingRecord) -> Result<Self, Error> {
+        let what = || format!("recording {:?}", record.id);
+        let malformed = || Error::MalformedRow(what());
+        let content = match record.sealed {
+            1 => Content::Sealed {
+                fingerprint: Fingerprint(exact(record.fingerprint.as_deref().unwrap_or_default(), what)?),
+                seal_id: SealId(exact(record.seal_id.as_deref().unwrap_or_default(), what)?),
+                replacement: match &record.replacement_seal_id {
+                    Some(bytes) => Some(SealId(exact(bytes, what)?)),
+                    None => None,
+                },
+            },
+            0 => Content::Plain {
+                digest: exact(record.digest.as_deref().unwrap_or_default(), what)?,
+                exempt: record.exempt.ok_or_else(malformed)? != 0,
+            },
+            _ => return Err(malformed()),
+        };
+        let state = match (record.state, record.lease_until) {
+            (0, Some(lease_until)) => RecordingState::Recording { lease_until: time(lease_until, what)? },
+            (1, None) => RecordingState::Unfinished,
+            (2, None) => RecordingState::Complete,
+            _ => return Err(malformed()),
+        };
+        Ok(Self {
+            id: record.id.parse().map_err(|_| malformed())?,
+            media_type: record.media_type.parse().map_err(|_| malformed())?,
+            media_len: u64::try_from(record.media_len).map_err(|_| malformed())?,
+            state,
+            mended: record.mended != 0,
+            created_at: time(record.created_at, what)?,
+            content,
+        })
+    }
+}
+
+impl From<&Recording> for RecordingRecord {
+    fn from(recording: &Recording) -> Self {
+        let (state, lease_until) = state_columns(recording.state);
+        let mut record = Self {
+            id: recording.id.to_string(),
+            media_type: recording.media_type.to_string(),
+            media_len: column(recording.media_len),
+            state,
+            lease_until,
+            mended: recording.mended.into(),
+            created_at: column(recording.created_at.millis()),
+            sealed: recording.is_sealed().into(),
+            fingerprint: None,
+            seal_id: None,
+            replacement_seal_id: None,
+            digest: None,
+            exempt: None,
+        };
+        match &recording.content {
+            Content::Sealed { fingerprint, seal_id, replacement } => {
+                record.fingerprint = Some(fingerprint.0.to_vec());
+                record.seal_id = Some(seal_id.0.to_vec());
+                record.replacement_seal_id = replacement.map(|seal_id| seal_id.0.to_vec());
+            }
+            Content::Plain { digest, exempt } => {
+                record.digest = Some(digest.to_vec());
+                record.exempt = Some((*exempt).into());
+            }
+        }
+        record
+    }
+}
+
+/// `state` and `lease_until`.
+pub(super) fn state_columns(state: RecordingState) -> (i64, Option<i64>) {
+    match state {
+        RecordingState::Recording { lease_until } => (0, Some(column(lease_until.millis()))),
+        RecordingState::Unfinished => (1, None),
+        RecordingState::Complete => (2, None),
+    }
+}
+
+/// `origin` and `state`.
+pub(super) fn key_columns(row: &KeyRow) -> (i64, i64) {
+    let origin = match row.origin {
+        KeyOrigin::Generated => 0,
+        KeyOrigin::Imported => 1,
+    };
+    let state = match row.state {
+        KeyState::Active => 0,
+        KeyState::Deactivated => 1,
+    };
+    (origin, state)
+}
+
+/// The switch from its setting's value.
+pub(super) fn switch(value: Option<&str>) -> Result<Switch, Error> {
+    match value {
+        None => Ok(Switch::Untouched),
+        Some("enabled") => Ok(Switch::Enabled),
+        Some("disabled") => Ok(Switch::Disabled),
+        Some(other) => Err(Error::MalformedRow(format!("setting encryption = {other:?}"))),
+    }
+}
+
+/// Times and lengths are below 2^61 by their types.
+pub(super) fn column(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn exact<const N: usize>(bytes: &[u8], what: impl Fn() -> String) -> Result<[u8; N], Error> {
+    bytes.try_into().map_err(|_| Error::MalformedRow(what()))
+}
+
+fn time(millis: i64, what: impl Fn() -> String) -> Result<Timestamp, Error> {
+    let time = u64::try_from(millis).ok().and_then(Timestamp::from_millis);
+    time.ok_or_else(|| Error::MalformedRow(what()))
+}

@@ -1,0 +1,207 @@
+//! From a request to an answer: which use case it is, and what every answer carries.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use hyper::{
+    HeaderMap, Method, Response, StatusCode,
+    body::Incoming,
+    header::{self, HeaderValue},
+};
+use serde::Serialize;
+
+use super::{Problem, RecordingDocument, auth, body::Body, demo, media, player, problem_text, routes::Route};
+use crate::base::{ErrorCode, RecordingId, Timestamp};
+use crate::catalogue::{Cursor, Database};
+use crate::crypto::random;
+use crate::service::{Clock, KeyWatch, Playback};
+
+const LIMIT_DEFAULT: u32 = 100;
+const LIMIT_MAX: u32 = 1000;
+/// Filters of the listing that the interface names and this version does not have: better refused than ignored.
+const FILTERS_TO_COME: [&str; 7] = ["q", "group", "from", "to", "tag", "agent", "state"];
+
+/// What answers need.
+pub struct App {
+    /// Plays.
+    pub playback: Arc<Playback>,
+    /// Knows the keys and the switch.
+    pub keys: Arc<KeyWatch>,
+    /// For the demo's switch.
+    pub database: Arc<dyn Database>,
+    /// The time of day.
+    pub clock: Clock,
+    /// Whether this is the demo.
+    pub is_demo: bool,
+    /// Whether the server is about to stop.
+    pub is_draining: AtomicBool,
+}
+
+/// A request without its body.
+pub(super) struct Request {
+    /// Fresh for each request; named in the answer and in the log.
+    pub id: String,
+    pub method: Method,
+    pub query: Option<String>,
+    pub headers: HeaderMap,
+}
+
+impl App {
+    /// Answers a request. Never fails: whatever goes wrong is an answer.
+    pub(super) async fn answer(&self, request: hyper::Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let (parts, body) = request.into_parts();
+        let request = Request {
+            id: request_id(),
+            method: parts.method,
+            query: parts.uri.query().map(str::to_owned),
+            headers: parts.headers,
+        };
+        let route = Route::decode(parts.uri.path());
+        let outcome = match auth::check_local_host(&parts.uri, &request.headers) {
+            Ok(()) => self.route(&route, &request, body).await,
+            Err(problem) => Err(problem),
+        };
+        let is_read = matches!(request.method, Method::GET | Method::HEAD);
+        let mut response = outcome.unwrap_or_else(|problem| {
+            let mut response = problem.answer(&request.id, is_read);
+            if problem.code() == ErrorCode::MethodNotAllowed {
+                let allow = route.methods().iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+                response.headers_mut().extend(HeaderValue::try_from(allow).ok().map(|allow| (header::ALLOW, allow)));
+            }
+            response
+        });
+        let headers = response.headers_mut();
+        headers.extend(HeaderValue::try_from(&request.id).ok().map(|id| (X_REQUEST_ID, id)));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        tracing::debug!(
+            request = %request.id, method = %request.method, path = parts.uri.path(), status = response.status().as_u16()
+        );
+        Ok(response)
+    }
+
+    async fn route(&self, route: &Route, request: &Request, body: Incoming) -> Result<Response<Body>, Problem> {
+        let is_known = match route {
+            Route::Unknown => false,
+            Route::DemoEncryption => self.is_demo,
+            _ => true,
+        };
+        if !is_known {
+            return Err(Problem::new(ErrorCode::NotFound));
+        }
+        if !route.methods().contains(&request.method) {
+            return Err(Problem::new(ErrorCode::MethodNotAllowed));
+        }
+        match route {
+            Route::Home => Ok(player::home()),
+            Route::Asset(name) => player::asset(name).ok_or_else(|| Problem::new(ErrorCode::NotFound)),
+            Route::Recordings => self.recordings(request).await,
+            Route::Recording(id) => self.recording(request, id).await,
+            Route::Media(id) => media::answer(self, request, id).await,
+            Route::ImpossibleId => Err(Problem::new(ErrorCode::RecordingNotFound)),
+            Route::Problem(code) => Ok(player::page(problem_text::page(*code))),
+            Route::Live => Ok(json(&serde_json::json!({}))),
+            Route::Ready => Ok(self.ready()),
+            Route::DemoEncryption if request.method == Method::POST => demo::turn(self, &request.headers, body).await,
+            Route::DemoEncryption => Ok(demo::show(self)),
+            Route::Unknown => Err(Problem::new(ErrorCode::NotFound)),
+        }
+    }
+
+    async fn recordings(&self, request: &Request) -> Result<Response<Body>, Problem> {
+        let bad = |detail| Problem::new(ErrorCode::BadRequest).with_detail(detail);
+        let (mut limit, mut after) = (LIMIT_DEFAULT, None);
+        for (name, value) in parameters(request.query.as_deref()) {
+            match name.as_str() {
+                "limit" => {
+                    let wanted = value.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+                    limit = wanted.ok_or_else(|| bad("`limit` must be a number from 1 to 1000"))?;
+                }
+                "after" => {
+                    let cursor: Result<Cursor, ()> = value.parse();
+                    after = Some(cursor.map_err(|()| bad("`after` must be the `next` of an earlier page"))?);
+                }
+                name if FILTERS_TO_COME.contains(&name) => {
+                    return Err(bad("the filters q, group, from, to, tag, agent and state are not there yet"));
+                }
+                _ => {}
+            }
+        }
+        let page = self.playback.recordings(after.as_ref(), limit).await.map_err(|error| {
+            tracing::warn!(request = %request.id, %error, "the catalogue cannot be listed");
+            Problem::new(error.code())
+        })?;
+        let now = (self.clock)();
+        let recordings: Vec<RecordingDocument> = page
+            .recordings
+            .iter()
+            .map(|recording| {
+                let problem = self.playback.known_problem(recording);
+                RecordingDocument::new(recording, problem.as_ref(), &request.id, now)
+            })
+            .collect();
+        let next = page.next.map(|next| next.to_string());
+        Ok(json(&serde_json::json!({ "recordings": recordings, "next": next })))
+    }
+
+    async fn recording(&self, request: &Request, id: &RecordingId) -> Result<Response<Body>, Problem> {
+        let row = self.playback.recording(id).await.map_err(|error| {
+            tracing::info!(request = %request.id, %id, %error, "cannot be described");
+            Problem::of_playback(&error, id)
+        })?;
+        let opened = self.playback.open(id).await;
+        if let Err(error) = &opened {
+            tracing::info!(request = %request.id, %id, code = %error.code(), %error, "does not play");
+        }
+        let opened = opened.as_ref().map(|opened| &**opened);
+        Ok(json(&RecordingDocument::of_opened(&row, opened, &request.id, (self.clock)())))
+    }
+
+    fn ready(&self) -> Response<Body> {
+        let mut degraded = Vec::new();
+        if self.keys.health().failure.is_some() {
+            degraded.push("keys-not-checked");
+        }
+        let is_draining = self.is_draining.load(Ordering::Relaxed);
+        if is_draining {
+            degraded.push("draining");
+        }
+        let mut response = json(&serde_json::json!({ "degraded": degraded }));
+        if is_draining {
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        response
+    }
+
+    pub(super) fn now(&self) -> SystemTime {
+        let now: Timestamp = (self.clock)();
+        UNIX_EPOCH + Duration::from_millis(now.millis())
+    }
+}
+
+const X_REQUEST_ID: header::HeaderName = header::HeaderName::from_static("x-request-id");
+
+/// An answer in JSON that nobody keeps.
+pub(super) fn json(document: &impl Serialize) -> Response<Body> {
+    // Text, numbers and lists always serialise.
+    let mut response = Response::new(Body::full(serde_json::to_vec(document).unwrap_or_default()));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// 16 hexadecimal digits; without random numbers nothing could be sealed, and requests still have names.
+fn request_id() -> String {
+    random::<8>().map_or_else(|_| "unnamed".into(), hex::encode)
+}
+
+/// The decoded `name=value` pairs of a query.
+fn parameters(query: Option<&str>) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect()
+}

@@ -1,0 +1,79 @@
+//! The player and other pages: files of `player-demo/`, in the binary.
+
+use bytes::Bytes;
+use hyper::{
+    Response,
+    header::{self, HeaderValue},
+};
+
+use super::body::Body;
+
+/// Nothing but our own files, no frame around us, nothing inline.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; \
+                      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+macro_rules! assets {
+    ($($name:literal),* $(,)?) => {
+        /// Name and content of every file of the player.
+        const ASSETS: &[(&str, &[u8])] =
+            &[$(($name, include_bytes!(concat!("../../player-demo/", $name)))),*];
+    };
+}
+
+assets![
+    "api.js", "app.js", "codec.js", "demo.js", "dom.js", "facts.js", "index.html", "list.js", "media.js", "player.js",
+    "problem.js", "style.css", "words.js",
+];
+
+/// The player's page.
+pub(super) fn home() -> Response<Body> {
+    find("index.html").map_or_else(|| page(String::new()), |bytes| with_type(Bytes::from_static(bytes), "text/html; charset=utf-8"))
+}
+
+/// A file of the player.
+pub(super) fn asset(name: &str) -> Option<Response<Body>> {
+    let media_type = match name.rsplit_once('.')?.1 {
+        "js" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "html" => "text/html; charset=utf-8",
+        _ => return None,
+    };
+    find(name).map(|bytes| with_type(Bytes::from_static(bytes), media_type))
+}
+
+/// A page made here.
+pub(super) fn page(html: String) -> Response<Body> {
+    with_type(Bytes::from(html), "text/html; charset=utf-8")
+}
+
+fn find(name: &str) -> Option<&'static [u8]> {
+    ASSETS.iter().find(|(asset, _)| *asset == name).map(|(_, bytes)| *bytes)
+}
+
+fn with_type(bytes: Bytes, media_type: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::full(bytes));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_player_is_in_the_binary() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/player-demo");
+        for entry in std::fs::read_dir(folder).expect("player-demo") {
+            let entry = entry.expect("entry");
+            if entry.file_type().expect("type").is_file() {
+                let name = entry.file_name().into_string().expect("UTF-8");
+                assert!(find(&name).is_some(), "{name} is not listed");
+                assert!(asset(&name).is_some(), "{name} has no media type");
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Every path that is answered, decoded into one closed enum.
+
+use hyper::Method;
+use percent_encoding::percent_decode_str;
+
+use crate::base::{ErrorCode, RecordingId};
+
+/// What a path names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// `/`
+    Home,
+    /// `/player/{name}`
+    Asset(String),
+    /// `/recordings`
+    Recordings,
+    /// `/recordings/{id}`
+    Recording(RecordingId),
+    /// `/recordings/{id}/media`
+    Media(RecordingId),
+    /// `/recordings/{text}…` with a text that no recording is called.
+    ImpossibleId,
+    /// `/problems/{code}`
+    Problem(ErrorCode),
+    /// `/livez`
+    Live,
+    /// `/readyz`
+    Ready,
+    /// `/demo/encryption`
+    DemoEncryption,
+    /// Anything else.
+    Unknown,
+}
+
+impl Route {
+    /// Decodes a path, as it stands in the request.
+    pub(super) fn decode(path: &str) -> Self {
+        let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
+        match segments.as_slice() {
+            [""] => Self::Home,
+            ["player", name] if !name.is_empty() => Self::Asset((*name).to_owned()),
+            ["recordings"] => Self::Recordings,
+            ["recordings", id] if !id.is_empty() => recording(id, Self::Recording),
+            ["recordings", id, "media"] => recording(id, Self::Media),
+            ["problems", code] => code.parse().map_or(Self::Unknown, Self::Problem),
+            ["livez"] => Self::Live,
+            ["readyz"] => Self::Ready,
+            ["demo", "encryption"] => Self::DemoEncryption,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The methods that it answers, as `Allow` lists them.
+    pub(super) fn methods(&self) -> &'static [Method] {
+        match self {
+            Self::DemoEncryption => &[Method::GET, Method::HEAD, Method::POST],
+            Self::Home
+            | Self::Asset(_)
+            | Self::Recordings
+            | Self::Recording(_)
+            | Self::Media(_)
+            | Self::ImpossibleId
+            | Self::Problem(_)
+            | Self::Live
+            | Self::Ready
+            | Self::Unknown => &[Method::GET, Method::HEAD],
+        }
+    }
+}
+
+fn recording(segment: &str, route: impl Fn(RecordingId) -> Route) -> Route {
+    let decoded = percent_decode_str(segment).decode_utf8();
+    decoded.ok().and_then(|id| id.parse().ok()).map_or(Route::ImpossibleId, route)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_names_one_thing() {
+        let id: RecordingId = "a+b@c".parse().expect("an ID");
+        for (path, route) in [
+            ("/", Route::Home),
+            ("/player/app.js", Route::Asset("app.js".into())),
+            ("/player/", Route::Unknown),
+            ("/player/../Cargo.toml", Route::Unknown),
+            ("/recordings", Route::Recordings),
+            ("/recordings/", Route::Unknown),
+            ("/recordings/a+b@c", Route::Recording(id.clone())),
+            ("/recordings/a%2Bb%40c", Route::Recording(id.clone())),
+            ("/recordings/a%2bb%40c/media", Route::Media(id)),
+            ("/recordings/a%2Fb/media", Route::ImpossibleId),
+            ("/recordings/%2e%2e/media", Route::ImpossibleId),
+            ("/recordings/..", Route::ImpossibleId),
+            ("/recordings/%ff", Route::ImpossibleId),
+            ("/recordings//media", Route::ImpossibleId),
+            ("/recordings/a/media/", Route::Unknown),
+            ("/recordings/a/other", Route::Unknown),
+            ("/problems/key-missing", Route::Problem(ErrorCode::KeyMissing)),
+            ("/problems/other", Route::Unknown),
+            ("/livez", Route::Live),
+            ("/readyz", Route::Ready),
+            ("/demo/encryption", Route::DemoEncryption),
+            ("//", Route::Unknown),
+            ("", Route::Home),
+            ("*", Route::Unknown),
+        ] {
+            assert_eq!(Route::decode(path), route, "{path}");
+        }
+    }
+}

@@ -1,0 +1,484 @@
+//! Takes recordings in: sealed as they stream, or kept plain where that was decided.
+//!
+//! Nothing plain touches a disk that is not catalogued as plain. The order is that of durability: header, then media,
+//! then the final record, then the name, then the catalogue.
+
+use std::{io, path::{Path, PathBuf}, pin::pin, sync::Arc, time::Duration};
+
+use tokio::{sync::watch, time::Instant};
+
+use super::{Clock, KeyWatch, Source, detect_media_type, source::Piece};
+use crate::base::{self, ErrorCode, MediaType, RecordingId, Timestamp};
+use crate::catalogue::{self, Content, Database, Recording, RecordingState};
+use crate::crypto::Sha256Digest;
+use crate::keys::{NoActiveKey, OpeningRefused, WrappingKey};
+use crate::media::{self, MediaKind, MediaObject, MediaStore, MediaWriter, Stage};
+use crate::sealed::{self, ChunkLen, Role, Sealer, Sealing};
+
+/// How many bytes are looked at before the media type is decided, if they come without waiting.
+const HEAD_LEN: usize = 8 * 1024;
+/// The fewest bytes that a stream's type is decided from, unless it ends before.
+const STREAM_HEAD_LEN: usize = 64;
+/// How long a writer is held to be alive after it last said so, and how often it says so.
+const LEASE: Duration = Duration::from_secs(30);
+const LEASE_RENEWAL: Duration = Duration::from_secs(5);
+
+/// Takes recordings in.
+pub struct Ingest {
+    pub(super) database: Arc<dyn Database>,
+    pub(super) store: Arc<dyn MediaStore>,
+    pub(super) keys: Arc<KeyWatch>,
+    pub(super) clock: Clock,
+}
+
+/// What is to be taken in.
+#[derive(Clone, Debug)]
+pub struct NewRecording {
+    /// Its ID, else its name without the ending. A file that is sealed already carries its own, and an ID given here
+    /// must be the same then.
+    pub id: Option<RecordingId>,
+    /// Its media type; told from the content when there is none.
+    pub media_type: Option<MediaType>,
+    /// The name that its media had before.
+    pub name: Option<PathBuf>,
+    /// Kept plain on purpose.
+    pub exempt: bool,
+    /// Whether it arrives as it is made: what came before a break is kept, as an unfinished recording, in chunks
+    /// that are short enough to be followed. Otherwise a break leaves nothing.
+    pub is_live: bool,
+}
+
+/// A recording that was taken in.
+#[derive(Clone, Debug)]
+pub struct Ingested {
+    /// As it was catalogued.
+    pub recording: Recording,
+    /// Why a live recording is unfinished, when it is.
+    pub broken_off: Option<String>,
+}
+
+/// Asks an ingest to stop: at once, and in order.
+#[derive(Clone, Debug)]
+pub struct Stop(watch::Receiver<bool>);
+
+/// Why a recording was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller: there is nothing to take in.
+    #[error("it is empty")]
+    Empty,
+    /// The caller: media that is not sealed does not carry an ID.
+    #[error("it needs an ID")]
+    NoId,
+    /// The caller: its name is not one that a recording can have.
+    #[error("its name is no ID: {0}")]
+    Id(#[from] base::Error),
+    /// The caller: a sealed file carries another ID than the one given.
+    #[error("it is a sealed file and carries the ID {carried}")]
+    OtherId {
+        /// What its header says.
+        carried: RecordingId,
+    },
+    /// The caller: a sealed file carries its media type, and cannot be made plain here.
+    #[error("it is a sealed file: its media type is the one that it carries, and it stays sealed")]
+    SealedAlready,
+    /// The caller: begins as a sealed file and is none that can be trusted.
+    #[error("it begins as a sealed file does, and cannot be taken in: {0}")]
+    NotVerified(sealed::Error),
+    /// The operator: the key of a sealed file is not here.
+    #[error("it is a sealed file, and {0}")]
+    KeyRefused(OpeningRefused),
+    /// The operator: no key can wrap.
+    #[error(transparent)]
+    NoActiveKey(#[from] NoActiveKey),
+    /// The caller: it cannot be read.
+    #[error("it cannot be read: {0}")]
+    Source(io::Error),
+    /// The caller stopped it.
+    #[error("stopped; nothing of it was kept")]
+    Stopped,
+    /// The caller or the operator: ID taken, or database away.
+    #[error(transparent)]
+    Catalogue(#[from] catalogue::Error),
+    /// The caller or the operator: name taken, no room, or store away.
+    #[error(transparent)]
+    Store(#[from] media::Error),
+    /// The caller or the operator: too long, or no random numbers.
+    #[error(transparent)]
+    Sealing(#[from] sealed::Error),
+}
+
+impl Error {
+    /// The name that users see.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Empty | Self::NoId | Self::Id(_) | Self::OtherId { .. } | Self::SealedAlready | Self::Source(_) | Self::Stopped => {
+                ErrorCode::BadRequest
+            }
+            Self::NotVerified(error) | Self::Sealing(error) => error.code(),
+            Self::KeyRefused(refused) => refused.code(),
+            Self::NoActiveKey(NoActiveKey) => ErrorCode::NoActiveKey,
+            Self::Catalogue(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+}
+
+impl Stop {
+    /// One that is asked for by sending `true`.
+    #[must_use]
+    pub fn channel() -> (watch::Sender<bool>, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (sender, Self(receiver))
+    }
+
+    /// Returns when a stop is asked for; never when nobody can ask any more.
+    async fn asked(&mut self) {
+        if self.0.wait_for(|asked| *asked).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Why no further piece came.
+pub(super) enum Break {
+    Stopped,
+    Source(io::Error),
+}
+
+impl Ingest {
+    /// Takes recordings into `store` and `database`.
+    #[must_use]
+    pub fn new(
+        database: Arc<dyn Database>,
+        store: Arc<dyn MediaStore>,
+        keys: Arc<KeyWatch>,
+        clock: Clock,
+    ) -> Self {
+        Self { database, store, keys, clock }
+    }
+
+    /// Takes one recording in; `progress` hears how many bytes of it came.
+    ///
+    /// # Errors
+    ///
+    /// Why it was not taken in; nothing of it is left then.
+    pub async fn ingest(
+        &self,
+        new: NewRecording,
+        source: &mut impl Source,
+        stop: &mut Stop,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Ingested, Error> {
+        let head = head(&new, source, stop).await?;
+        progress(head.len() as u64);
+        if sealed::has_magic(&head) {
+            return self.ingest_sealed(new, head, source, stop, progress).await;
+        }
+        let id = id(&new)?;
+        if self.database.recording(&id).await?.is_some() {
+            return Err(catalogue::Error::RecordingExists(id).into());
+        }
+        let media_type = new.media_type.clone().unwrap_or_else(|| detect_media_type(&head, new.name.as_deref()));
+        let incoming = Incoming { id, media_type, is_live: new.is_live, head, source, stop, progress };
+        match if new.exempt { None } else { self.keys.ring().sealing()? } {
+            Some(key) => self.seal(incoming, key).await,
+            None => self.keep_plain(incoming, new.exempt).await,
+        }
+    }
+
+    async fn seal(&self, mut incoming: Incoming<'_, impl Source>, key: WrappingKey) -> Result<Ingested, Error> {
+        let sealed_at = (self.clock)();
+        let sealing = Sealing {
+            id: incoming.id.clone(),
+            role: Role::Media,
+            media_type: incoming.media_type.clone(),
+            chunk_len: if incoming.is_live { ChunkLen::LIVE } else { ChunkLen::FILE },
+            mended: false,
+            sealed_at,
+        };
+        let (sealer, header) = Sealer::new(sealing, key.fingerprint, &key.key)?;
+        let mut recording = Recording {
+            id: incoming.id.clone(),
+            media_type: incoming.media_type.clone(),
+            media_len: 0,
+            state: RecordingState::Complete,
+            mended: false,
+            created_at: sealed_at,
+            content: Content::Sealed { fingerprint: key.fingerprint, seal_id: sealer.seal_id(), replacement: None },
+        };
+        let writer = self.store.create(&incoming.id, MediaKind::Sealed).await?;
+        match self.write_sealed(&mut incoming, writer, sealer, &header, &mut recording).await {
+            Ok(Some(broken_off)) if !incoming.is_live => {
+                self.take_away(&recording.id, MediaKind::Sealed).await;
+                Err(broken_off.into())
+            }
+            Ok(broken_off) => self.catalogue(recording, incoming.is_live, broken_off.map(Break::into_text)).await,
+            Err(error) => {
+                self.give_up(&recording, &error).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes a sealed file to its end (`None`), or as far as its source goes; says in `recording` how far that is.
+    async fn write_sealed(
+        &self,
+        incoming: &mut Incoming<'_, impl Source>,
+        mut writer: Box<dyn MediaWriter>,
+        mut sealer: Sealer,
+        header: &[u8],
+        recording: &mut Recording,
+    ) -> Result<Option<Break>, Error> {
+        self.begin_sealed(&mut *writer, header, recording, incoming.is_live).await?;
+        let broken_off = self.stream_sealed(incoming, &mut *writer, &mut sealer, recording).await?;
+        // Everything before the final record is durable before that is written.
+        writer.sync().await?;
+        if broken_off.is_some() {
+            recording.state = RecordingState::Unfinished;
+            return Ok(broken_off);
+        }
+        let mut last = Vec::new();
+        let sealed = sealer.finish(&mut last);
+        writer.append(last).await?;
+        writer.finish().await?;
+        recording.media_len = sealed.media_len;
+        recording.state = RecordingState::Complete;
+        Ok(None)
+    }
+
+    /// Header first, durable, and only then visible.
+    async fn begin_sealed(
+        &self,
+        writer: &mut dyn MediaWriter,
+        header: &[u8],
+        recording: &mut Recording,
+        is_live: bool,
+    ) -> Result<(), Error> {
+        writer.append(header.to_vec()).await?;
+        if is_live {
+            writer.sync().await?;
+            let state = RecordingState::Recording { lease_until: later((self.clock)(), LEASE) };
+            self.database.add_recording(&Recording { state, ..recording.clone() }).await?;
+            recording.state = state;
+        }
+        Ok(())
+    }
+
+    /// Seals until the source ends (`None`) or breaks off.
+    async fn stream_sealed(
+        &self,
+        incoming: &mut Incoming<'_, impl Source>,
+        writer: &mut dyn MediaWriter,
+        sealer: &mut Sealer,
+        recording: &mut Recording,
+    ) -> Result<Option<Break>, Error> {
+        let has_lease = matches!(recording.state, RecordingState::Recording { .. });
+        let mut renewal = Instant::now() + LEASE_RENEWAL;
+        let mut records = Vec::new();
+        let mut piece = core::mem::take(&mut incoming.head);
+        while !piece.is_empty() {
+            sealer.update(&piece, &mut records)?;
+            recording.media_len = sealer.sealed_len();
+            if !records.is_empty() {
+                records = writer.append(records).await?;
+            }
+            // A read that waits is not given up for a renewal: what it has taken would be lost.
+            let mut reading = pin!(incoming.next(piece));
+            piece = loop {
+                tokio::select! {
+                    next = &mut reading => match next {
+                        Ok(piece) => break piece,
+                        Err(broken_off) => return Ok(Some(broken_off)),
+                    },
+                    () = tokio::time::sleep_until(renewal), if has_lease => {
+                        self.renew_lease(recording).await;
+                        renewal = Instant::now() + LEASE_RENEWAL;
+                    }
+                }
+            };
+        }
+        Ok(None)
+    }
+
+    async fn keep_plain(&self, mut incoming: Incoming<'_, impl Source>, exempt: bool) -> Result<Ingested, Error> {
+        let created_at = (self.clock)();
+        let writer = self.store.create(&incoming.id, MediaKind::Plain).await?;
+        let (media_len, digest, broken_off) = match write_plain(&mut incoming, writer).await {
+            Ok(written) => written,
+            Err(error) => {
+                self.take_away(&incoming.id, MediaKind::Plain).await;
+                return Err(error);
+            }
+        };
+        let state = match broken_off {
+            None => RecordingState::Complete,
+            Some(_) if incoming.is_live => RecordingState::Unfinished,
+            Some(broken_off) => {
+                self.take_away(&incoming.id, MediaKind::Plain).await;
+                return Err(broken_off.into());
+            }
+        };
+        let recording = Recording {
+            id: incoming.id.clone(),
+            media_type: incoming.media_type.clone(),
+            media_len,
+            state,
+            mended: false,
+            created_at,
+            content: Content::Plain { digest, exempt },
+        };
+        self.catalogue(recording, false, broken_off.map(Break::into_text)).await
+    }
+
+    /// Says what became of the recording. A row that cannot be written takes the file of an import with it, so that
+    /// nothing half-done stays; a live recording's row is there already.
+    pub(super) async fn catalogue(
+        &self,
+        recording: Recording,
+        has_row: bool,
+        broken_off: Option<String>,
+    ) -> Result<Ingested, Error> {
+        if has_row {
+            self.database.update_progress(&recording.id, recording.media_len, recording.state).await?;
+        } else if let Err(error) = self.database.add_recording(&recording).await {
+            self.store.remove(&object_of(&recording)).await?;
+            return Err(error.into());
+        }
+        Ok(Ingested { recording, broken_off })
+    }
+
+    /// After a failure of store or database: an import leaves nothing, a live recording what it has.
+    async fn give_up(&self, recording: &Recording, error: &Error) {
+        if matches!(recording.state, RecordingState::Recording { .. }) {
+            tracing::warn!(id = %recording.id, %error, "this recording ends here");
+            // If this fails, too, the lease lapses and says the same.
+            let state = RecordingState::Unfinished;
+            let _best_effort = self.database.update_progress(&recording.id, recording.media_len, state).await;
+        } else {
+            self.take_away(&recording.id, MediaKind::Sealed).await;
+        }
+    }
+
+    /// Removes the growing file of an ingest that came to nothing. The error that ended it is the one that tells; if
+    /// the file cannot be removed either, it is named here.
+    pub(super) async fn take_away(&self, id: &RecordingId, kind: MediaKind) {
+        let object = MediaObject { id: id.clone(), kind, stage: Stage::Part };
+        if let Err(error) = self.store.remove(&object).await {
+            tracing::warn!(%error, "a file that nothing needs could not be removed");
+        }
+    }
+
+    async fn renew_lease(&self, recording: &Recording) {
+        let state = RecordingState::Recording { lease_until: later((self.clock)(), LEASE) };
+        if let Err(error) = self.database.update_progress(&recording.id, recording.media_len, state).await {
+            // Recording goes on: the row is brought up to date at the next renewal or at the end.
+            tracing::warn!(id = %recording.id, %error, "the catalogue did not hear that this recording goes on");
+        }
+    }
+}
+
+/// A recording on its way in.
+struct Incoming<'a, S> {
+    id: RecordingId,
+    media_type: MediaType,
+    is_live: bool,
+    head: Piece,
+    source: &'a mut S,
+    stop: &'a mut Stop,
+    progress: &'a (dyn Fn(u64) + Send + Sync),
+}
+
+impl<S: Source> Incoming<'_, S> {
+    async fn next(&mut self, piece: Piece) -> Result<Piece, Break> {
+        let piece = next(self.source, self.stop, piece).await?;
+        (self.progress)(piece.len() as u64);
+        Ok(piece)
+    }
+}
+
+impl Break {
+    fn into_text(self) -> String {
+        match self {
+            Self::Stopped => "stopped".into(),
+            Self::Source(error) => error.to_string(),
+        }
+    }
+}
+
+impl From<Break> for Error {
+    fn from(broken_off: Break) -> Self {
+        match broken_off {
+            Break::Stopped => Self::Stopped,
+            Break::Source(error) => Self::Source(error),
+        }
+    }
+}
+
+pub(super) async fn next(source: &mut impl Source, stop: &mut Stop, piece: Piece) -> Result<Piece, Break> {
+    tokio::select! {
+        biased;
+        () = stop.asked() => Err(Break::Stopped),
+        piece = source.next(piece) => piece.map_err(Break::Source),
+    }
+}
+
+fn id(new: &NewRecording) -> Result<RecordingId, Error> {
+    match (&new.id, new.name.as_deref().and_then(Path::file_stem)) {
+        (Some(id), _) => Ok(id.clone()),
+        (None, Some(stem)) => Ok(stem.to_string_lossy().parse()?),
+        (None, None) => Err(Error::NoId),
+    }
+}
+
+/// The first bytes: enough to tell a sealed file, and to tell the media type as well as it can be told.
+async fn head(new: &NewRecording, source: &mut impl Source, stop: &mut Stop) -> Result<Piece, Error> {
+    let wanted = if new.is_live { STREAM_HEAD_LEN } else { HEAD_LEN };
+    let mut head = Piece::default();
+    while head.len() < wanted {
+        let piece = next(source, stop, Piece::default()).await?;
+        if piece.is_empty() {
+            break;
+        }
+        head.extend_from_slice(&piece);
+    }
+    if head.is_empty() { Err(Error::Empty) } else { Ok(head) }
+}
+
+/// Writes a plain file to its end (`None`), or as far as its source goes: length, SHA-256, and why it broke off.
+async fn write_plain(
+    incoming: &mut Incoming<'_, impl Source>,
+    mut writer: Box<dyn MediaWriter>,
+) -> Result<(u64, [u8; 32], Option<Break>), Error> {
+    let mut digest = Sha256Digest::default();
+    let mut media_len = 0;
+    let mut piece = core::mem::take(&mut incoming.head);
+    while !piece.is_empty() {
+        digest.update(&piece);
+        media_len += piece.len() as u64;
+        // The writer gives the buffer back, so that the next piece costs no memory.
+        *piece = writer.append(core::mem::take(&mut *piece)).await?;
+        piece = match incoming.next(piece).await {
+            Ok(piece) => piece,
+            Err(broken_off) => {
+                writer.sync().await?;
+                return Ok((media_len, digest.finish(), Some(broken_off)));
+            }
+        };
+    }
+    writer.finish().await?;
+    Ok((media_len, digest.finish(), None))
+}
+
+/// Where a recording's file lies in the end.
+pub(super) fn object_of(recording: &Recording) -> MediaObject {
+    let kind = if recording.is_sealed() { MediaKind::Sealed } else { MediaKind::Plain };
+    let stage = if recording.state == RecordingState::Complete { Stage::Final } else { Stage::Part };
+    MediaObject { id: recording.id.clone(), kind, stage }
+}
+
+fn later(time: Timestamp, by: Duration) -> Timestamp {
+    let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+    Timestamp::from_millis(time.millis().saturating_add(millis)).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,134 @@
+//! Takes in files that are sealed already: as they are, under the ID that they carry, and only when they verify.
+
+use std::sync::Arc;
+
+use super::{
+    Source,
+    ingest::{Error, Ingest, Ingested, NewRecording, Stop, object_of},
+    source::Piece,
+};
+use crate::catalogue::{self, Content, Recording, RecordingState};
+use crate::media::{MediaFile, MediaKind, MediaObject, MediaWriter, Stage};
+use crate::sealed::{HEADER_LEN, NameClaim, Opener, Role, UnverifiedHeader};
+
+/// How much media is verified at a time.
+const VERIFY_LEN: u64 = 1 << 20;
+
+impl Ingest {
+    /// Copies the sealed bytes, then verifies header, end and every record of the copy, then catalogues it.
+    pub(super) async fn ingest_sealed(
+        &self,
+        new: NewRecording,
+        head: Piece,
+        source: &mut impl Source,
+        stop: &mut Stop,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Ingested, Error> {
+        if new.media_type.is_some() || new.exempt {
+            return Err(Error::SealedAlready);
+        }
+        let mut head = head;
+        while head.len() < HEADER_LEN {
+            let piece = next(source, stop, progress).await?;
+            if piece.is_empty() {
+                break;
+            }
+            head.extend_from_slice(&piece);
+        }
+        let header = UnverifiedHeader::read(&head).map_err(Error::NotVerified)?;
+        // Whether encryption is switched on or off: the file is sealed, and stays so.
+        let key = self.keys.ring().any(&header.fingerprint()).map_err(Error::KeyRefused)?.clone();
+        let verified = header.clone().verify(&key).map_err(Error::NotVerified)?;
+        let id = verified.header().id.clone();
+        if new.id.is_some_and(|given| given != id) {
+            return Err(Error::OtherId { carried: id });
+        }
+        if self.database.recording(&id).await?.is_some() {
+            return Err(catalogue::Error::RecordingExists(id).into());
+        }
+        let verified = verified.expect(&id, &Role::Media).map_err(Error::NotVerified)?;
+        // Only a file that says by its name that it was growing may be one whose end is missing.
+        let is_part = new.name.as_deref().is_some_and(|name| name.extension().is_some_and(|end| end == "part"));
+        let claim = if is_part { NameClaim::Part } else { NameClaim::Final };
+
+        let mut writer = self.store.create(&id, MediaKind::Sealed).await?;
+        let copied = async {
+            copy(head, source, stop, progress, &mut *writer).await?;
+            let object = MediaObject { id: id.clone(), kind: MediaKind::Sealed, stage: Stage::Part };
+            let file = self.store.open(&object).await?.ok_or(Error::Stopped)?;
+            let file_len = file.version().len;
+            let tail = verified.tail(file_len).map_err(Error::NotVerified)?;
+            let tail = read(&file, tail.start, tail.end).await?;
+            let opener = verified.judge(file_len, &tail, claim).map_err(Error::NotVerified)?;
+            verify_every_record(&opener, &file).await?;
+            if opener.state().is_complete() {
+                writer.finish().await?;
+            }
+            Ok(opener)
+        };
+        let opener: Opener = match copied.await {
+            Ok(opener) => opener,
+            Err(error) => {
+                self.take_away(&id, MediaKind::Sealed).await;
+                return Err(error);
+            }
+        };
+        let header = opener.header();
+        let is_complete = opener.state().is_complete();
+        let recording = Recording {
+            id,
+            media_type: header.media_type.clone(),
+            media_len: opener.state().media_len(),
+            state: if is_complete { RecordingState::Complete } else { RecordingState::Unfinished },
+            mended: header.mended,
+            created_at: header.sealed_at,
+            content: Content::Sealed { fingerprint: header.fingerprint, seal_id: opener.seal_id(), replacement: None },
+        };
+        tracing::debug!(file = %self.store.location(&object_of(&recording)), "taken in as it is");
+        let broken_off = (!is_complete).then(|| "it was unfinished before".into());
+        self.catalogue(recording, false, broken_off).await
+    }
+}
+
+async fn copy(
+    head: Piece,
+    source: &mut impl Source,
+    stop: &mut Stop,
+    progress: &(dyn Fn(u64) + Send + Sync),
+    writer: &mut dyn MediaWriter,
+) -> Result<(), Error> {
+    let mut piece = head;
+    while !piece.is_empty() {
+        writer.append(core::mem::take(&mut *piece)).await?;
+        piece = next(source, stop, progress).await?;
+    }
+    Ok(writer.sync().await?)
+}
+
+async fn next(
+    source: &mut impl Source,
+    stop: &mut Stop,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<Piece, Error> {
+    let piece = super::ingest::next(source, stop, Piece::default()).await?;
+    progress(piece.len() as u64);
+    Ok(piece)
+}
+
+async fn verify_every_record(opener: &Opener, file: &Arc<dyn MediaFile>) -> Result<(), Error> {
+    let media_len = opener.state().media_len();
+    let mut start = 0;
+    while start < media_len {
+        let end = media_len.min(start + VERIFY_LEN);
+        let Some(span) = opener.span(start..end) else { break };
+        let sealed = read(file, span.file().start, span.file().end).await?;
+        opener.verify_span(&span, &sealed).map_err(|corruption| Error::NotVerified(corruption.into()))?;
+        start = end;
+    }
+    Ok(())
+}
+
+async fn read(file: &Arc<dyn MediaFile>, start: u64, end: u64) -> Result<Vec<u8>, Error> {
+    let len = usize::try_from(end - start).unwrap_or(usize::MAX);
+    Ok(file.read(start, vec![0; len]).await?)
+}

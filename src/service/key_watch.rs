@@ -1,0 +1,171 @@
+//! Keeps the key ring: loaded at start, looked at again when the database changes, at intervals, and when asked.
+//!
+//! The first load is fatal when it fails; a later one keeps what is loaded and says so.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
+use crate::catalogue::{self, Database};
+use crate::keys::{self, DefinitionKey, KeyRing};
+
+/// How often the database is asked whether anything changed: a change is seen well within a second.
+const CHANGE_POLL: Duration = Duration::from_millis(250);
+/// How long a fruitless look for an unknown fingerprint is remembered.
+const FRUITLESS_MEMORY: Duration = Duration::from_secs(1);
+
+/// Why keys could not be loaded.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The operator: the database.
+    #[error(transparent)]
+    Database(#[from] catalogue::Error),
+    /// The operator: the definition key, or a row.
+    #[error(transparent)]
+    Keys(#[from] keys::Error),
+}
+
+/// The key ring of a running process.
+pub struct KeyWatch {
+    database: Arc<dyn Database>,
+    definition_key: Arc<dyn DefinitionKey>,
+    ring: ArcSwap<KeyRing>,
+    /// Grows whenever the database has changed: what was read from it before may be out of date.
+    epoch: AtomicU64,
+    /// When keys were last looked for because a fingerprint was unknown, and whether that could be done.
+    last_look: tokio::sync::Mutex<Option<(Instant, bool)>>,
+    health: Mutex<Health>,
+}
+
+/// How the last checks went, for `/readyz`.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// When the ring was last read from the database.
+    pub loaded: Instant,
+    /// Why the last check failed, when it did.
+    pub failure: Option<String>,
+}
+
+impl KeyWatch {
+    /// Loads every key.
+    ///
+    /// # Errors
+    ///
+    /// Why they could not be loaded; nothing should be served then.
+    pub async fn load(database: Arc<dyn Database>, definition_key: Arc<dyn DefinitionKey>) -> Result<Arc<Self>, Error> {
+        let ring = KeyRing::load(&database.load_keys().await?, &*definition_key).await?;
+        Ok(Arc::new(Self {
+            database,
+            definition_key,
+            ring: ArcSwap::from_pointee(ring),
+            epoch: AtomicU64::new(0),
+            last_look: tokio::sync::Mutex::new(None),
+            health: Mutex::new(Health { loaded: Instant::now(), failure: None }),
+        }))
+    }
+
+    /// The ring as it is now.
+    #[must_use]
+    pub fn ring(&self) -> Arc<KeyRing> {
+        self.ring.load_full()
+    }
+
+    /// Grows whenever the database has changed.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// How the last checks went.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads keys and switch again and replaces the ring whole; on failure the old one stays.
+    ///
+    /// # Errors
+    ///
+    /// Why they could not be read.
+    pub async fn reload(&self) -> Result<(), Error> {
+        let loaded = self.read().await;
+        match &loaded {
+            Ok(ring) => {
+                self.ring.store(Arc::clone(ring));
+                self.epoch.fetch_add(1, Ordering::AcqRel);
+                self.note(Ok(()));
+            }
+            Err(error) => self.note(Err(error.to_string())),
+        }
+        loaded.map(|_ring| ())
+    }
+
+    /// Looks for keys at once, because one is missing. All who wait share one look, and a fruitless one is
+    /// remembered for a moment, so that nobody can make the database busy by asking for what is not there.
+    ///
+    /// Gives whether the database could be asked.
+    pub async fn look_again(&self) -> bool {
+        let asked = Instant::now();
+        let mut last_look = self.last_look.lock().await;
+        if let Some((at, could_ask)) = *last_look
+            && (at >= asked || asked.duration_since(at) < FRUITLESS_MEMORY)
+        {
+            return could_ask;
+        }
+        let could_ask = self.reload().await.is_ok();
+        *last_look = Some((Instant::now(), could_ask));
+        could_ask
+    }
+
+    /// Watches for changes until it is dropped: reloads when the database says that something changed, every
+    /// `interval`, and when `asked` is notified.
+    pub async fn watch(self: Arc<Self>, interval: Duration, asked: Arc<Notify>) {
+        let mut seen = self.database.change_counter().await.ok();
+        let mut next_reload = Instant::now() + interval;
+        loop {
+            let is_asked = tokio::time::timeout(CHANGE_POLL, asked.notified()).await.is_ok();
+            let counter = self.database.change_counter().await;
+            let is_changed = match &counter {
+                Ok(counter) => seen != Some(*counter),
+                Err(error) => {
+                    self.note(Err(error.to_string()));
+                    false
+                }
+            };
+            // A database that came back is read again, whether or not anything changed meanwhile.
+            let is_back = counter.is_ok() && self.health().failure.is_some();
+            if is_asked || is_changed || is_back || Instant::now() >= next_reload {
+                next_reload = Instant::now() + interval;
+                let had_failed = self.health().failure.is_some();
+                match self.reload().await {
+                    // Counted as seen only once it has been read.
+                    Ok(()) => seen = counter.ok().or(seen),
+                    Err(error) if !had_failed => {
+                        tracing::warn!(%error, "keys could not be checked; playing on with those in memory");
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<Arc<KeyRing>, Error> {
+        let table = self.database.load_keys().await?;
+        Ok(Arc::new(KeyRing::load(&table, &*self.definition_key).await?))
+    }
+
+    fn note(&self, outcome: Result<(), String>) {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Ok(()) => *health = Health { loaded: Instant::now(), failure: None },
+            Err(reason) => health.failure = Some(reason),
+        }
+    }
+}

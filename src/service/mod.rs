@@ -1,0 +1,30 @@
+//! Use cases: playing, keeping and naming recordings and keys, over the doors and not over what stands behind them.
+//!
+//! Knows no HTTP, no SQL, no path of the store. The clock is passed in. Start with [`Playback`].
+
+mod buffers;
+mod ingest;
+mod ingest_sealed;
+mod key_ops;
+mod key_watch;
+mod media_type;
+mod opened;
+mod playback;
+mod source;
+mod span_stream;
+
+pub use ingest::{Error as IngestError, Ingest, Ingested, NewRecording, Stop};
+pub use key_ops::{Error as KeyError, KeyOps, KeySummary};
+pub use key_watch::{Error as KeyWatchError, Health, KeyWatch};
+pub use media_type::detect as detect_media_type;
+pub use opened::{OpenRecording, Validators};
+pub use playback::{Error as PlaybackError, Playback, PlaybackSettings};
+pub use source::{ReaderSource, Source};
+pub use span_stream::SpanStream;
+
+use std::sync::Arc;
+
+use crate::base::Timestamp;
+
+/// The time of day, passed in so that tests can set it.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;

@@ -1,0 +1,61 @@
+//! A recording that is open for playing: one version of one file, verified as far as its length.
+
+use std::{ops::Range, sync::Arc};
+
+use crate::base::{Fingerprint, MediaType, RecordingId, Timestamp};
+use crate::catalogue::RecordingState;
+use crate::media::MediaFile;
+use crate::sealed::Opener;
+
+/// A recording, open. Shared by all who play it.
+pub struct OpenRecording {
+    /// Its ID.
+    pub id: RecordingId,
+    /// Of the media that it plays.
+    pub media_type: MediaType,
+    /// Bytes of media, verified.
+    pub media_len: u64,
+    /// How far it got.
+    pub state: RecordingState,
+    /// Sealed again from a recording whose end is missing.
+    pub mended: bool,
+    /// What its media can be compared by; only a complete recording has any.
+    pub validators: Option<Validators>,
+    pub(super) content: OpenContent,
+    pub(super) file: Arc<dyn MediaFile>,
+}
+
+/// What identifies a representation: a property of its content, and never of the key that wraps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validators {
+    /// A strong entity tag, with its quotes.
+    pub etag: String,
+    /// When the media was sealed or stored.
+    pub last_modified: Timestamp,
+}
+
+pub(super) enum OpenContent {
+    Sealed { opener: Box<Opener>, fingerprint: Fingerprint },
+    Plain,
+}
+
+impl OpenRecording {
+    /// The key that the recording needs, when it is sealed.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        match &self.content {
+            OpenContent::Sealed { fingerprint, .. } => Some(*fingerprint),
+            OpenContent::Plain => None,
+        }
+    }
+
+    /// The longest stretch of media from `position` on that one frame of about `frame_len` bytes carries: up to the
+    /// end of a record, so that no record is read twice.
+    pub(super) fn frame(&self, position: u64, end: u64, frame_len: u64) -> Range<u64> {
+        let unit = match &self.content {
+            OpenContent::Sealed { opener, .. } => frame_len.max(opener.header().chunk_len.bytes()),
+            OpenContent::Plain => frame_len,
+        };
+        position..end.min((position / unit + 1) * unit)
+    }
+}

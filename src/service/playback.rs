@@ -1,0 +1,397 @@
+//! From a recording ID to verified media, or to the first reason why not, in the order that users rely on.
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use moka::future::Cache;
+
+use super::{
+    Clock, KeyWatch, OpenRecording, SpanStream, Validators, buffers::BufferPool, opened::OpenContent,
+};
+use crate::base::{ErrorCode, Fingerprint, RecordingId, SealId};
+use crate::catalogue::{self, Content, Cursor, Database, Page, Recording, RecordingState};
+use crate::keys::{OpeningRefused, Switch};
+use crate::media::{self, MediaFile, MediaKind, MediaObject, MediaStore, Stage, Version};
+use crate::sealed::{self, Corruption, HEADER_LEN, NameClaim, Role, UnverifiedHeader};
+
+/// How many rows of the catalogue are remembered.
+const ROWS_MAX: u64 = 65_536;
+/// How many recordings stay open when nobody reads from them: each holds a descriptor.
+const OPENED_MAX: u64 = 512;
+/// How long an opened recording that nobody asks for stays open.
+const OPENED_IDLE: Duration = Duration::from_secs(60);
+
+/// What an operator may decide about playing.
+#[derive(Clone, Copy, Debug)]
+pub struct PlaybackSettings {
+    /// Whether recordings that are plain, and not exempt, play.
+    pub allow_plain: bool,
+}
+
+/// Plays recordings.
+pub struct Playback {
+    database: Arc<dyn Database>,
+    store: Arc<dyn MediaStore>,
+    keys: Arc<KeyWatch>,
+    clock: Clock,
+    settings: PlaybackSettings,
+    /// Rows, each with the epoch in which it was read.
+    rows: Cache<RecordingId, (u64, Arc<Recording>)>,
+    /// Keyed by all that must be the same: one version of one file under one sealing. Concurrent opens are one.
+    opened: Cache<OpenedKey, Arc<OpenRecording>>,
+    buffers: BufferPool,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct OpenedKey {
+    object: MediaObject,
+    version: Version,
+    seal_ids: [Option<SealId>; 2],
+}
+
+/// Why a recording does not play.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller: no such recording.
+    #[error("there is no recording of that ID")]
+    NotFound,
+    /// The operator: the catalogue cannot be asked.
+    #[error(transparent)]
+    Catalogue(#[from] catalogue::Error),
+    /// The operator: the store does not answer, or bytes are missing from a file.
+    #[error(transparent)]
+    Store(#[from] media::Error),
+    /// The operator: the catalogue has it, the store does not.
+    #[error("its file is not in the media store")]
+    MediaMissing,
+    /// The operator: an older build than the file's.
+    #[error(transparent)]
+    Format(sealed::Error),
+    /// The operator: a key or the switch.
+    #[error(transparent)]
+    Refused(#[from] OpeningRefused),
+    /// The operator: the key is not loaded, and whether there is one cannot be asked.
+    #[error("no database key of the fingerprint {0} is loaded, and the database cannot be asked for it")]
+    KeysUnavailable(Fingerprint),
+    /// An investigator: the file is not what was written.
+    #[error("{0}")]
+    Corrupt(Corruption),
+    /// The operator: plain, not exempt, and not allowed to play.
+    #[error("it is kept in plain, is not exempt, and plain recordings are not allowed to play")]
+    PlainNotAllowed,
+}
+
+impl Error {
+    /// The name that users see.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotFound => ErrorCode::RecordingNotFound,
+            Self::Catalogue(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::MediaMissing => ErrorCode::MediaMissing,
+            Self::Format(error) => error.code(),
+            Self::Refused(refused) => refused.code(),
+            Self::KeysUnavailable(_) => ErrorCode::KeysUnavailable,
+            Self::Corrupt(_) => ErrorCode::RecordingCorrupt,
+            Self::PlainNotAllowed => ErrorCode::PlainNotAllowed,
+        }
+    }
+
+    /// The key that is needed, when one is.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        match self {
+            Self::Refused(refused) => refused.fingerprint(),
+            Self::KeysUnavailable(fingerprint) => Some(*fingerprint),
+            Self::NotFound
+            | Self::Catalogue(_)
+            | Self::Store(_)
+            | Self::MediaMissing
+            | Self::Format(_)
+            | Self::Corrupt(_)
+            | Self::PlainNotAllowed => None,
+        }
+    }
+
+    /// Whether a row that was remembered, and has changed since, could be the reason.
+    fn may_be_stale(&self) -> bool {
+        matches!(self, Self::MediaMissing | Self::Corrupt(_) | Self::PlainNotAllowed)
+    }
+}
+
+impl From<sealed::Error> for Error {
+    fn from(error: sealed::Error) -> Self {
+        match error {
+            sealed::Error::Corrupt(corruption) => Self::Corrupt(corruption),
+            other => Self::Format(other),
+        }
+    }
+}
+
+impl Playback {
+    /// Plays what `database` and `store` hold.
+    #[must_use]
+    pub fn new(
+        database: Arc<dyn Database>,
+        store: Arc<dyn MediaStore>,
+        keys: Arc<KeyWatch>,
+        clock: Clock,
+        settings: PlaybackSettings,
+    ) -> Self {
+        Self {
+            database,
+            store,
+            keys,
+            clock,
+            settings,
+            rows: Cache::new(ROWS_MAX),
+            opened: Cache::builder().max_capacity(OPENED_MAX).time_to_idle(OPENED_IDLE).build(),
+            buffers: BufferPool::default(),
+        }
+    }
+
+    /// The recording's row, as it is now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], [`Error::Catalogue`].
+    pub async fn recording(&self, id: &RecordingId) -> Result<Recording, Error> {
+        self.database.recording(id).await?.ok_or(Error::NotFound)
+    }
+
+    /// Up to `limit` recordings after `after`, newest first. No file is opened.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Catalogue`].
+    pub async fn recordings(&self, after: Option<&Cursor>, limit: u32) -> Result<Page, Error> {
+        Ok(self.database.recordings(after, limit).await?)
+    }
+
+    /// Why the recording would not play, as far as catalogue and key ring alone can tell.
+    #[must_use]
+    pub fn known_problem(&self, recording: &Recording) -> Option<Error> {
+        match &recording.content {
+            Content::Sealed { fingerprint, .. } => self.keys.ring().opening(fingerprint).err().map(Error::from),
+            Content::Plain { exempt, .. } => (!self.may_play_plain(*exempt)).then_some(Error::PlainNotAllowed),
+        }
+    }
+
+    /// The URL of the file that holds the recording's media.
+    #[must_use]
+    pub fn location(&self, recording: &Recording) -> String {
+        let stage = match recording.state {
+            RecordingState::Complete => Stage::Final,
+            RecordingState::Recording { .. } | RecordingState::Unfinished => Stage::Part,
+        };
+        self.store.location(&object(recording, stage))
+    }
+
+    /// Opens a recording: finds its file, verifies header and end, and so knows its length.
+    ///
+    /// # Errors
+    ///
+    /// The first reason why it does not play.
+    pub async fn open(&self, id: &RecordingId) -> Result<Arc<OpenRecording>, Error> {
+        if let Some(remembered) = self.remembered(id).await {
+            match self.open_row(&remembered).await {
+                Err(error) if error.may_be_stale() => self.rows.invalidate(id).await,
+                outcome => return outcome,
+            }
+        }
+        match self.fresh_row(id).await {
+            Ok(Some(recording)) => self.open_row(&recording).await,
+            Ok(None) => Err(Error::NotFound),
+            Err(unavailable) => self.open_without_catalogue(id, unavailable).await,
+        }
+    }
+
+    /// The media of an open recording from one position to another, both within its length.
+    #[must_use]
+    pub fn stream(&self, recording: &Arc<OpenRecording>, media: Range<u64>) -> SpanStream {
+        SpanStream::new(Arc::clone(recording), Arc::clone(&self.keys), self.buffers.clone(), media)
+    }
+
+    async fn remembered(&self, id: &RecordingId) -> Option<Arc<Recording>> {
+        let (epoch, recording) = self.rows.get(id).await?;
+        (epoch == self.keys.epoch()).then_some(recording)
+    }
+
+    async fn fresh_row(&self, id: &RecordingId) -> Result<Option<Arc<Recording>>, catalogue::Error> {
+        // Taken before the row is read: a change in between makes the row old, never new.
+        let epoch = self.keys.epoch();
+        match self.database.recording(id).await {
+            Ok(Some(recording)) => {
+                let recording = Arc::new(recording);
+                self.rows.insert(id.clone(), (epoch, Arc::clone(&recording))).await;
+                Ok(Some(recording))
+            }
+            Ok(None) => Ok(None),
+            // While the database is away, what it said last is better than nothing.
+            Err(error) => match self.rows.get(id).await {
+                Some((_, recording)) => Ok(Some(recording)),
+                None => Err(error),
+            },
+        }
+    }
+
+    async fn open_row(&self, recording: &Recording) -> Result<Arc<OpenRecording>, Error> {
+        let state = recording.state_at((self.clock)());
+        let (object, version) = self.find(recording, state).await?;
+        match recording.content {
+            Content::Sealed { seal_id, replacement, .. } => {
+                let state = if object.stage == Stage::Final { RecordingState::Complete } else { state };
+                self.open_sealed(OpenedKey { object, version, seal_ids: [Some(seal_id), replacement] }, state).await
+            }
+            Content::Plain { digest, exempt } => {
+                if !self.may_play_plain(exempt) {
+                    return Err(Error::PlainNotAllowed);
+                }
+                self.open_plain(recording, OpenedKey { object, version, seal_ids: [None, None] }, state, digest).await
+            }
+        }
+    }
+
+    /// The file of a recording. One that is not catalogued complete grows under its `….part` name, and may just have
+    /// taken its final one.
+    async fn find(&self, recording: &Recording, state: RecordingState) -> Result<(MediaObject, Version), Error> {
+        let stages: &[Stage] = match state {
+            RecordingState::Complete => &[Stage::Final],
+            RecordingState::Recording { .. } | RecordingState::Unfinished => &[Stage::Part, Stage::Final],
+        };
+        for stage in stages {
+            let object = object(recording, *stage);
+            if let Some(version) = self.store.version(&object).await? {
+                return Ok((object, version));
+            }
+        }
+        Err(Error::MediaMissing)
+    }
+
+    /// The store's layout lets an ID find its sealed file, and the file itself carries the rest. What only the
+    /// catalogue knows (which sealing, and whether it was complete) is not checked then; plain files do not play.
+    async fn open_without_catalogue(
+        &self,
+        id: &RecordingId,
+        unavailable: catalogue::Error,
+    ) -> Result<Arc<OpenRecording>, Error> {
+        for (stage, state) in [(Stage::Final, RecordingState::Complete), (Stage::Part, RecordingState::Unfinished)] {
+            let object = MediaObject { id: id.clone(), kind: MediaKind::Sealed, stage };
+            if let Some(version) = self.store.version(&object).await? {
+                return self.open_sealed(OpenedKey { object, version, seal_ids: [None, None] }, state).await;
+            }
+        }
+        Err(unavailable.into())
+    }
+
+    async fn open_sealed(&self, key: OpenedKey, state: RecordingState) -> Result<Arc<OpenRecording>, Error> {
+        let opening = self.opened.try_get_with_by_ref(&key, self.open_sealed_file(&key, state));
+        let opened = opening.await.map_err(|error| Error::clone(&error))?;
+        // Asked for each request: a key or switch withdrawn stops what is open already.
+        if let Some(fingerprint) = opened.fingerprint() {
+            self.keys.ring().opening(&fingerprint)?;
+        }
+        Ok(opened)
+    }
+
+    async fn open_sealed_file(&self, key: &OpenedKey, state: RecordingState) -> Result<Arc<OpenRecording>, Error> {
+        let file = self.store.open(&key.object).await?.ok_or(Error::MediaMissing)?;
+        let file_len = file.version().len;
+        let head_len = file_len.min(HEADER_LEN as u64);
+        let head = read(&*file, 0..head_len).await?;
+        let header = match UnverifiedHeader::read(&head) {
+            Err(error) if error.code() == ErrorCode::UnsupportedFormat => return Err(error.into()),
+            // Of a file that cannot be told from damage, encryption being off is still the first thing to say.
+            _ if self.keys.ring().switch() == Switch::Disabled => return Err(OpeningRefused::EncryptionDisabled.into()),
+            header => header?,
+        };
+        let header = header.clone().verify(&self.key(header.fingerprint()).await?)?;
+        let header = header.expect(&key.object.id, &Role::Media)?;
+        let tail = read(&*file, header.tail(file_len)?).await?;
+        let claim = if key.object.stage == Stage::Final { NameClaim::Final } else { NameClaim::Part };
+        let opener = header.judge(file_len, &tail, claim)?;
+        let is_expected = key.seal_ids == [None, None] || key.seal_ids.contains(&Some(opener.seal_id()));
+        if !is_expected {
+            return Err(Error::Corrupt(Corruption::OtherSealing));
+        }
+        let header = opener.header();
+        let validators = (state == RecordingState::Complete).then(|| Validators {
+            etag: format!("\"{}\"", opener.seal_id()),
+            last_modified: header.sealed_at,
+        });
+        Ok(Arc::new(OpenRecording {
+            id: header.id.clone(),
+            media_type: header.media_type.clone(),
+            media_len: opener.state().media_len(),
+            state,
+            mended: header.mended,
+            validators,
+            content: OpenContent::Sealed { fingerprint: header.fingerprint, opener: Box::new(opener) },
+            file,
+        }))
+    }
+
+    async fn open_plain(
+        &self,
+        recording: &Recording,
+        key: OpenedKey,
+        state: RecordingState,
+        digest: [u8; 32],
+    ) -> Result<Arc<OpenRecording>, Error> {
+        let opening = self.opened.try_get_with_by_ref(&key, async {
+            let file = self.store.open(&key.object).await?.ok_or(Error::MediaMissing)?;
+            if state == RecordingState::Complete && file.version().len != recording.media_len {
+                return Err(Error::Corrupt(Corruption::ShortRead));
+            }
+            let validators = (state == RecordingState::Complete).then(|| Validators {
+                etag: format!("\"{}\"", hex::encode(&digest[..16])),
+                last_modified: recording.created_at,
+            });
+            Ok(Arc::new(OpenRecording {
+                id: recording.id.clone(),
+                media_type: recording.media_type.clone(),
+                media_len: file.version().len,
+                state,
+                mended: recording.mended,
+                validators,
+                content: OpenContent::Plain,
+                file,
+            }))
+        });
+        opening.await.map_err(|error| Error::clone(&error))
+    }
+
+    /// The key of a fingerprint; one that is not loaded causes one immediate look for it, and no other is tried.
+    async fn key(&self, fingerprint: Fingerprint) -> Result<crate::crypto::Key, Error> {
+        match self.keys.ring().opening(&fingerprint) {
+            Ok(key) => return Ok(key.clone()),
+            Err(OpeningRefused::KeyMissing(_)) => {}
+            Err(refused) => return Err(refused.into()),
+        }
+        let could_ask = self.keys.look_again().await;
+        match self.keys.ring().opening(&fingerprint) {
+            Ok(key) => Ok(key.clone()),
+            Err(OpeningRefused::KeyMissing(_)) if !could_ask => Err(Error::KeysUnavailable(fingerprint)),
+            Err(refused) => Err(refused.into()),
+        }
+    }
+
+    fn may_play_plain(&self, exempt: bool) -> bool {
+        exempt || self.settings.allow_plain
+    }
+}
+
+fn object(recording: &Recording, stage: Stage) -> MediaObject {
+    let kind = if recording.is_sealed() { MediaKind::Sealed } else { MediaKind::Plain };
+    MediaObject { id: recording.id.clone(), kind, stage }
+}
+
+/// A header or a tail: 2 MiB at most.
+async fn read(file: &dyn MediaFile, range: Range<u64>) -> Result<Vec<u8>, Error> {
+    let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+    let mut buffer = vec![0; len];
+    if file.try_read_now(range.start, &mut buffer)? {
+        return Ok(buffer);
+    }
+    Ok(file.read(range.start, buffer).await?)
+}

@@ -1,0 +1,56 @@
+//! Where media comes from, read in pieces into a buffer that is wiped in the end.
+
+use std::{future::Future, io, io::Read};
+
+use tokio::task::spawn_blocking;
+use zeroize::Zeroizing;
+
+/// A piece of media on its way in.
+pub type Piece = Zeroizing<Vec<u8>>;
+
+/// A stream of media of unknown length.
+pub trait Source: Send {
+    /// Fills `piece`, whose content is lost, with the next bytes: as many as there are without waiting for more, up
+    /// to a piece's length. An empty piece is the end.
+    fn next(&mut self, piece: Piece) -> impl Future<Output = io::Result<Piece>> + Send;
+}
+
+/// A source over anything that reads, on a thread that may wait.
+pub struct ReaderSource<R> {
+    reader: Option<R>,
+    piece_len: usize,
+}
+
+impl<R: Read + Send + 'static> ReaderSource<R> {
+    /// Reads pieces of at most `piece_len` bytes.
+    #[must_use]
+    pub fn new(reader: R, piece_len: usize) -> Self {
+        Self { reader: Some(reader), piece_len }
+    }
+}
+
+impl<R: Read + Send + 'static> Source for ReaderSource<R> {
+    async fn next(&mut self, mut piece: Piece) -> io::Result<Piece> {
+        // Gone only when an earlier read was given up half-way.
+        let Some(mut reader) = self.reader.take() else { return Err(io::ErrorKind::BrokenPipe.into()) };
+        let piece_len = self.piece_len;
+        let (reader, piece) = spawn_blocking(move || {
+            piece.resize(piece_len, 0);
+            let read = loop {
+                match reader.read(&mut piece) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    other => break other,
+                }
+            };
+            let piece = read.map(|read| {
+                piece.truncate(read);
+                piece
+            });
+            (reader, piece)
+        })
+        .await
+        .map_err(io::Error::other)?;
+        self.reader = Some(reader);
+        piece
+    }
+}

@@ -1,0 +1,161 @@
+//! Verified plaintext of a media range, frame by frame, at the pace of whoever takes it.
+
+use std::{
+    future::Future,
+    ops::Range,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+
+use super::{
+    KeyWatch, OpenRecording, PlaybackError as Error,
+    buffers::BufferPool,
+    opened::OpenContent,
+};
+use crate::media;
+use crate::sealed::Corruption;
+
+/// About how much media a frame carries: large enough that its costs do not count, small enough for a core's cache.
+const FRAME_LEN: u64 = 256 * 1024;
+
+type Reading = Pin<Box<dyn Future<Output = Result<Vec<u8>, media::Error>> + Send>>;
+
+/// A range of a recording's media. One frame at a time is held, whatever the length of the range.
+///
+/// After an error the stream ends; what came before it is good.
+pub struct SpanStream {
+    recording: Arc<OpenRecording>,
+    keys: Arc<KeyWatch>,
+    buffers: BufferPool,
+    rest: Range<u64>,
+    reading: Option<(Range<u64>, Reading)>,
+    /// A frame that was asked for before anybody took it, so that its faults were known in time.
+    ready: Option<Bytes>,
+    failed: Option<Error>,
+}
+
+impl SpanStream {
+    pub(super) fn new(
+        recording: Arc<OpenRecording>,
+        keys: Arc<KeyWatch>,
+        buffers: BufferPool,
+        media: Range<u64>,
+    ) -> Self {
+        Self { recording, keys, buffers, rest: media, reading: None, ready: None, failed: None }
+    }
+
+    /// Verifies the first frame now, so that a fault in it is known before anything is promised. Any record of the
+    /// frame that does not verify is an error here, also when others before it do.
+    ///
+    /// # Errors
+    ///
+    /// What [`Self::poll_next`] would have said.
+    pub async fn prime(&mut self) -> Result<(), Error> {
+        let first = std::future::poll_fn(|cx| self.poll_next(cx)).await;
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        self.ready = first.transpose()?;
+        Ok(())
+    }
+
+    /// The next frame; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// The key or the switch was withdrawn, the store failed, or a record does not verify.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        if let Some(frame) = self.ready.take() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        if let Some(error) = self.failed.take() {
+            self.rest.start = self.rest.end;
+            return Poll::Ready(Some(Err(error)));
+        }
+        if self.reading.is_none() && self.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(self.poll_frame(cx));
+        if frame.is_err() {
+            self.rest.start = self.rest.end;
+        }
+        Poll::Ready(Some(frame))
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Error>> {
+        let (media, bytes) = match self.reading.take() {
+            Some((media, mut reading)) => match reading.as_mut().poll(cx) {
+                Poll::Pending => {
+                    self.reading = Some((media, reading));
+                    return Poll::Pending;
+                }
+                Poll::Ready(bytes) => (media, bytes?),
+            },
+            None => {
+                // A key or switch withdrawn stops a stream under way within a frame.
+                if let Some(fingerprint) = self.recording.fingerprint() {
+                    self.keys.ring().opening(&fingerprint)?;
+                }
+                let media = self.recording.frame(self.rest.start, self.rest.end, FRAME_LEN);
+                let file = self.file_range(&media)?;
+                let mut buffer = self.buffers.take(len_of(&file));
+                if self.recording.file.try_read_now(file.start, &mut buffer)? {
+                    (media, buffer)
+                } else {
+                    let source = Arc::clone(&self.recording.file);
+                    let mut reading: Reading = Box::pin(async move { source.read(file.start, buffer).await });
+                    match reading.as_mut().poll(cx) {
+                        Poll::Pending => {
+                            self.reading = Some((media, reading));
+                            return Poll::Pending;
+                        }
+                        Poll::Ready(bytes) => (media, bytes?),
+                    }
+                }
+            }
+        };
+        let frame = self.open_frame(media.clone(), bytes)?;
+        self.rest.start = media.start + frame.len() as u64;
+        Poll::Ready(Ok(frame))
+    }
+
+    fn file_range(&self, media: &Range<u64>) -> Result<Range<u64>, Error> {
+        match &self.recording.content {
+            OpenContent::Plain => Ok(media.clone()),
+            OpenContent::Sealed { opener, .. } => {
+                let span = opener.span(media.clone()).ok_or(Error::Corrupt(Corruption::ShortRead))?;
+                Ok(span.file().clone())
+            }
+        }
+    }
+
+    fn open_frame(&mut self, media: Range<u64>, bytes: Vec<u8>) -> Result<Bytes, Error> {
+        let OpenContent::Sealed { opener, .. } = &self.recording.content else {
+            return Ok(self.buffers.lend(bytes));
+        };
+        let span = opener.span(media.clone()).ok_or(Error::Corrupt(Corruption::ShortRead))?;
+        let mut plaintext = self.buffers.take(len_of(&media));
+        let opened = opener.open_span(&span, &bytes, &mut plaintext);
+        self.buffers.put(bytes);
+        match opened {
+            Ok(()) => Ok(self.buffers.lend(plaintext)),
+            Err(damage) if damage.verified_len == 0 => {
+                self.buffers.put_wiped(plaintext);
+                Err(Error::Corrupt(damage.corruption))
+            }
+            Err(damage) => {
+                // What verified may be heard; the stream breaks where the damage begins.
+                self.failed = Some(Error::Corrupt(damage.corruption));
+                Ok(self.buffers.lend(plaintext).slice(..damage.verified_len))
+            }
+        }
+    }
+}
+
+/// The length of a frame or its records: a few MiB at most.
+fn len_of(range: &Range<u64>) -> usize {
+    usize::try_from(range.end - range.start).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,145 @@
+//! A folder of files on this machine.
+//!
+//! `ROOT/xx/ID.sealed`, where `xx` are the first two hexadecimal digits of the SHA-256 of the ID, so that an ID finds
+//! its file without a catalogue and no folder holds more than a 256th of the archive. `….part` while it grows.
+
+mod reader;
+mod writer;
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use tokio::task::spawn_blocking;
+use url::Url;
+
+use crate::base::RecordingId;
+use crate::crypto::Sha256Digest;
+use crate::media::{Error, MediaFile, MediaKind, MediaObject, MediaStore, MediaWriter, Stage, Version};
+
+/// Media in a local folder.
+#[derive(Clone, Debug)]
+pub struct LocalStore {
+    root: PathBuf,
+}
+
+impl LocalStore {
+    /// The store in `root`, an absolute path, which is made when it is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when it cannot be made or is not a folder.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        let store = Self { root: root.to_owned() };
+        let made = if root.is_dir() { Ok(()) } else { create_private_dir(root) };
+        made.map_err(|error| unavailable(root, &error))?;
+        Ok(store)
+    }
+
+    fn path(&self, object: &MediaObject) -> PathBuf {
+        self.folder(&object.id).join(file_name(object))
+    }
+
+    fn folder(&self, id: &RecordingId) -> PathBuf {
+        let mut digest = Sha256Digest::default();
+        digest.update(id.as_str().as_bytes());
+        self.root.join(hex::encode(&digest.finish()[..1]))
+    }
+}
+
+#[async_trait]
+impl MediaStore for LocalStore {
+    async fn version(&self, object: &MediaObject) -> Result<Option<Version>, Error> {
+        // A stat of a path that was just used is answered from memory: quicker than handing it to another thread.
+        let path = self.path(object);
+        match fs::metadata(&path) {
+            Ok(metadata) => Ok(Some(reader::version(&metadata))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unavailable(&path, &error)),
+        }
+    }
+
+    async fn open(&self, object: &MediaObject) -> Result<Option<Arc<dyn MediaFile>>, Error> {
+        let path = self.path(object);
+        in_background(move || match File::open(&path) {
+            Ok(file) => {
+                let file: Arc<dyn MediaFile> = Arc::new(reader::LocalFile::new(file, path)?);
+                Ok(Some(file))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unavailable(&path, &error)),
+        })
+        .await
+    }
+
+    async fn create(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
+        let folder = self.folder(id);
+        let path = |stage| self.path(&MediaObject { id: id.clone(), kind, stage });
+        let (part, last) = (path(Stage::Part), path(Stage::Final));
+        let writer: Box<dyn MediaWriter> =
+            in_background(move || writer::LocalWriter::create(&folder, part, last).map(Box::new)).await?;
+        Ok(writer)
+    }
+
+    async fn remove(&self, object: &MediaObject) -> Result<(), Error> {
+        let path = self.path(object);
+        in_background(move || {
+            match fs::remove_file(&path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(unavailable(&path, &error)),
+            }
+            sync_parent(&path).map_err(|error| unavailable(&path, &error))
+        })
+        .await
+    }
+
+    fn location(&self, object: &MediaObject) -> String {
+        location(&self.path(object))
+    }
+}
+
+fn file_name(object: &MediaObject) -> String {
+    let kind = match object.kind {
+        MediaKind::Sealed => "sealed",
+        MediaKind::Plain => "plain",
+    };
+    match object.stage {
+        Stage::Final => format!("{}.{kind}", object.id),
+        Stage::Part => format!("{}.{kind}.part", object.id),
+    }
+}
+
+fn location(path: &Path) -> String {
+    Url::from_file_path(path).map_or_else(|()| path.display().to_string(), String::from)
+}
+
+fn unavailable(path: &Path, error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full { location: location(path) },
+        _ => Error::Unavailable { location: location(path), reason: error.to_string() },
+    }
+}
+
+/// Makes a folder, and those above it, that only its owner may enter.
+fn create_private_dir(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Makes the names in the folder of `path` durable.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// Runs what may wait for a disk on a thread that may wait. Such a thread ends early only when the process does.
+async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    match spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(ended) => Err(Error::Unavailable { location: String::new(), reason: ended.to_string() }),
+    }
+}

@@ -1,0 +1,104 @@
+//! A file that grows under its `….part` name and takes its final name when its last byte is durable.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+use rustix::io::Errno;
+
+use super::{in_background, location, sync_parent, unavailable};
+use crate::media::{Error, MediaWriter};
+
+pub(super) struct LocalWriter {
+    /// Locked for as long as it is open, so that others can tell a live writer from a dead one's file.
+    file: Arc<File>,
+    part: Arc<PathBuf>,
+    last: PathBuf,
+    is_name_durable: bool,
+}
+
+impl LocalWriter {
+    pub(super) fn create(folder: &Path, part: PathBuf, last: PathBuf) -> Result<Self, Error> {
+        let made = match DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => sync_parent(folder),
+        };
+        made.map_err(|error| unavailable(folder, &error))?;
+        if last.exists() {
+            return Err(Error::Exists { location: location(&last), being_written: false });
+        }
+        let file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let being_written = is_being_written(&part);
+                return Err(Error::Exists { location: location(&part), being_written });
+            }
+            Err(error) => return Err(unavailable(&part, &error)),
+        };
+        // Nobody else can hold a lock on a file that was made just now, or does so for an instant only.
+        flock(&file, FlockOperation::LockExclusive).map_err(|error| unavailable(&part, &error.into()))?;
+        Ok(Self { file: Arc::new(file), part: Arc::new(part), last, is_name_durable: false })
+    }
+}
+
+#[async_trait]
+impl MediaWriter for LocalWriter {
+    async fn append(&mut self, mut bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+        let (file, part) = (Arc::clone(&self.file), Arc::clone(&self.part));
+        in_background(move || {
+            (&*file).write_all(&bytes).map_err(|error| unavailable(&part, &error))?;
+            bytes.clear();
+            Ok(bytes)
+        })
+        .await
+    }
+
+    async fn sync(&mut self) -> Result<(), Error> {
+        let (file, part, sync_name) = (Arc::clone(&self.file), Arc::clone(&self.part), !self.is_name_durable);
+        in_background(move || {
+            let synced = file.sync_data().and_then(|()| if sync_name { sync_parent(&part) } else { Ok(()) });
+            synced.map_err(|error| unavailable(&part, &error))
+        })
+        .await?;
+        self.is_name_durable = true;
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>) -> Result<(), Error> {
+        in_background(move || {
+            let Self { file, part, last, .. } = *self;
+            file.sync_all().map_err(|error| unavailable(&part, &error))?;
+            rename_to_free_name(&part, &last)?;
+            sync_parent(&last).map_err(|error| unavailable(&last, &error))
+        })
+        .await
+    }
+}
+
+/// Whether some process holds the lock that a writer keeps on its file.
+fn is_being_written(part: &Path) -> bool {
+    let Ok(file) = File::open(part) else { return false };
+    matches!(flock(&file, FlockOperation::NonBlockingLockShared), Err(Errno::WOULDBLOCK))
+}
+
+/// Renames, and never over another file.
+fn rename_to_free_name(part: &Path, last: &Path) -> Result<(), Error> {
+    let renamed = match renameat_with(CWD, part, CWD, last, RenameFlags::NOREPLACE) {
+        // Not every file system has it; a hard link to a name that is taken fails everywhere.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            fs::hard_link(part, last).and_then(|()| fs::remove_file(part))
+        }
+        other => other.map_err(io::Error::from),
+    };
+    renamed.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Error::Exists { location: location(last), being_written: false },
+        _ => unavailable(last, &error),
+    })
+}
