@@ -1,0 +1,153 @@
+//! The conformance suite of [`Database`], run on every implementation, and what is SQLite's own.
+
+use std::path::Path;
+
+use sealtape::base::{Fingerprint, RecordingId, SealId, Timestamp};
+use sealtape::catalogue::{Content, Database, Error, Recording, RecordingState};
+use sealtape::crypto::Key;
+use sealtape::db::SqliteDatabase;
+use sealtape::keys::{KeyRow, LocalDefinitionKey, Switch};
+
+#[tokio::test]
+async fn sqlite() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s.db");
+    let database = SqliteDatabase::open(&path).await.expect("opens");
+    keys_and_switch(&database).await;
+    recordings(&database).await;
+    progress(&database).await;
+    let again = SqliteDatabase::open(&path).await.expect("opens beside");
+    changes_are_seen(&database, &again).await;
+    let keys = again.load_keys().await.expect("loads");
+    assert_eq!(keys, database.load_keys().await.expect("loads"), "what was written is there");
+}
+
+async fn keys_and_switch(database: &dyn Database) {
+    let definition_key = LocalDefinitionKey::new(Key::generate().expect("random"));
+    let empty = database.load_keys().await.expect("loads");
+    assert_eq!((empty.rows.len(), empty.switch), (0, Switch::Untouched));
+    assert!(matches!(database.set_encryption(true).await, Err(Error::NoActiveKey)));
+    assert_eq!(database.load_keys().await.expect("loads").switch, Switch::Untouched, "nothing was changed");
+    let row = KeyRow::generate(&definition_key, time(1000)).await.expect("generates");
+    database.add_key(&row).await.expect("adds");
+    assert!(matches!(database.add_key(&row).await, Err(Error::KeyExists(found)) if found == row.fingerprint));
+    let loaded = database.load_keys().await.expect("loads");
+    assert_eq!(loaded.rows, [row.clone()], "every column comes back");
+    loaded.rows[0].unwrap(&definition_key).await.expect("and unwraps");
+    for (enabled, switch) in [(true, Switch::Enabled), (false, Switch::Disabled), (true, Switch::Enabled)] {
+        database.set_encryption(enabled).await.expect("switches");
+        assert_eq!(database.load_keys().await.expect("loads").switch, switch);
+    }
+}
+
+async fn recordings(database: &dyn Database) {
+    let sealed = recording("sealed", 5, sealed_under(7));
+    let plain = recording("plain", 5, Content::Plain { digest: [3; 32], exempt: true });
+    let replaced = Recording {
+        content: Content::Sealed {
+            fingerprint: Fingerprint([7; 32]),
+            seal_id: SealId([1; 16]),
+            replacement: Some(SealId([2; 16])),
+        },
+        mended: true,
+        state: RecordingState::Unfinished,
+        ..recording("replaced", 6, sealed_under(7))
+    };
+    for recording in [&sealed, &plain, &replaced] {
+        database.add_recording(recording).await.expect("adds");
+        assert_eq!(database.recording(&recording.id).await.expect("asks").as_ref(), Some(recording));
+        assert!(matches!(database.add_recording(recording).await, Err(Error::RecordingExists(id)) if id == recording.id));
+    }
+    assert_eq!(database.recording(&id("Sealed")).await.expect("asks"), None, "IDs differ in case");
+    let usage = database.key_usage().await.expect("counts");
+    assert_eq!((usage.len(), usage[0].fingerprint, usage[0].recordings), (1, Fingerprint([7; 32]), 2));
+
+    let (mut ids, mut after) = (Vec::new(), None);
+    loop {
+        let page = database.recordings(after.as_ref(), 1).await.expect("lists");
+        assert_eq!(page.recordings.len(), 1);
+        ids.extend(page.recordings.into_iter().map(|recording| recording.id.to_string()));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(ids, ["replaced", "sealed", "plain"], "newest first, IDs downwards within a millisecond");
+}
+
+async fn progress(database: &dyn Database) {
+    let state = |until| RecordingState::Recording { lease_until: time(until) };
+    let growing = Recording { state: state(100), ..recording("growing", 9, sealed_under(8)) };
+    database.add_recording(&growing).await.expect("adds");
+    database.update_progress(&growing.id, 4096, state(200)).await.expect("renews");
+    let now = database.recording(&growing.id).await.expect("asks").expect("is there");
+    assert_eq!((now.media_len, now.state), (4096, state(200)));
+    assert_eq!(now.state_at(time(200)), state(200));
+    assert_eq!(now.state_at(time(201)), RecordingState::Unfinished, "a lease that lapsed");
+    database.update_progress(&growing.id, 5000, RecordingState::Complete).await.expect("ends");
+    let late = database.update_progress(&growing.id, 1, RecordingState::Unfinished).await;
+    assert!(matches!(late, Err(Error::RecordingNotFound(_))), "what has ended does not go on");
+    assert_eq!(database.recording(&growing.id).await.expect("asks").expect("is there").media_len, 5000);
+}
+
+async fn changes_are_seen(one: &dyn Database, other: &dyn Database) {
+    let before = one.change_counter().await.expect("counts");
+    assert_eq!(before, one.change_counter().await.expect("counts"), "nothing changed");
+    other.set_encryption(false).await.expect("switches");
+    let after = one.change_counter().await.expect("counts");
+    assert_ne!(before, after, "another process's change");
+    one.set_encryption(true).await.expect("switches");
+    assert_ne!(after, one.change_counter().await.expect("counts"), "its own change");
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s.db");
+    SqliteDatabase::open(&path).await.expect("opens").close().await;
+    make_newer(&path).await;
+    let before = std::fs::read(&path).expect("read");
+    match SqliteDatabase::open(&path).await.err() {
+        Some(Error::NewerVersion { found: 9999, known: 1 }) => {}
+        other => panic!("{other:?}"),
+    }
+    assert!(std::fs::read(&path).expect("read") == before);
+}
+
+/// Adds a migration that this build does not know.
+pub async fn make_newer(path: &Path) {
+    use sqlx::Connection;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+    let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("connects");
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'x', 1, x'00', 0)",
+    )
+    .execute(&mut connection)
+    .await
+    .expect("inserts");
+    connection.close().await.expect("closes");
+}
+
+fn recording(name: &str, millis: u64, content: Content) -> Recording {
+    Recording {
+        id: id(name),
+        media_type: "audio/ogg; codecs=opus".parse().expect("a media type"),
+        media_len: 1 << 40,
+        state: RecordingState::Complete,
+        mended: false,
+        created_at: time(millis),
+        content,
+    }
+}
+
+fn sealed_under(key: u8) -> Content {
+    Content::Sealed { fingerprint: Fingerprint([key; 32]), seal_id: SealId([1; 16]), replacement: None }
+}
+
+fn id(text: &str) -> RecordingId {
+    text.parse().expect("an ID")
+}
+
+fn time(millis: u64) -> Timestamp {
+    Timestamp::from_millis(millis).expect("in range")
+}

@@ -1,0 +1,171 @@
+//! The law of the house: which room may import which, and which foreign crate may be named where.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Room, rooms that it may import, foreign crates that it may name beside those that everyone may.
+const LAW: &[(&str, &[&str], &[&str])] = &[
+    ("base", &[], &["zeroize", "subtle", "hex", "jiff"]),
+    ("crypto", &["base"], &["aes", "ctr", "aws_lc_rs", "hmac", "hkdf", "sha2", "aes_kw", "getrandom"]),
+    ("sealed", &["base", "crypto"], &["zeroize"]),
+    ("keys", &["base", "crypto", "sealed"], &["async_trait", "hex", "zeroize"]),
+    ("catalogue", &["base", "crypto", "sealed", "keys"], &["async_trait"]),
+    ("media", &["base", "crypto", "sealed"], &["async_trait"]),
+    ("storage", PURE, &["async_trait", "tokio", "rustix", "url", "hex"]),
+    ("db", PURE, &["async_trait", "tokio", "sqlx", "hex"]),
+    ("kms", PURE, &["async_trait", "zeroize"]),
+    ("service", PURE, &["moka", "infer", "mime_guess", "tokio", "bytes", "arc_swap", "zeroize", "hex", "tracing"]),
+    (
+        "http",
+        &["base", "crypto", "sealed", "keys", "catalogue", "media", "service"],
+        &[
+            "hyper", "hyper_util", "http_body", "http_body_util", "http_range_header", "httpdate", "percent_encoding",
+            "bytes", "tokio", "serde", "serde_json", "url", "hex", "tracing",
+        ],
+    ),
+    ("config", &["base"], &["toml", "strsim", "url", "jiff"]),
+    (
+        "cli",
+        &["base", "crypto", "sealed", "keys", "catalogue", "media", "storage", "db", "kms", "service", "http", "config"],
+        &[
+            "clap", "clap_complete", "indicatif", "tokio", "rustix", "serde", "serde_json", "tempfile", "tracing",
+            "tracing_subscriber", "url",
+        ],
+    ),
+];
+
+/// Layers 0 and 1.
+const PURE: &[&str] = &["base", "crypto", "sealed", "keys", "catalogue", "media"];
+
+/// Crates that every room may name.
+const EVERYWHERE: &[&str] = &["core", "std", "thiserror", "crate", "super", "self", "Self"];
+
+#[test]
+fn arrows_point_down_and_foreign_crates_stay_in_their_rooms() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let dependencies = dependencies();
+    let mut problems = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (room, rooms, crates) in LAW {
+        for file in rust_files(&root.join(room)) {
+            seen.insert(*room);
+            for (number, line) in code_lines(&file) {
+                let place = || format!("{}:{number}", file.strip_prefix(&root).expect("below").display());
+                for other in paths_after(&line, "crate::") {
+                    let is_room = LAW.iter().any(|(name, ..)| *name == other);
+                    if is_room && other != **room && !rooms.contains(&other.as_str()) {
+                        problems.push(format!("{}: {room} may not import {other}", place()));
+                    }
+                }
+                for name in &dependencies {
+                    let named = line.contains(&format!("{name}::")) && starts_path(&line, name);
+                    if named && !crates.contains(&name.as_str()) && !EVERYWHERE.contains(&name.as_str()) {
+                        problems.push(format!("{}: {room} may not name {name}", place()));
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(seen.len(), LAW.len(), "every room has a file");
+    for entry in fs::read_dir(&root).expect("src") {
+        let entry = entry.expect("entry");
+        let name = entry.file_name().into_string().expect("UTF-8");
+        let is_known = LAW.iter().any(|(room, ..)| *room == name) || ["manual", "lib.rs", "main.rs"].contains(&name.as_str());
+        assert!(is_known, "{name} is a room without a law");
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn files_say_what_they_are_for_and_stay_readable() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for file in rust_files(&root) {
+        let text = fs::read_to_string(&file).expect("read");
+        assert!(text.starts_with("//!"), "{} does not say what it is for", file.display());
+        let without_tests = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().lines().count();
+        assert!(without_tests <= 600, "{} has {without_tests} lines: do two things live there?", file.display());
+    }
+}
+
+/// The pure layers are built without a runtime, a server or a database.
+#[test]
+fn the_pure_layers_depend_on_no_runtime() {
+    let output = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--locked", "--no-default-features", "-e", "normal", "--prefix", "none"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", crate::support::text(&output.stderr));
+    let tree = crate::support::text(&output.stdout);
+    for absent in ["tokio", "hyper", "sqlx", "moka", "rustix"] {
+        assert!(!tree.lines().any(|line| line.starts_with(&format!("{absent} "))), "{absent} is there:\n{tree}");
+    }
+    assert!(tree.contains("aws-lc-rs "), "{tree}");
+}
+
+/// Whether `name` begins a path in `line`, and is not the tail of a longer name or path.
+fn starts_path(line: &str, name: &str) -> bool {
+    line.match_indices(&format!("{name}::")).any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':')
+    })
+}
+
+/// The names that follow `prefix` in a line, also within braces.
+fn paths_after(line: &str, prefix: &str) -> Vec<String> {
+    let name = |rest: &str| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    line.match_indices(prefix)
+        .flat_map(|(at, _)| {
+            let rest = &line[at + prefix.len()..];
+            match rest.strip_prefix('{') {
+                Some(list) => list.split(',').map(|item| name(item.trim())).collect::<Vec<_>>(),
+                None => vec![name(rest)],
+            }
+        })
+        .collect()
+}
+
+/// Lines that are not comments, up to the tests within a file, with their numbers.
+fn code_lines(file: &Path) -> Vec<(usize, String)> {
+    let text = fs::read_to_string(file).expect("read");
+    let is_test_file = file.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs");
+    if is_test_file {
+        return vec![];
+    }
+    text.lines()
+        .enumerate()
+        .take_while(|(_, line)| !line.starts_with("#[cfg(test)]"))
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        .map(|(number, line)| (number + 1, line.to_owned()))
+        .collect()
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("entry").path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// The dependencies of Cargo.toml, as code names them.
+fn dependencies() -> Vec<String> {
+    let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).expect("read");
+    let section = manifest.split("[dependencies]").nth(1).expect("dependencies").split("\n[").next().expect("a section");
+    let names: Vec<String> = section
+        .lines()
+        .filter_map(|line| line.split_once(" = "))
+        .filter(|(name, _)| !name.starts_with('#'))
+        .map(|(name, _)| name.trim().replace('-', "_"))
+        .collect();
+    assert!(names.len() > 20, "{names:?}");
+    names
+}

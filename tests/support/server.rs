@@ -1,0 +1,120 @@
+//! A server that runs for as long as it is held.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{Reply, get};
+
+pub struct Server {
+    child: Child,
+    /// `127.0.0.1:PORT`
+    pub address: String,
+    /// Everything that it said before its address.
+    pub said: Vec<String>,
+    log: Arc<Mutex<String>>,
+}
+
+impl Server {
+    /// Starts it and waits for the line with its address.
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
+        let log = Arc::new(Mutex::new(String::new()));
+        let (mut stderr, kept) = (child.stderr.take().expect("piped"), Arc::clone(&log));
+        thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(read @ 1..) = stderr.read(&mut piece) {
+                kept.lock().expect("log").push_str(&String::from_utf8_lossy(&piece[..read]));
+            }
+        });
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let mut said = Vec::new();
+        let address = loop {
+            let Some(Ok(line)) = lines.next() else {
+                let _ended = child.wait();
+                thread::sleep(Duration::from_millis(100));
+                panic!("it did not start: {}", log.lock().expect("log"));
+            };
+            let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).map(str::to_owned);
+            said.push(line);
+            if let Some(address) = address {
+                break address;
+            }
+        };
+        Self { child, address, said, log }
+    }
+
+    pub fn get(&self, path: &str) -> Reply {
+        get(&self.address, path, &[])
+    }
+
+    pub fn get_range(&self, path: &str, range: &str) -> Reply {
+        get(&self.address, path, &[("Range", range)])
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it wrote to its log so far.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("log").clone()
+    }
+
+    /// Sends it a signal by name.
+    pub fn signal(&self, name: &str) {
+        signal(self.pid(), name);
+    }
+
+    /// Waits until `condition` holds, at most for `limit`.
+    pub fn wait_until(&self, limit: Duration, mut condition: impl FnMut(&Self) -> bool) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < limit {
+            if condition(self) {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+
+    /// The most memory that it ever held, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        peak_memory(self.pid()).expect("it runs")
+    }
+
+    /// Waits for it to end by itself; its exit code.
+    pub fn wait(mut self) -> Option<i32> {
+        self.child.wait().expect("ends").code()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _gone_already = self.child.kill();
+        let _gone_already = self.child.wait();
+    }
+}
+
+/// Sends a signal by name.
+pub fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().expect("kill");
+    assert!(sent.success(), "kill -{name} {pid}");
+}
+
+/// The most memory that a process ever held, in bytes; none when it is gone.
+pub fn peak_memory(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
+}
