@@ -2,13 +2,20 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::service::{PlaybackError, SpanStream};
+
+/// How long a cut waits for good bytes to be on their way, at most, and how often it looks.
+const LAST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
+const LAST_BYTES_TICK: Duration = Duration::from_millis(5);
 
 /// The body of an answer.
 pub(super) enum Body {
@@ -22,8 +29,34 @@ pub(super) enum Body {
 pub(super) struct MediaBody {
     stream: SpanStream,
     left: u64,
+    /// A recording in progress has no length to promise.
+    is_open_ended: bool,
     /// What the request and its recording are called in the log.
     label: String,
+    /// Held by every frame that the connection has not sent yet.
+    unsent: Arc<()>,
+    cut: Option<Cut>,
+}
+
+/// A cut that waits. A connection that is cut forgets what it was given and has not sent, and good bytes that came
+/// before the damage are to be heard.
+struct Cut {
+    error: Error,
+    ticks: Interval,
+    deadline: Instant,
+    is_last_tick: bool,
+}
+
+/// A frame, and the knowledge that it is not sent yet.
+struct Unsent {
+    bytes: Bytes,
+    _unsent: Arc<()>,
+}
+
+impl AsRef<[u8]> for Unsent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// Why a body was cut.
@@ -46,8 +79,9 @@ impl Body {
         Self::Full(None)
     }
 
-    pub(super) fn media(stream: SpanStream, len: u64, label: String) -> Self {
-        Self::Media(Box::new(MediaBody { stream, left: len, label }))
+    /// `len` bytes of media; the length is promised unless the answer is open-ended.
+    pub(super) fn media(stream: SpanStream, len: u64, is_open_ended: bool, label: String) -> Self {
+        Self::Media(Box::new(MediaBody { stream, left: len, is_open_ended, label, unsent: Arc::new(()), cut: None }))
     }
 }
 
@@ -72,6 +106,7 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Media(media) if media.is_open_ended => SizeHint::default(),
             Self::Media(media) => SizeHint::with_exact(media.left),
         }
     }
@@ -79,25 +114,46 @@ impl HttpBody for Body {
 
 impl MediaBody {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if self.cut.is_some() {
+            return self.poll_cut(cx);
+        }
         if self.left == 0 {
             return Poll::Ready(None);
         }
-        self.stream.poll_next(cx).map(|frame| {
-            let frame = match frame {
-                Some(Ok(bytes)) => match self.left.checked_sub(bytes.len() as u64) {
-                    Some(left) => {
-                        self.left = left;
-                        Ok(bytes)
-                    }
-                    None => Err(Error::Length),
-                },
-                Some(Err(error)) => Err(error.into()),
-                None => Err(Error::Length),
-            };
-            if let Err(error) = &frame {
-                tracing::warn!(request = %self.label, left = self.left, %error, "the connection is cut");
+        let error = match ready!(self.stream.poll_next(cx)) {
+            Some(Ok(bytes)) => match self.left.checked_sub(bytes.len() as u64) {
+                Some(left) => {
+                    self.left = left;
+                    let unsent = Unsent { bytes, _unsent: Arc::clone(&self.unsent) };
+                    return Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(unsent)))));
+                }
+                None => Error::Length,
+            },
+            Some(Err(error)) => Error::Playback(error),
+            None => Error::Length,
+        };
+        tracing::warn!(request = %self.label, left = self.left, %error, "the connection is cut");
+        // Who may not play any more is not waited for.
+        let is_withdrawn = matches!(error, Error::Playback(PlaybackError::Refused(_)));
+        let mut ticks = interval(LAST_BYTES_TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let deadline = Instant::now() + if is_withdrawn { Duration::ZERO } else { LAST_BYTES_TIMEOUT };
+        self.cut = Some(Cut { error, ticks, deadline, is_last_tick: is_withdrawn });
+        self.poll_cut(cx)
+    }
+
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        while let Some(cut) = &mut self.cut {
+            if cut.is_last_tick {
+                return Poll::Ready(self.cut.take().map(|cut| Err(cut.error)));
             }
-            Some(frame.map(Frame::data))
-        })
+            let now = ready!(cut.ticks.poll_tick(cx));
+            // One tick more, for what the connection has copied and not yet sent.
+            cut.is_last_tick = Arc::strong_count(&self.unsent) == 1 || now >= cut.deadline;
+            if cut.is_last_tick && now < cut.deadline {
+                ready!(cut.ticks.poll_tick(cx));
+            }
+        }
+        Poll::Ready(None)
     }
 }

@@ -70,7 +70,7 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
         let media_len = media.end - media.start;
         let mut stream = app.playback.stream(&recording, media);
         stream.prime().await.map_err(failed)?;
-        *response.body_mut() = Body::media(stream, media_len, format!("{} {id}", request.id));
+        *response.body_mut() = Body::media(stream, media_len, is_open_ended, format!("{} {id}", request.id));
     }
     Ok(response)
 }

@@ -124,6 +124,11 @@ impl KeyWatch {
         could_ask
     }
 
+    /// Takes note that the database did not answer somebody else, so that it is looked at soon.
+    pub(super) fn note_trouble(&self, reason: String) {
+        self.note(Err(reason));
+    }
+
     /// Watches for changes until it is dropped: reloads when the database says that something changed, every
     /// `interval`, and when `asked` is notified.
     pub async fn watch(self: Arc<Self>, interval: Duration, asked: Arc<Notify>) {

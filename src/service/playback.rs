@@ -228,10 +228,13 @@ impl Playback {
             }
             Ok(None) => Ok(None),
             // While the database is away, what it said last is better than nothing.
-            Err(error) => match self.rows.get(id).await {
-                Some((_, recording)) => Ok(Some(recording)),
-                None => Err(error),
-            },
+            Err(error) => {
+                self.keys.note_trouble(error.to_string());
+                match self.rows.get(id).await {
+                    Some((_, recording)) => Ok(Some(recording)),
+                    None => Err(error),
+                }
+            }
         }
     }
 
