@@ -1,21 +1,85 @@
-//! sealtape
+//! sealtape plays encrypted recordings: they lie sealed on disk, under keys that the organisation controls, and play
+//! at once, from any second, in an ordinary web player.
+//!
+//! # Bird's eye
+//!
+//! A recorder's media is **sealed** as it streams: cut into chunks, encrypted with AES-256-CTR under a file key that
+//! is used once, each chunk tagged with GMAC, behind a header that is tagged too. The file key lies in the header,
+//! wrapped by a **database key**; database keys lie in the database, wrapped by one **definition key**, which lies
+//! elsewhere. A player asks for a range of bytes; the proxy finds the file, unwraps the file key, verifies the records
+//! that hold the range, decrypts them by random access, and sends them.
+//!
+//! # Map
+//!
+//! Arrows point down, never sideways among adapters; `tests/house.rs` holds the law.
+//!
+//! ```text
+//! layer 4  faces      cli      one file a command; open.rs builds adapters and hands them to the service
+//!                     http     routes, ranges, problems, bodies, the player's files
+//!                     config   TOML and environment -> validated settings
+//! layer 3  use cases  service  playback, ingest, key operations, the watch over keys; no hyper, no SQL, no path
+//! layer 2  adapters   storage  local files            db   SQLite            kms   a definition key in a file
+//! layer 1  rules      catalogue  what a recording is; trait Database      media   trait MediaStore
+//!                     keys       the envelope, the key ring; trait DefinitionKey
+//! layer 0  pure       sealed   the file format        crypto   primitives    base   words everyone may use
+//! ```
+//!
+//! Layers 0 and 1 build alone with `--no-default-features`: no runtime, server or database is even a dependency then.
+//!
+//! # Where to start reading
+//!
+//! * The format: [`manual::format`], then [`sealed`].
+//! * One request's way: [`manual::playback`], then [`http`], [`service::Playback`] and [`service::SpanStream`].
+//! * One recording's way in: [`service::Ingest`].
+//! * Keys: [`manual::keys`], then [`keys::KeyRing`] and [`service::KeyWatch`].
+//!
+//! # Invariants
+//!
+//! * No byte of media leaves before the header tag and its chunk's tag have verified, from the very bytes decrypted.
+//! * A file key seals once; each chunk is encrypted once and tagged once.
+//! * What is sealed is what the catalogue says, never what a file looks like.
+//! * A recording is opened with the key that its header names or with none.
+//! * Nothing is overwritten: names are taken exclusively, and claim completeness.
+//! * A length is verified before it is promised.
+//! * Text from below `http` never reaches a client; secrets are never printed.
+//!
+//! Tenets, in order: never leak a key or plaintext; never serve a wrong byte; lose nothing acknowledged; stay up on the
+//! keys you have; be fast; be small.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::cast_possible_truncation,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unwrap_used,
+        reason = "a test that meets what it did not expect should stop there"
+    )
+)]
+
+pub mod manual;
+
 pub mod base;
 pub mod crypto;
 pub mod sealed;
-pub mod keys;
+
 pub mod catalogue;
+pub mod keys;
 pub mod media;
-#[cfg(feature = "app")]
-pub mod storage;
+
 #[cfg(feature = "app")]
 pub mod db;
 #[cfg(feature = "app")]
 pub mod kms;
 #[cfg(feature = "app")]
-pub mod service;
+pub mod storage;
+
 #[cfg(feature = "app")]
-pub mod http;
+pub mod service;
+
+#[cfg(feature = "app")]
+pub mod cli;
 #[cfg(feature = "app")]
 pub mod config;
 #[cfg(feature = "app")]
-pub mod cli;
+pub mod http;

@@ -32,7 +32,7 @@ async fn keys_and_switch(database: &dyn Database) {
     database.add_key(&row).await.expect("adds");
     assert!(matches!(database.add_key(&row).await, Err(Error::KeyExists(found)) if found == row.fingerprint));
     let loaded = database.load_keys().await.expect("loads");
-    assert_eq!(loaded.rows, [row.clone()], "every column comes back");
+    assert_eq!(loaded.rows, std::slice::from_ref(&row), "every column comes back");
     loaded.rows[0].unwrap(&definition_key).await.expect("and unwraps");
     for (enabled, switch) in [(true, Switch::Enabled), (false, Switch::Disabled), (true, Switch::Enabled)] {
         database.set_encryption(enabled).await.expect("switches");
@@ -56,7 +56,9 @@ async fn recordings(database: &dyn Database) {
     for recording in [&sealed, &plain, &replaced] {
         database.add_recording(recording).await.expect("adds");
         assert_eq!(database.recording(&recording.id).await.expect("asks").as_ref(), Some(recording));
-        assert!(matches!(database.add_recording(recording).await, Err(Error::RecordingExists(id)) if id == recording.id));
+        assert!(
+            matches!(database.add_recording(recording).await, Err(Error::RecordingExists(id)) if id == recording.id)
+        );
     }
     assert_eq!(database.recording(&id("Sealed")).await.expect("asks"), None, "IDs differ in case");
     let usage = database.key_usage().await.expect("counts");

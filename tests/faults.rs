@@ -16,7 +16,10 @@ fn assert_corrupt(server: &Server, what: &str) {
     let reply = server.get("/recordings/call/media");
     assert_eq!((reply.status, reply.problem().as_str()), (500, "recording-corrupt"), "{what}");
     let document = server.get("/recordings/call").json();
-    assert_eq!((document["playable"].as_bool(), &document["problem"]["code"]), (Some(false), &"recording-corrupt".into()));
+    assert_eq!(
+        (document["playable"].as_bool(), &document["problem"]["code"]),
+        (Some(false), &"recording-corrupt".into())
+    );
     assert_eq!(document["state"], "complete", "as catalogued");
 }
 
@@ -115,7 +118,10 @@ fn reasons_come_in_their_order() {
     let server = system.serve();
     let code = || server.get("/recordings/call/media").problem();
     system.ok(&["encryption", "disable"]);
-    assert!(server.wait_until(std::time::Duration::from_secs(1), |server| server.get("/recordings/call/media").status == 409));
+    assert!(
+        server
+            .wait_until(std::time::Duration::from_secs(1), |server| server.get("/recordings/call/media").status == 409)
+    );
     assert_eq!(code(), "encryption-disabled");
     flip(&stored, 500);
     assert_eq!(code(), "encryption-disabled", "before damage");

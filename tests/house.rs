@@ -22,17 +22,51 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
         "http",
         &["base", "crypto", "sealed", "keys", "catalogue", "media", "service"],
         &[
-            "hyper", "hyper_util", "http_body", "http_body_util", "http_range_header", "httpdate", "percent_encoding",
-            "bytes", "tokio", "serde", "serde_json", "url", "hex", "tracing",
+            "hyper",
+            "hyper_util",
+            "http_body",
+            "http_body_util",
+            "http_range_header",
+            "httpdate",
+            "percent_encoding",
+            "bytes",
+            "tokio",
+            "serde",
+            "serde_json",
+            "url",
+            "hex",
+            "tracing",
         ],
     ),
     ("config", &["base"], &["toml", "strsim", "url", "jiff"]),
     (
         "cli",
-        &["base", "crypto", "sealed", "keys", "catalogue", "media", "storage", "db", "kms", "service", "http", "config"],
         &[
-            "clap", "clap_complete", "indicatif", "tokio", "rustix", "serde", "serde_json", "tempfile", "tracing",
-            "tracing_subscriber", "url",
+            "base",
+            "crypto",
+            "sealed",
+            "keys",
+            "catalogue",
+            "media",
+            "storage",
+            "db",
+            "kms",
+            "service",
+            "http",
+            "config",
+        ],
+        &[
+            "clap",
+            "clap_complete",
+            "indicatif",
+            "tokio",
+            "rustix",
+            "serde",
+            "serde_json",
+            "tempfile",
+            "tracing",
+            "tracing_subscriber",
+            "url",
         ],
     ),
 ];
@@ -73,7 +107,8 @@ fn arrows_point_down_and_foreign_crates_stay_in_their_rooms() {
     for entry in fs::read_dir(&root).expect("src") {
         let entry = entry.expect("entry");
         let name = entry.file_name().into_string().expect("UTF-8");
-        let is_known = LAW.iter().any(|(room, ..)| *room == name) || ["manual", "lib.rs", "main.rs"].contains(&name.as_str());
+        let is_known =
+            LAW.iter().any(|(room, ..)| *room == name) || ["manual", "lib.rs", "main.rs"].contains(&name.as_str());
         assert!(is_known, "{name} is a room without a law");
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
@@ -159,7 +194,8 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 /// The dependencies of Cargo.toml, as code names them.
 fn dependencies() -> Vec<String> {
     let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).expect("read");
-    let section = manifest.split("[dependencies]").nth(1).expect("dependencies").split("\n[").next().expect("a section");
+    let section =
+        manifest.split("[dependencies]").nth(1).expect("dependencies").split("\n[").next().expect("a section");
     let names: Vec<String> = section
         .lines()
         .filter_map(|line| line.split_once(" = "))

@@ -3,6 +3,15 @@
 //! One binary, a module a promise. Tests that need a program (ffmpeg, Chromium, Python) fail loudly without it;
 //! `tests/run` installs them.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that meets what it did not expect should stop there"
+)]
+
 mod browser;
 mod cli;
 mod db;

@@ -32,7 +32,8 @@ fn four_gibibytes_in_and_out() {
 
     let server = system.serve();
     let mut stream = TcpStream::connect(&server.address).expect("connects");
-    write!(stream, "GET /recordings/long/media HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("sent");
+    write!(stream, "GET /recordings/long/media HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .expect("sent");
     let (mut came, mut piece, mut others) = (0, vec![0; 1 << 20], 0_u64);
     loop {
         let read = stream.read(&mut piece).expect("reads");

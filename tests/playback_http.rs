@@ -55,7 +55,9 @@ fn an_answer_says_what_it_is() {
     system.import("call", &media);
     let shown = system.json(&["recordings", "show", "call"]);
     let server = system.serve();
-    for reply in [server.get("/recordings/call/media"), request(&server.address, "HEAD", "/recordings/call/media", &[], b"")] {
+    for reply in
+        [server.get("/recordings/call/media"), request(&server.address, "HEAD", "/recordings/call/media", &[], b"")]
+    {
         assert_eq!(reply.status, 200);
         assert_eq!(reply.header("accept-ranges"), Some("bytes"));
         assert_eq!(reply.header("content-length"), Some("5000"));
@@ -170,8 +172,18 @@ fn a_recording_is_described_with_every_field() {
     assert_eq!(
         names,
         [
-            "created_at", "fingerprint", "id", "media_len", "media_type", "mended", "metadata", "playable", "problem",
-            "sealed", "sidecars", "state"
+            "created_at",
+            "fingerprint",
+            "id",
+            "media_len",
+            "media_type",
+            "mended",
+            "metadata",
+            "playable",
+            "problem",
+            "sealed",
+            "sidecars",
+            "state"
         ]
     );
     assert_eq!(document["media_len"], 5000);

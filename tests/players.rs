@@ -63,7 +63,12 @@ fn ffmpeg_seeks_and_decodes_the_same_sound() {
         for at in ["0", "7.5", "11"] {
             let url = server.url(&format!("/recordings/{id}/media"));
             let (played, local) = (decode(&url, at), decode(sample(file).to_str().expect("UTF-8"), at));
-            assert!(!local.is_empty() && played == local, "{id} from {at} s: {} and {} bytes", played.len(), local.len());
+            assert!(
+                !local.is_empty() && played == local,
+                "{id} from {at} s: {} and {} bytes",
+                played.len(),
+                local.len()
+            );
         }
     }
 }

@@ -47,9 +47,13 @@ fn a_running_server_notices_the_switch_within_a_second() {
     assert_eq!(refused.problem(), "encryption-disabled");
     assert_eq!(refused.header("playback-error"), Some("encryption-disabled"));
     let document = server.get("/recordings/sealed").json();
-    assert_eq!((document["playable"].as_bool(), &document["problem"]["code"]), (Some(false), &"encryption-disabled".into()));
+    assert_eq!(
+        (document["playable"].as_bool(), &document["problem"]["code"]),
+        (Some(false), &"encryption-disabled".into())
+    );
     let listed = server.get("/recordings").json();
-    let problems: Vec<_> = listed["recordings"].as_array().expect("list").iter().map(|one| one["problem"]["code"].clone()).collect();
+    let problems: Vec<_> =
+        listed["recordings"].as_array().expect("list").iter().map(|one| one["problem"]["code"].clone()).collect();
     assert!(problems.contains(&"encryption-disabled".into()) && problems.contains(&serde_json::Value::Null));
     assert!(server.get("/recordings/exempt/media").body == media, "exempt recordings play on");
     system.import("meanwhile", &media);
@@ -122,7 +126,10 @@ fn recordings_of_another_system_are_missing_their_key() {
 fn the_status_commands_say_how_things_stand() {
     let system = System::empty();
     let status = system.json(&["encryption", "status"]);
-    assert_eq!(status, serde_json::json!({ "switch": "untouched", "active": false, "wraps_new": null, "database_keys": 0 }));
+    assert_eq!(
+        status,
+        serde_json::json!({ "switch": "untouched", "active": false, "wraps_new": null, "database_keys": 0 })
+    );
     let fingerprint = system.json(&["keys", "generate"])["fingerprint"].clone();
     assert_eq!(system.json(&["encryption", "status"])["wraps_new"], fingerprint);
     assert_eq!(system.json(&["encryption", "disable"])["switch"], "disabled");

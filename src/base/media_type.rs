@@ -141,8 +141,22 @@ mod tests {
             assert!(good.parse::<MediaType>().is_ok(), "{good:?}");
         }
         for bad in [
-            "", "audio", "/wav", "audio/", "audio/wav ", " audio/wav", "audio /wav", "audio/wav; x", "audio/wav; x=",
-            "audio/wav; =y", "audio/wav; x=\"y", "audio/wav; x=\"y\"z", "audio/w\tav", "audio/wäv", "a/b\r\nX: y", "a/b/c",
+            "",
+            "audio",
+            "/wav",
+            "audio/",
+            "audio/wav ",
+            " audio/wav",
+            "audio /wav",
+            "audio/wav; x",
+            "audio/wav; x=",
+            "audio/wav; =y",
+            "audio/wav; x=\"y",
+            "audio/wav; x=\"y\"z",
+            "audio/w\tav",
+            "audio/wäv",
+            "a/b\r\nX: y",
+            "a/b/c",
         ] {
             assert!(bad.parse::<MediaType>().is_err(), "{bad:?}");
         }

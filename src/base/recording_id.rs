@@ -40,11 +40,7 @@ impl FromStr for RecordingId {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        if is_name(text, Self::LEN_MAX) {
-            Ok(Self(text.into()))
-        } else {
-            Err(Error::RecordingId(text.into()))
-        }
+        if is_name(text, Self::LEN_MAX) { Ok(Self(text.into())) } else { Err(Error::RecordingId(text.into())) }
     }
 }
 
@@ -52,11 +48,7 @@ impl FromStr for SidecarName {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        if is_name(text, Self::LEN_MAX) {
-            Ok(Self(text.into()))
-        } else {
-            Err(Error::SidecarName(text.into()))
-        }
+        if is_name(text, Self::LEN_MAX) { Ok(Self(text.into())) } else { Err(Error::SidecarName(text.into())) }
     }
 }
 
@@ -89,7 +81,8 @@ mod tests {
         for good in ["a", "0", "call-2026.11_23@north+1", &"x".repeat(128)] {
             assert_eq!(good.parse::<RecordingId>().map(|id| id.to_string()), Ok(good.to_owned()));
         }
-        for bad in ["", ".", "..", "-x", "_x", "@x", "+x", "a/b", "a\\b", "a b", "a\0", "ä", "a%2f", &"x".repeat(129)] {
+        for bad in ["", ".", "..", "-x", "_x", "@x", "+x", "a/b", "a\\b", "a b", "a\0", "ä", "a%2f", &"x".repeat(129)]
+        {
             assert!(bad.parse::<RecordingId>().is_err(), "{bad:?}");
         }
     }

@@ -59,7 +59,9 @@ pub enum Error {
     #[error("the database cannot be asked: {0}")]
     Unavailable(String),
     /// The operator: it was written by a newer version of this program.
-    #[error("the database was written by a newer version (schema {found}; this build knows up to {known}); run that version, or one after it")]
+    #[error(
+        "the database was written by a newer version (schema {found}; this build knows up to {known}); run that version, or one after it"
+    )]
     NewerVersion {
         /// The newest migration that the database has.
         found: i64,

@@ -83,7 +83,11 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
     if global.json {
         print::json(&serde_json::json!({ "url": url, "storage": system.settings.storage }))?;
     } else {
-        print::line(&format!("{} sample recordings lie sealed in {}", SAMPLES.len(), system.settings.storage.display()))?;
+        print::line(&format!(
+            "{} sample recordings lie sealed in {}",
+            SAMPLES.len(),
+            system.settings.storage.display()
+        ))?;
         print::line(&format!("Open {url} to play them. Ctrl-C ends the demo and removes everything."))?;
     }
     run_until_stopped(server, keys, system.settings.reload_interval, signals).await;

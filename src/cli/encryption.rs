@@ -28,11 +28,15 @@ async fn run_on(global: &Global, command: Command, system: &System) -> Result<Ex
     let effect = match command {
         Command::Enable => {
             system.database.set_encryption(true).await?;
-            Some("Encryption is on: new recordings are sealed and sealed ones play. Running servers see it within a second.")
+            Some(
+                "Encryption is on: new recordings are sealed and sealed ones play. Running servers see it within a second.",
+            )
         }
         Command::Disable => {
             system.database.set_encryption(false).await?;
-            Some("Encryption is off: new recordings stay plain and sealed ones do not play. Running servers see it within a second.")
+            Some(
+                "Encryption is off: new recordings stay plain and sealed ones do not play. Running servers see it within a second.",
+            )
         }
         Command::Status => None,
     };

@@ -34,7 +34,8 @@ impl Failure {
 
     pub(super) fn print(&self) {
         // One line each, whatever the system's own text holds.
-        let line = |text: &str| text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+        let line =
+            |text: &str| text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
         super::print::error_line(&format!("sealtape: {}", line(&self.what)));
         if let Some(advice) = &self.advice {
             super::print::error_line(&format!("  {}", line(advice)));
@@ -134,7 +135,9 @@ impl From<service::IngestError> for Failure {
             Error::Id(_) => Self::new(error).advise("say another ID with --id"),
             Error::OtherId { .. } => Self::new(error).advise("leave --id out; a sealed file keeps its ID"),
             Error::SealedAlready => Self::new(error).advise("leave --media-type and --exempt out"),
-            Error::NotVerified(_) => Self::new(error).advise("nothing was taken in; get the file anew from where it came"),
+            Error::NotVerified(_) => {
+                Self::new(error).advise("nothing was taken in; get the file anew from where it came")
+            }
             Error::KeyRefused(_) => Self::new(error).advise("bring the key in or activate it first"),
             Error::NoActiveKey(_) => Self::new(error).advise("generate or activate a key: `sealtape keys generate`"),
             Error::Source(_) => Self::new(error).advise("nothing of it was kept"),

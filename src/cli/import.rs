@@ -78,7 +78,9 @@ async fn import_all(global: &Global, arguments: &Arguments, system: &System) -> 
         }
     }
     if is_plain && !documents.is_empty() && !arguments.exempt {
-        print::error_line("warning: encryption is not active: what was imported lies in plain; `sealtape keys generate` makes a first key");
+        print::error_line(
+            "warning: encryption is not active: what was imported lies in plain; `sealtape keys generate` makes a first key",
+        );
     }
     if global.json {
         print::json(&documents)?;

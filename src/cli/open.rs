@@ -8,11 +8,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{
-    Failure, Global,
-    failure::io,
-    print,
-};
+use super::{Failure, Global, failure::io, print};
 use crate::base::Timestamp;
 use crate::catalogue::Database;
 use crate::config::{DefinitionKeySettings, Settings};
@@ -42,13 +38,15 @@ impl System {
     /// The same, but for a definition key.
     pub(super) async fn open_without_definition_key(settings: Settings) -> Result<Self, Failure> {
         if let Some(folder) = &settings.data_dir {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
-                io(folder, &error).advise("choose another folder with --data-dir")
-            })?;
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(|error| io(folder, &error).advise("choose another folder with --data-dir"))?;
         }
-        let database = SqliteDatabase::open(&settings.database).await.map_err(|error| {
-            Failure::from(error).of(settings.database.display())
-        })?;
+        let database = SqliteDatabase::open(&settings.database)
+            .await
+            .map_err(|error| Failure::from(error).of(settings.database.display()))?;
         let store = LocalStore::open(&settings.storage)?;
         Ok(Self { settings, database: Arc::new(database), store: Arc::new(store), clock: clock() })
     }
@@ -102,7 +100,8 @@ impl System {
 
 /// The settings that the command line and the environment name.
 pub(super) fn settings(global: &Global) -> Result<Settings, Failure> {
-    let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     Ok(Settings::load(&global.source(), environment)?)
 }
 

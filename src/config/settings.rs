@@ -89,7 +89,8 @@ impl Settings {
                 _ => Err("this version holds definition keys in files only: it must be \"file\"".into()),
             },
         )?;
-        let path = |text: &str| if text.is_empty() { Err("it must be a path".into()) } else { Ok(absolute(Path::new(text))) };
+        let path =
+            |text: &str| if text.is_empty() { Err("it must be a path".into()) } else { Ok(absolute(Path::new(text))) };
         Ok(Self {
             listen: values.parse("server.listen", listen_default, parse_listen)?,
             drain_timeout: values.parse("server.drain_timeout", || DRAIN_TIMEOUT_DEFAULT, parse_duration)?,
@@ -102,10 +103,17 @@ impl Settings {
                 path,
             )?),
             reload_interval: values.parse("keys.reload_interval", || RELOAD_INTERVAL_DEFAULT, parse_duration)?,
-            auth: values.parse("auth.mode", || AuthMode::None, |mode| match mode {
-                "none" => Ok(AuthMode::None),
-                _ => Err("this version has no sign-in: it must be \"none\", which answers only on this machine".into()),
-            })?,
+            auth: values.parse(
+                "auth.mode",
+                || AuthMode::None,
+                |mode| match mode {
+                    "none" => Ok(AuthMode::None),
+                    _ => {
+                        Err("this version has no sign-in: it must be \"none\", which answers only on this machine"
+                            .into())
+                    }
+                },
+            )?,
             data_dir,
         })
     }

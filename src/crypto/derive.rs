@@ -80,7 +80,6 @@ fn expand_key(prk: &Hkdf<Sha256>, label: &[u8]) -> Key {
 mod tests {
     use super::*;
 
-
     /// RFC 5869, appendix A, test cases 1 to 3.
     #[test]
     fn rfc_5869() {
@@ -123,11 +122,7 @@ mod tests {
                 "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
             ),
             (vec![0xaa; 20], vec![0xdd; 50], "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"),
-            (
-                (1..=25).collect(),
-                vec![0xcd; 50],
-                "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b",
-            ),
+            ((1..=25).collect(), vec![0xcd; 50], "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b"),
             (
                 vec![0xaa; 131],
                 b"Test Using Larger Than Block-Size Key - Hash Key First".to_vec(),

@@ -51,10 +51,7 @@ mod tests {
         let mut digest = Sha256Digest::default();
         digest.update(b"a");
         digest.update(b"bc");
-        assert_eq!(
-            hex::encode(digest.finish()),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(hex::encode(digest.finish()), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 
     #[test]

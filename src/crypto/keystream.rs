@@ -37,8 +37,7 @@ impl Keystream {
     /// When the two differ in length, which is a fault of the caller.
     pub fn apply_into(&self, position: u64, ciphertext: &[u8], plaintext: &mut [u8]) {
         assert_eq!(ciphertext.len(), plaintext.len(), "both buffers hold the same bytes of media");
-        // Fails only on lengths that differ, which the line above excludes.
-        let _same_length = self.at(position).apply_keystream_b2b(ciphertext, plaintext);
+        self.at(position).apply_keystream_b2b(ciphertext, plaintext);
     }
 
     /// A copy of the expanded key at its own position: cheaper than expanding the key anew, and `&self` stays shared.
@@ -61,7 +60,8 @@ mod tests {
     /// this checks the very cipher type that [`Keystream`] wraps, with the vector's own block.
     #[test]
     fn sp_800_38a_f_5_5() {
-        let key: [u8; 32] = unhex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4").try_into().expect("32");
+        let key: [u8; 32] =
+            unhex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4").try_into().expect("32");
         let counter: [u8; 16] = unhex("f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff").try_into().expect("16");
         let mut bytes = unhex(
             "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51\

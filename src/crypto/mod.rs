@@ -12,12 +12,12 @@ mod wrap;
 mod wrap_row;
 
 pub use derive::{FileKeys, HeaderKey};
-pub use fingerprint::{database_key_fingerprint, definition_key_fingerprint, Sha256Digest};
+pub use fingerprint::{Sha256Digest, database_key_fingerprint, definition_key_fingerprint};
 pub use keystream::Keystream;
 pub use random::random;
 pub use tag::{ChunkKind, TagKey};
 pub use wrap::{unwrap_file_key, wrap_file_key};
-pub use wrap_row::{unwrap_row_key, wrap_row_key, WrappedRowKey};
+pub use wrap_row::{WrappedRowKey, unwrap_row_key, wrap_row_key};
 
 /// A 32-byte key.
 pub type Key = crate::base::Secret<32>;

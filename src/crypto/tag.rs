@@ -1,6 +1,6 @@
 //! Chunk tags: GMAC with AES-256 (NIST SP 800-38D), the tag of AES-256-GCM over additional data alone.
 
-use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce, UnboundKey, AES_256_GCM};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
 use super::{Error, Key, TAG_LEN};
 

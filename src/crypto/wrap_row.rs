@@ -1,8 +1,8 @@
 //! Wraps a database key under a definition key: AES-256-GCM (NIST SP 800-38D), bound to its row by associated data.
 
-use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce, UnboundKey, AES_256_GCM};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
-use super::{random, Error, Key};
+use super::{Error, Key, random};
 
 /// A database key as it lies in its row.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,9 @@
 use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{ConnectOptions, Connection, migrate::Migrator};
 use tokio::sync::Mutex;
 
@@ -209,10 +211,8 @@ async fn refuse_newer(pool: &SqlitePool) -> Result<(), Error> {
     if table.is_none() {
         return Ok(());
     }
-    let found: (Option<i64>,) = sqlx::query_as("SELECT max(version) FROM _sqlx_migrations")
-        .fetch_one(pool)
-        .await
-        .map_err(unavailable)?;
+    let found: (Option<i64>,) =
+        sqlx::query_as("SELECT max(version) FROM _sqlx_migrations").fetch_one(pool).await.map_err(unavailable)?;
     match found.0 {
         Some(found) if found > known => Err(Error::NewerVersion { found, known }),
         _ => Ok(()),

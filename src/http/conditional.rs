@@ -49,7 +49,9 @@ mod tests {
         assert!(holds("\"abc\""));
         assert!(holds("Sun, 06 Nov 1994 08:49:37 GMT"));
         assert!(holds("Sunday, 06-Nov-94 08:49:37 GMT"));
-        for other in ["\"abd\"", "W/\"abc\"", "abc", "", "*", "Sun, 06 Nov 1994 08:49:38 GMT", "Sun, 06 Nov 1994 08:49:36 GMT"] {
+        for other in
+            ["\"abd\"", "W/\"abc\"", "abc", "", "*", "Sun, 06 Nov 1994 08:49:38 GMT", "Sun, 06 Nov 1994 08:49:36 GMT"]
+        {
             assert!(!holds(other), "{other:?}");
         }
         assert!(if_range_holds(&HeaderMap::new(), None, now));

@@ -29,11 +29,14 @@ pub(super) fn show(app: &App) -> Response<Body> {
 /// Turns the switch.
 pub(super) async fn turn(app: &App, headers: &hyper::HeaderMap, body: Incoming) -> Result<Response<Body>, Problem> {
     // A form of another site cannot send this type without asking first.
-    let is_json = headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+    let is_json =
+        headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
     if !is_json {
         return Err(Problem::new(ErrorCode::UnsupportedMediaType).with_detail("the body must be application/json"));
     }
-    let bad = || Problem::new(ErrorCode::BadRequest).with_detail("the body must be {\"enabled\":true} or {\"enabled\":false}");
+    let bad = || {
+        Problem::new(ErrorCode::BadRequest).with_detail("the body must be {\"enabled\":true} or {\"enabled\":false}")
+    };
     let body: Bytes = Limited::new(body, BODY_LEN_MAX).collect().await.map_err(|_| bad())?.to_bytes();
     let wanted: Wanted = serde_json::from_slice(&body).map_err(|_| bad())?;
     let turned = match app.database.set_encryption(wanted.enabled).await {

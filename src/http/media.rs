@@ -20,8 +20,19 @@ use crate::catalogue::RecordingState;
 use crate::service::OpenRecording;
 
 /// What RFC 8187 lets stand in an extended parameter value is left as it is.
-const EXTENDED_VALUE: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'+').remove(b'!').remove(b'$').remove(b'&').remove(b'#').remove(b'^').remove(b'`').remove(b'|');
+const EXTENDED_VALUE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'+')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'#')
+    .remove(b'^')
+    .remove(b'`')
+    .remove(b'|');
 
 /// The longest file name that a download is given, in bytes.
 const DOWNLOAD_NAME_LEN_MAX: usize = 255;
@@ -56,7 +67,11 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
         Decision::Whole(_) => 0..len,
         Decision::Part(range) => {
             let total = if is_growing { "*".to_owned() } else { len.to_string() };
-            insert(response.headers_mut(), header::CONTENT_RANGE, &format!("bytes {}-{}/{total}", range.start, range.end - 1));
+            insert(
+                response.headers_mut(),
+                header::CONTENT_RANGE,
+                &format!("bytes {}-{}/{total}", range.start, range.end - 1),
+            );
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             range
         }
@@ -101,7 +116,10 @@ fn disposition(query: Option<&str>, recording: &OpenRecording) -> Result<Option<
         Some(name) => {
             let bad = || Problem::new(ErrorCode::BadRequest).with_detail("the name in ?download= is not a file name");
             let name = percent_decode_str(name).decode_utf8().map_err(|_| bad())?.into_owned();
-            if name.is_empty() || name.len() > DOWNLOAD_NAME_LEN_MAX || name.contains(|c: char| c.is_control() || "/\\".contains(c)) {
+            if name.is_empty()
+                || name.len() > DOWNLOAD_NAME_LEN_MAX
+                || name.contains(|c: char| c.is_control() || "/\\".contains(c))
+            {
                 return Err(bad());
             }
             name
@@ -110,7 +128,8 @@ fn disposition(query: Option<&str>, recording: &OpenRecording) -> Result<Option<
         None => recording.id.to_string(),
     };
     // RFC 6266: the extended form says the name in full, the plain one what every client understands of it.
-    let plain: String = name.chars().map(|c| if c.is_ascii_graphic() && !"\"\\%".contains(c) || c == ' ' { c } else { '_' }).collect();
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_graphic() && !"\"\\%".contains(c) || c == ' ' { c } else { '_' }).collect();
     let extended = utf8_percent_encode(&name, EXTENDED_VALUE);
     let value = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{extended}");
     Ok(HeaderValue::try_from(value).ok())

@@ -21,13 +21,25 @@ macro_rules! assets {
 }
 
 assets![
-    "api.js", "app.js", "codec.js", "demo.js", "dom.js", "facts.js", "index.html", "list.js", "media.js", "player.js",
-    "problem.js", "style.css", "words.js",
+    "api.js",
+    "app.js",
+    "codec.js",
+    "demo.js",
+    "dom.js",
+    "facts.js",
+    "index.html",
+    "list.js",
+    "media.js",
+    "player.js",
+    "problem.js",
+    "style.css",
+    "words.js",
 ];
 
 /// The player's page.
 pub(super) fn home() -> Response<Body> {
-    find("index.html").map_or_else(|| page(String::new()), |bytes| with_type(Bytes::from_static(bytes), "text/html; charset=utf-8"))
+    find("index.html")
+        .map_or_else(|| page(String::new()), |bytes| with_type(Bytes::from_static(bytes), "text/html; charset=utf-8"))
 }
 
 /// A file of the player.

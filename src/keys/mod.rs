@@ -11,7 +11,7 @@ mod ring;
 mod row;
 
 pub use definition_key::{DefinitionKey, DefinitionKeyName, LocalDefinitionKey};
-pub use definition_key_line::{decode_definition_key, encode_definition_key, DefinitionKeyLineError};
+pub use definition_key_line::{DefinitionKeyLineError, decode_definition_key, encode_definition_key};
 pub use ring::{KeyRing, NoActiveKey, OpeningRefused, Switch, WrappingKey};
 pub use row::{KeyOrigin, KeyRow, KeyState, KeyTable};
 
@@ -21,7 +21,9 @@ use crate::base::Fingerprint;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The operator: the row was wrapped under another definition key than the one configured.
-    #[error("database key {fingerprint} is wrapped by definition key {wrapped_by}, and the one configured is {configured}")]
+    #[error(
+        "database key {fingerprint} is wrapped by definition key {wrapped_by}, and the one configured is {configured}"
+    )]
     OtherDefinitionKey {
         /// The database key.
         fingerprint: Fingerprint,
@@ -31,7 +33,9 @@ pub enum Error {
         configured: DefinitionKeyName,
     },
     /// An investigator: the row of a database key was changed by someone without the definition key.
-    #[error("the row of database key {0} does not verify: fingerprint, time, origin, state or key was changed in the database")]
+    #[error(
+        "the row of database key {0} does not verify: fingerprint, time, origin, state or key was changed in the database"
+    )]
     RowNotAuthentic(Fingerprint),
     /// The operator: the key manager that holds the definition key does not answer.
     #[error("the definition key cannot be used: {0}")]

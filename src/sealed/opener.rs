@@ -114,12 +114,7 @@ impl Opener {
         self.for_each_record(span, sealed, |_, _| {})
     }
 
-    fn for_each_record(
-        &self,
-        span: &Span,
-        sealed: &[u8],
-        mut then: impl FnMut(u64, &[u8]),
-    ) -> Result<(), Corruption> {
+    fn for_each_record(&self, span: &Span, sealed: &[u8], mut then: impl FnMut(u64, &[u8])) -> Result<(), Corruption> {
         if sealed.len() as u64 != span.file().end - span.file().start {
             return Err(Corruption::ShortRead);
         }

@@ -3,7 +3,13 @@
 //! Nothing plain touches a disk that is not catalogued as plain. The order is that of durability: header, then media,
 //! then the final record, then the name, then the catalogue.
 
-use std::{io, path::{Path, PathBuf}, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{sync::watch, time::Instant};
 
@@ -113,9 +119,13 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Empty | Self::NoId | Self::Id(_) | Self::OtherId { .. } | Self::SealedAlready | Self::Source(_) | Self::Stopped => {
-                ErrorCode::BadRequest
-            }
+            Self::Empty
+            | Self::NoId
+            | Self::Id(_)
+            | Self::OtherId { .. }
+            | Self::SealedAlready
+            | Self::Source(_)
+            | Self::Stopped => ErrorCode::BadRequest,
             Self::NotVerified(error) | Self::Sealing(error) => error.code(),
             Self::KeyRefused(refused) => refused.code(),
             Self::NoActiveKey(NoActiveKey) => ErrorCode::NoActiveKey,
@@ -150,12 +160,7 @@ pub(super) enum Break {
 impl Ingest {
     /// Takes recordings into `store` and `database`.
     #[must_use]
-    pub fn new(
-        database: Arc<dyn Database>,
-        store: Arc<dyn MediaStore>,
-        keys: Arc<KeyWatch>,
-        clock: Clock,
-    ) -> Self {
+    pub fn new(database: Arc<dyn Database>, store: Arc<dyn MediaStore>, keys: Arc<KeyWatch>, clock: Clock) -> Self {
         Self { database, store, keys, clock }
     }
 

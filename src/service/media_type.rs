@@ -55,7 +55,10 @@ mod tests {
         let wav = b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00";
         assert_eq!(detected(wav, "call.wav"), "audio/wav");
         assert_eq!(detected(wav, "call.mp3"), "audio/wav");
-        assert_eq!(detected(b"OggS\0\x02\0\0\0\0\0\0\0\0aaaabbbbcccc\x01\x13OpusHead\x01\x01", "x.bin"), "audio/ogg; codecs=opus");
+        assert_eq!(
+            detected(b"OggS\0\x02\0\0\0\0\0\0\0\0aaaabbbbcccc\x01\x13OpusHead\x01\x01", "x.bin"),
+            "audio/ogg; codecs=opus"
+        );
         assert_eq!(detected(b"ID3\x04\0\0\0\0\0\0", "x.bin"), "audio/mpeg");
         assert_eq!(detected(b"\0\0\0\x20ftypisom\0\0\x02\0isomiso2", "x.bin"), "video/mp4");
         assert_eq!(detected(b"<!DOCTYPE html><html>", "call.wav"), "text/html");

@@ -4,9 +4,7 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use moka::future::Cache;
 
-use super::{
-    Clock, KeyWatch, OpenRecording, SpanStream, Validators, buffers::BufferPool, opened::OpenContent,
-};
+use super::{Clock, KeyWatch, OpenRecording, SpanStream, Validators, buffers::BufferPool, opened::OpenContent};
 use crate::base::{ErrorCode, Fingerprint, RecordingId, SealId};
 use crate::catalogue::{self, Content, Cursor, Database, Page, Recording, RecordingState};
 use crate::keys::{OpeningRefused, Switch};
@@ -318,10 +316,8 @@ impl Playback {
             return Err(Error::Corrupt(Corruption::OtherSealing));
         }
         let header = opener.header();
-        let validators = (state == RecordingState::Complete).then(|| Validators {
-            etag: format!("\"{}\"", opener.seal_id()),
-            last_modified: header.sealed_at,
-        });
+        let validators = (state == RecordingState::Complete)
+            .then(|| Validators { etag: format!("\"{}\"", opener.seal_id()), last_modified: header.sealed_at });
         Ok(Arc::new(OpenRecording {
             id: header.id.clone(),
             media_type: header.media_type.clone(),

@@ -10,11 +10,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{
-    KeyWatch, OpenRecording, PlaybackError as Error,
-    buffers::BufferPool,
-    opened::OpenContent,
-};
+use super::{KeyWatch, OpenRecording, PlaybackError as Error, buffers::BufferPool, opened::OpenContent};
 use crate::media;
 use crate::sealed::Corruption;
 

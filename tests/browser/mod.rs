@@ -2,7 +2,7 @@
 
 use std::{
     net::TcpListener,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     time::{Duration, Instant},
 };
 
@@ -27,7 +27,7 @@ impl Browser {
     async fn start() -> Self {
         let _must_be_there = tool("chromium");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
-        let driver = Command::from(tool("chromedriver"))
+        let driver = tool("chromedriver")
             .arg(format!("--port={port}"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -35,9 +35,17 @@ impl Browser {
             .expect("chromedriver runs");
         let profile = tempfile::tempdir().expect("a folder");
         let arguments = [
-            "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--mute-audio",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            "--autoplay-policy=no-user-gesture-required", "--window-size=1280,900",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--mute-audio",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--autoplay-policy=no-user-gesture-required",
+            "--window-size=1280,900",
         ];
         let mut arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
@@ -126,7 +134,11 @@ async fn plays_and_seeks(browser: &Browser, server: &Server) {
         // To near the end, then back to the middle; and it goes on from there.
         for at in [seconds - 2.0, seconds / 2.0] {
             browser.run(&format!("document.querySelector('{tag}').currentTime = {at}; return true")).await;
-            browser.until(&format!("const m = document.querySelector('{tag}'); return !m.seeking && m.currentTime > {at} + 0.2")).await;
+            browser
+                .until(&format!(
+                    "const m = document.querySelector('{tag}'); return !m.seeking && m.currentTime > {at} + 0.2"
+                ))
+                .await;
         }
         if tag == "video" {
             assert_eq!(browser.run("return document.querySelector('video').videoWidth").await, 640, "{id}");

@@ -144,7 +144,8 @@ async fn a_database_of_a_newer_version() {
 #[test]
 fn a_database_that_is_none() {
     let system = System::with_key();
-    fs::write(system.data_dir().join("sealtape.db"), b"this is not a database, but a letter to a friend").expect("written");
+    fs::write(system.data_dir().join("sealtape.db"), b"this is not a database, but a letter to a friend")
+        .expect("written");
     assert_clear(&system.fails(1, &["serve"]), &["sealtape.db", "not a database"]);
 }
 
@@ -206,7 +207,9 @@ fn addresses_that_cannot_be_served() {
 fn settings_that_do_not_exist() {
     let system = System::empty();
     let config = system.file("s.toml", b"[server]\nlistne = \"127.0.0.1:1\"\n");
-    let run = |config: &std::path::Path| bare_command().arg("--config").arg(config).args(["config", "check"]).output().expect("runs");
+    let run = |config: &std::path::Path| {
+        bare_command().arg("--config").arg(config).args(["config", "check"]).output().expect("runs")
+    };
     let output = run(&config);
     assert_eq!(output.status.code(), Some(1));
     assert_clear(&text(&output.stderr), &["s.toml", "server.listne", "did you mean `server.listen`?"]);

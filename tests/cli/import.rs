@@ -31,7 +31,8 @@ fn media_types_come_from_the_content() {
         }
     }
     let given = system.file("given.bin", &media(10));
-    let imported = system.json(&["import", given.to_str().expect("UTF-8"), "--media-type", "audio/x-special; rate=8000"]);
+    let imported =
+        system.json(&["import", given.to_str().expect("UTF-8"), "--media-type", "audio/x-special; rate=8000"]);
     assert_eq!(imported[0]["media_type"], "audio/x-special; rate=8000");
 }
 
@@ -82,7 +83,12 @@ fn an_interrupted_import_leaves_nothing() {
             continue;
         }
         interrupted += 1;
-        assert_eq!(system.media_files(), Vec::<std::path::PathBuf>::new(), "round {round}, {name}: {}", text(&output.stderr));
+        assert_eq!(
+            system.media_files(),
+            Vec::<std::path::PathBuf>::new(),
+            "round {round}, {name}: {}",
+            text(&output.stderr)
+        );
         assert_eq!(system.json(&["recordings", "list"]), serde_json::json!([]), "round {round}");
     }
     println!("{interrupted} interrupted, {finished} finished first");
@@ -164,8 +170,7 @@ fn a_live_recording_that_breaks_off_is_unfinished_and_plays() {
 fn a_killed_live_recording_is_kept_as_far_as_it_came() {
     let system = System::with_key();
     let media = media(100_000);
-    let mut import =
-        system.command(&["import", "-", "--id", "killed"]).stdin(Stdio::piped()).spawn().expect("runs");
+    let mut import = system.command(&["import", "-", "--id", "killed"]).stdin(Stdio::piped()).spawn().expect("runs");
     import.stdin.as_mut().expect("piped").write_all(&media).expect("written");
     let begun = Instant::now();
     while fs::metadata(system.stored_part("killed")).map_or(0, |metadata| metadata.len()) < 95_000 {

@@ -31,7 +31,8 @@ fn every_command_has_help() {
 
 #[test]
 fn what_is_no_command_is_a_usage_error() {
-    for arguments in [&["playy"][..], &["serve", "--port", "1"], &["keys"], &["keys", "delete", "x"], &[], &["import"]] {
+    for arguments in [&["playy"][..], &["serve", "--port", "1"], &["keys"], &["keys", "delete", "x"], &[], &["import"]]
+    {
         let output = bare_command().args(arguments).output().expect("runs");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");

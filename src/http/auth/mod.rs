@@ -47,8 +47,20 @@ mod tests {
             assert!(is_local(local), "{local}");
         }
         for other in [
-            "", "example.org", "localhost.example.org", "127.0.0.1.example.org", "10.0.0.1", "[::2]", "[::1]x", "[::1",
-            "localhost:80:80", "localhost:x", "0x7f000001", "2130706433", "127.1", "user@localhost",
+            "",
+            "example.org",
+            "localhost.example.org",
+            "127.0.0.1.example.org",
+            "10.0.0.1",
+            "[::2]",
+            "[::1]x",
+            "[::1",
+            "localhost:80:80",
+            "localhost:x",
+            "0x7f000001",
+            "2130706433",
+            "127.1",
+            "user@localhost",
         ] {
             assert!(!is_local(other), "{other}");
         }

@@ -60,11 +60,7 @@ pub(super) enum Extent {
 }
 
 /// Decides what a GET with these `Range` header values is sent. `may_be_partial` is the outcome of `If-Range`.
-pub(super) fn decide<'a>(
-    mut values: impl Iterator<Item = &'a [u8]>,
-    may_be_partial: bool,
-    extent: Extent,
-) -> Decision {
+pub(super) fn decide<'a>(mut values: impl Iterator<Item = &'a [u8]>, may_be_partial: bool, extent: Extent) -> Decision {
     let Some(value) = values.next() else { return Decision::Whole(Ignored::Absent) };
     if values.next().is_some() {
         return Decision::Whole(Ignored::Repeated);

@@ -97,8 +97,12 @@ fn check(entry: &Value, keys: &HashMap<String, DatabaseKey>) {
 
     let media = media_of(entry);
     let chunk = opener.header().chunk_len.bytes() as usize;
-    let bad: Vec<u64> =
-        entry["bad_chunks"].as_array().expect("bad chunks").iter().map(|index| index.as_u64().expect("index")).collect();
+    let bad: Vec<u64> = entry["bad_chunks"]
+        .as_array()
+        .expect("bad chunks")
+        .iter()
+        .map(|index| index.as_u64().expect("index"))
+        .collect();
     for (index, plain) in media.chunks(chunk).enumerate() {
         let start = (index * chunk) as u64;
         let played = play(&opener, &file, start..start + plain.len() as u64);

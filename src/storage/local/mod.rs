@@ -137,7 +137,9 @@ fn sync_parent(path: &Path) -> io::Result<()> {
 }
 
 /// Runs what may wait for a disk on a thread that may wait. Such a thread ends early only when the process does.
-async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
     match spawn_blocking(work).await {
         Ok(result) => result,
         Err(ended) => Err(Error::Unavailable { location: String::new(), reason: ended.to_string() }),

@@ -1,0 +1,42 @@
+//! The manual: prose only. Each chapter is a Markdown file beside this one, shown by rustdoc under its own name, so
+//! that the compiler checks every link in it.
+//!
+//! | chapter | for whoever |
+//! |---|---|
+//! | [`format`] | reads or writes sealed files, or must check that they can still be read in twenty years; normative |
+//! | [`keys`] | holds keys, backs them up, or asks what a stolen disk is worth |
+//! | [`playback`] | wants to know how a request becomes bytes, or why it does not |
+//! | [`configuration`] | sets up a server |
+//! | [`glossary`] | meets a word that is used here in one sense only |
+//! | [`decisions`] | asks why it was done so and not otherwise |
+//!
+//! The chapters describe the version that they lie in. What that version does not do yet is said at the end of a
+//! chapter. The commands are described by `sealtape --help`, each problem by its page under `/problems/`.
+#![cfg_attr(
+    not(feature = "app"),
+    allow(rustdoc::broken_intra_doc_links, reason = "without the application its rooms cannot be linked to")
+)]
+
+// The sealed file: every byte, and the rules for those who write and read it.
+#[doc = include_str!("format.md")]
+pub mod format {}
+
+// Definition key, database keys, file keys: where they lie and what each of them opens.
+#[doc = include_str!("keys.md")]
+pub mod keys {}
+
+// One request, from the recording's ID to verified bytes.
+#[doc = include_str!("playback.md")]
+pub mod playback {}
+
+// Every setting, with its default.
+#[doc = include_str!("configuration.md")]
+pub mod configuration {}
+
+// The words.
+#[doc = include_str!("glossary.md")]
+pub mod glossary {}
+
+// What was decided, when, and what else was considered.
+#[doc = include_str!("decisions.md")]
+pub mod decisions {}
