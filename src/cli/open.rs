@@ -14,7 +14,7 @@ use crate::catalogue::Database;
 use crate::config::{DefinitionKeySettings, Settings};
 use crate::db::SqliteDatabase;
 use crate::keys::{DefinitionKey, LocalDefinitionKey};
-use crate::kms::FileDefinitionKey;
+use crate::kms::{self, FileDefinitionKey};
 use crate::media::MediaStore;
 use crate::service::{Clock, Ingest, KeyOps, KeyWatch, Playback, PlaybackSettings};
 use crate::storage::LocalStore;
@@ -62,7 +62,11 @@ impl System {
         let DefinitionKeySettings::File(path) = &self.settings.definition_key;
         let may_make = self.settings.data_dir.as_ref().is_some_and(|folder| path.parent() == Some(folder.as_path()));
         if may_make && !path.exists() && self.database.load_keys().await?.rows.is_empty() {
-            FileDefinitionKey::generate(path)?;
+            match FileDefinitionKey::generate(path) {
+                // Another process was a moment quicker; its key is the one.
+                Ok(_) | Err(kms::Error::Exists(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }

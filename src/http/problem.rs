@@ -63,15 +63,10 @@ impl Problem {
     #[must_use]
     pub fn document(&self, request_id: &str) -> ProblemDocument {
         let text = problem_text::of(self.code);
-        let mut detail = match &self.recording {
+        let detail = match &self.recording {
             Some(id) => format!("{id}: {}", self.detail.unwrap_or(text.meaning)),
             None => self.detail.unwrap_or(text.meaning).to_owned(),
         };
-        if let Some(fingerprint) = self.fingerprint {
-            detail.push_str(" Fingerprint: ");
-            detail.push_str(&fingerprint.to_string());
-            detail.push('.');
-        }
         ProblemDocument {
             kind: format!("/problems/{}", self.code),
             code: self.code.as_str(),
@@ -156,7 +151,7 @@ mod tests {
             let document = serde_json::to_value(problem.document("r1")).expect("JSON");
             assert_eq!(document["type"], format!("/problems/{code}"));
             assert_eq!(document["instance"], "r1");
-            assert!(problem_text::page(*code).contains(problem_text::of(*code).advice));
+            assert!(problem_text::page(*code).contains(problem_text::of(*code).meaning));
         }
     }
 }

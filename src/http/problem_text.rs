@@ -22,6 +22,7 @@ pub fn advice(code: ErrorCode) -> &'static str {
 pub(super) fn page(code: ErrorCode) -> String {
     let Text { title, meaning, advice } = of(code);
     let status = super::problem::status(code).as_u16();
+    let advice = with_code(advice);
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -30,6 +31,12 @@ pub(super) fn page(code: ErrorCode) -> String {
          <p>{meaning}</p>\n<h2>What can be done</h2>\n<p>{advice}</p>\n<p><a href=\"/\">To the recordings</a></p>\n\
          </main>\n</body>\n</html>\n"
     )
+}
+
+/// Commands and settings, which stand between backquotes, as code.
+fn with_code(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    parts.map(|(i, part)| if i % 2 == 0 { part.to_owned() } else { format!("<code>{part}</code>") }).collect()
 }
 
 /// The words for `code`.
@@ -79,11 +86,11 @@ pub(super) fn of(code: ErrorCode) -> Text {
         ErrorCode::KeyMissing => (
             "The key is missing",
             "The recording is sealed, and no key here opens it.",
-            "The operator should import the key with this fingerprint from a backup: `sealtape keys import FILE`."),
+            "The operator should import the key with this fingerprint from a backup of the system that sealed the recording."),
         ErrorCode::KeyDeactivated => (
             "The key is deactivated",
             "The key that opens this recording was deactivated.",
-            "The operator can activate it again with `sealtape keys activate FINGERPRINT`, if that is wanted."),
+            "The operator can activate it again, if that is wanted."),
         ErrorCode::RecordingCorrupt => (
             "The recording is damaged",
             "The recording's file is not what was written: it was damaged or changed, and is not played.",
@@ -107,7 +114,7 @@ pub(super) fn of(code: ErrorCode) -> Text {
         ErrorCode::NoActiveKey => (
             "No key is active",
             "Encryption is switched on and no key is active, so that nothing new can be sealed.",
-            "The operator should generate or activate a key: `sealtape keys generate`."),
+            "The operator should generate a key with `sealtape keys generate`."),
         ErrorCode::StorageFull => (
             "No room is left",
             "The place where recordings lie is full.",
@@ -115,11 +122,11 @@ pub(super) fn of(code: ErrorCode) -> Text {
         ErrorCode::RecordingHeld => (
             "Under legal hold",
             "The recording must not be deleted.",
-            "Whoever set the hold can release it: `sealtape recordings release ID`."),
+            "Whoever set the hold can release it."),
         ErrorCode::PlainNotAllowed => (
             "Not sealed",
             "The recording is kept in plain, and plain recordings are not played here.",
-            "The operator can seal it with `sealtape encrypt ID`, or allow plain recordings with `allow_plain`."),
+            "The operator can allow plain recordings with the setting `encryption.allow_plain`."),
         ErrorCode::UriTooLong => (
             "The address is too long",
             "The address asked for is longer than the server reads.",

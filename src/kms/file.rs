@@ -112,13 +112,17 @@ impl FileDefinitionKey {
             io::ErrorKind::AlreadyExists => Error::Exists(path.into()),
             _ => Error::Io { path: path.into(), error },
         };
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-        let written = file.write_all(encode_definition_key(&key).as_bytes()).and_then(|()| file.sync_all());
-        if let Err(error) = written.and_then(|()| sync_folder(path)) {
-            // Half a key is worse than none; the first error is the one that tells.
-            let _best_effort = fs::remove_file(path);
-            return Err(failed(error));
-        }
+        // Written beside and then linked: nobody ever reads half a key, and of two who generate at once one is told.
+        let beside = path.with_extension(format!("new-{}", std::process::id()));
+        let written = (|| {
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+            file.write_all(encode_definition_key(&key).as_bytes())?;
+            file.sync_all()?;
+            fs::hard_link(&beside, path)
+        })();
+        // There only when it could be made; the first error is the one that tells.
+        let _best_effort = fs::remove_file(&beside);
+        written.and_then(|()| sync_folder(path)).map_err(failed)?;
         Ok(LocalDefinitionKey::new(key))
     }
 }

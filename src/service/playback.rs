@@ -44,6 +44,8 @@ struct OpenedKey {
     object: MediaObject,
     version: Version,
     seal_ids: [Option<SealId>; 2],
+    /// A writer that dies changes what its file is, and not a byte of it.
+    state: &'static str,
 }
 
 /// Why a recording does not play.
@@ -242,13 +244,13 @@ impl Playback {
         match recording.content {
             Content::Sealed { seal_id, replacement, .. } => {
                 let state = if object.stage == Stage::Final { RecordingState::Complete } else { state };
-                self.open_sealed(OpenedKey { object, version, seal_ids: [Some(seal_id), replacement] }, state).await
+                self.open_sealed(OpenedKey { object, version, seal_ids: [Some(seal_id), replacement], state: state.as_str() }, state).await
             }
             Content::Plain { digest, exempt } => {
                 if !self.may_play_plain(exempt) {
                     return Err(Error::PlainNotAllowed);
                 }
-                self.open_plain(recording, OpenedKey { object, version, seal_ids: [None, None] }, state, digest).await
+                self.open_plain(recording, OpenedKey { object, version, seal_ids: [None, None], state: state.as_str() }, state, digest).await
             }
         }
     }
@@ -279,7 +281,7 @@ impl Playback {
         for (stage, state) in [(Stage::Final, RecordingState::Complete), (Stage::Part, RecordingState::Unfinished)] {
             let object = MediaObject { id: id.clone(), kind: MediaKind::Sealed, stage };
             if let Some(version) = self.store.version(&object).await? {
-                return self.open_sealed(OpenedKey { object, version, seal_ids: [None, None] }, state).await;
+                return self.open_sealed(OpenedKey { object, version, seal_ids: [None, None], state: state.as_str() }, state).await;
             }
         }
         Err(unavailable.into())

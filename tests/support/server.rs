@@ -100,6 +100,16 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // In order first, so that the demo removes its folder.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            signal(self.pid(), "TERM");
+        }
+        for _ in 0..100 {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
         let _gone_already = self.child.kill();
         let _gone_already = self.child.wait();
     }

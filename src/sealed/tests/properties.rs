@@ -8,7 +8,7 @@ use crate::sealed::{ChunkLen, NameClaim};
 const C: usize = 4096;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     /// However media arrives, the file has one shape, and any range equals the slice of the plaintext.
     #[test]
