@@ -244,13 +244,23 @@ impl Playback {
         match recording.content {
             Content::Sealed { seal_id, replacement, .. } => {
                 let state = if object.stage == Stage::Final { RecordingState::Complete } else { state };
-                self.open_sealed(OpenedKey { object, version, seal_ids: [Some(seal_id), replacement], state: state.as_str() }, state).await
+                self.open_sealed(
+                    OpenedKey { object, version, seal_ids: [Some(seal_id), replacement], state: state.as_str() },
+                    state,
+                )
+                .await
             }
             Content::Plain { digest, exempt } => {
                 if !self.may_play_plain(exempt) {
                     return Err(Error::PlainNotAllowed);
                 }
-                self.open_plain(recording, OpenedKey { object, version, seal_ids: [None, None], state: state.as_str() }, state, digest).await
+                self.open_plain(
+                    recording,
+                    OpenedKey { object, version, seal_ids: [None, None], state: state.as_str() },
+                    state,
+                    digest,
+                )
+                .await
             }
         }
     }
@@ -281,7 +291,9 @@ impl Playback {
         for (stage, state) in [(Stage::Final, RecordingState::Complete), (Stage::Part, RecordingState::Unfinished)] {
             let object = MediaObject { id: id.clone(), kind: MediaKind::Sealed, stage };
             if let Some(version) = self.store.version(&object).await? {
-                return self.open_sealed(OpenedKey { object, version, seal_ids: [None, None], state: state.as_str() }, state).await;
+                return self
+                    .open_sealed(OpenedKey { object, version, seal_ids: [None, None], state: state.as_str() }, state)
+                    .await;
             }
         }
         Err(unavailable.into())
