@@ -47,6 +47,10 @@
 //! keys you have; be fast; be small.
 
 #![cfg_attr(
+    not(feature = "app"),
+    allow(rustdoc::broken_intra_doc_links, reason = "without the application its rooms cannot be linked to")
+)]
+#![cfg_attr(
     test,
     allow(
         clippy::cast_possible_truncation,

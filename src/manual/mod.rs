@@ -12,10 +12,6 @@
 //!
 //! The chapters describe the version that they lie in. What that version does not do yet is said at the end of a
 //! chapter. The commands are described by `sealtape --help`, each problem by its page under `/problems/`.
-#![cfg_attr(
-    not(feature = "app"),
-    allow(rustdoc::broken_intra_doc_links, reason = "without the application its rooms cannot be linked to")
-)]
 
 // The sealed file: every byte, and the rules for those who write and read it.
 #[doc = include_str!("format.md")]
