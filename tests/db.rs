@@ -12,11 +12,11 @@ use sealtape::keys::{KeyRow, LocalDefinitionKey, Switch};
 async fn sqlite() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("s.db");
-    let database = SqliteDatabase::open(&path).await.expect("opens");
+    let database = SqliteDatabase::open(&path, true).await.expect("opens");
     keys_and_switch(&database).await;
     recordings(&database).await;
     progress(&database).await;
-    let again = SqliteDatabase::open(&path).await.expect("opens beside");
+    let again = SqliteDatabase::open(&path, true).await.expect("opens beside");
     changes_are_seen(&database, &again).await;
     let keys = again.load_keys().await.expect("loads");
     assert_eq!(keys, database.load_keys().await.expect("loads"), "what was written is there");
@@ -81,13 +81,14 @@ async fn progress(database: &dyn Database) {
     let state = |until| RecordingState::Recording { lease_until: time(until) };
     let growing = Recording { state: state(100), ..recording("growing", 9, sealed_under(8)) };
     database.add_recording(&growing).await.expect("adds");
-    database.update_progress(&growing.id, 4096, state(200)).await.expect("renews");
+    let at = |media_len, state| Recording { media_len, state, ..growing.clone() };
+    database.update_progress(&at(4096, state(200))).await.expect("renews");
     let now = database.recording(&growing.id).await.expect("asks").expect("is there");
     assert_eq!((now.media_len, now.state), (4096, state(200)));
     assert_eq!(now.state_at(time(200)), state(200));
     assert_eq!(now.state_at(time(201)), RecordingState::Unfinished, "a lease that lapsed");
-    database.update_progress(&growing.id, 5000, RecordingState::Complete).await.expect("ends");
-    let late = database.update_progress(&growing.id, 1, RecordingState::Unfinished).await;
+    database.update_progress(&at(5000, RecordingState::Complete)).await.expect("ends");
+    let late = database.update_progress(&at(1, RecordingState::Unfinished)).await;
     assert!(matches!(late, Err(Error::RecordingNotFound(_))), "what has ended does not go on");
     assert_eq!(database.recording(&growing.id).await.expect("asks").expect("is there").media_len, 5000);
 }
@@ -106,14 +107,46 @@ async fn changes_are_seen(one: &dyn Database, other: &dyn Database) {
 async fn a_database_of_a_newer_version_is_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("s.db");
-    SqliteDatabase::open(&path).await.expect("opens").close().await;
+    SqliteDatabase::open(&path, true).await.expect("opens").close().await;
     make_newer(&path).await;
     let before = std::fs::read(&path).expect("read");
-    match SqliteDatabase::open(&path).await.err() {
+    match SqliteDatabase::open(&path, true).await.err() {
         Some(Error::NewerVersion { found: 9999, known: 1 }) => {}
         other => panic!("{other:?}"),
     }
     assert!(std::fs::read(&path).expect("read") == before);
+}
+
+#[tokio::test]
+async fn a_database_that_is_missing_or_replaced_is_not_made_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s.db");
+    assert!(matches!(SqliteDatabase::open(&path, false).await.err(), Some(Error::Missing)));
+    assert!(!path.exists());
+    let database = SqliteDatabase::open(&path, true).await.expect("opens");
+    database.change_counter().await.expect("counts");
+    std::fs::rename(&path, folder.path().join("moved.db")).expect("moved");
+    assert!(matches!(database.change_counter().await, Err(Error::Unavailable(_))));
+    let lost = database.add_recording(&recording("lost", 1, sealed_under(1))).await;
+    assert!(matches!(lost, Err(Error::Unavailable(_))), "nothing is acknowledged that would be lost");
+    assert!(!path.exists());
+    SqliteDatabase::open(&path, true).await.expect("another one");
+    assert!(matches!(database.change_counter().await, Err(Error::Unavailable(_))), "another file in its place");
+}
+
+#[tokio::test]
+async fn many_open_a_new_database_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s.db");
+    let opened: Vec<_> = (0..8)
+        .map(|_| {
+            let path = path.clone();
+            tokio::spawn(async move { SqliteDatabase::open(&path, true).await.map(|_database| ()) })
+        })
+        .collect();
+    for one in opened {
+        one.await.expect("runs").expect("opens");
+    }
 }
 
 /// Adds a migration that this build does not know.

@@ -168,20 +168,74 @@ fn a_lost_database_leaves_sealed_recordings_playing() {
     let server = system.serve();
     assert_eq!(server.get("/recordings/call/media").status, 200);
     // Whatever is written over it: it is not a database any more.
+    overwrite_database(&system);
+    assert!(server.get("/recordings/call/media").body == media, "one that played before");
+    assert!(server.get("/recordings/second/media").body == media, "one that never did");
+    // A page that SQLite still holds in memory may answer once more; the file cannot.
+    assert!(server.wait_until(std::time::Duration::from_secs(5), |server| server.get("/recordings").status == 503));
+    assert_eq!(server.get("/recordings").problem(), "catalogue-unavailable");
+    assert!(server.wait_until(std::time::Duration::from_secs(2), |server| {
+        server.get("/readyz").json()["degraded"] == serde_json::json!(["keys-not-checked"])
+    }));
+    assert_eq!(server.get("/readyz").status, 200, "it can play");
+}
+
+#[test]
+fn what_was_refused_before_is_refused_while_the_database_is_away() {
+    // An older sealing of the same ID, put in its place once nobody can be asked which one is current.
+    let system = System::with_key();
+    let twin = System::empty();
+    copy_folder(&system.data_dir(), &twin.data_dir());
+    system.import("call", &media(50_000));
+    twin.import("call", &media(60_000));
+    let stored = system.stored("call");
+    let server = system.serve();
+    assert_eq!(server.get("/recordings/call/media").status, 200, "its row is remembered");
+    overwrite_database(&system);
+    fs::copy(twin.stored("call"), &stored).expect("copied");
+    assert_eq!(server.get("/recordings/call/media").problem(), "recording-corrupt");
+    fs::rename(&stored, stored.with_extension("sealed.part")).expect("renamed");
+    assert_eq!(server.get("/recordings/call/media").problem(), "media-missing");
+}
+
+#[test]
+fn a_store_that_is_gone_is_not_a_recording_that_is_missing() {
+    let (system, media, _) = played();
+    let server = system.serve();
+    let folder = system.data_dir().join("media");
+    fs::rename(&folder, system.path("elsewhere")).expect("moved");
+    for _ in 0..2 {
+        let reply = server.get("/recordings/call/media");
+        assert_eq!((reply.status, reply.problem().as_str()), (503, "storage-unavailable"));
+        assert_eq!(reply.header("retry-after"), Some("5"));
+        fs::create_dir_all(&folder).expect("another one in its place");
+    }
+    fs::remove_dir(&folder).expect("removed");
+    fs::rename(system.path("elsewhere"), &folder).expect("moved back");
+    assert!(server.get("/recordings/call/media").body == media);
+}
+
+#[test]
+fn a_lost_database_is_not_taken_for_a_new_system() {
+    let (system, _, _) = played();
+    for name in ["sealtape.db", "sealtape.db-wal", "sealtape.db-shm"] {
+        let _not_all_are_there = fs::remove_file(system.data_dir().join(name));
+    }
+    let more = system.file("more.wav", &media(10));
+    for arguments in [&["serve"][..], &["import", more.to_str().expect("UTF-8")], &["keys", "generate"]] {
+        let error = system.fails(1, arguments);
+        assert!(error.contains("there is no database here") && error.contains("backup"), "{error}");
+    }
+    assert_eq!(system.media_files().len(), 1, "nothing lies in plain");
+}
+
+fn overwrite_database(system: &System) {
     for name in ["sealtape.db", "sealtape.db-wal", "sealtape.db-shm"] {
         let path = system.data_dir().join(name);
         if path.exists() {
             fs::write(path, vec![0x55; 65_536]).expect("written");
         }
     }
-    assert!(server.get("/recordings/call/media").body == media, "one that played before");
-    assert!(server.get("/recordings/second/media").body == media, "one that never did");
-    assert_eq!(server.get("/recordings").problem(), "catalogue-unavailable");
-    assert_eq!(server.get("/recordings/none/media").problem(), "catalogue-unavailable");
-    assert!(server.wait_until(std::time::Duration::from_secs(2), |server| {
-        server.get("/readyz").json()["degraded"] == serde_json::json!(["keys-not-checked"])
-    }));
-    assert_eq!(server.get("/readyz").status, 200, "it can play");
 }
 
 fn copy_folder(from: &Path, to: &Path) {

@@ -16,7 +16,7 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
     ("media", &["base", "crypto", "sealed"], &["async_trait"]),
     ("storage", PURE, &["async_trait", "tokio", "rustix", "url", "hex"]),
     ("db", PURE, &["async_trait", "tokio", "sqlx", "hex"]),
-    ("kms", PURE, &["async_trait", "zeroize"]),
+    ("kms", PURE, &["async_trait", "rustix", "zeroize"]),
     ("service", PURE, &["moka", "infer", "mime_guess", "tokio", "bytes", "arc_swap", "zeroize", "hex", "tracing"]),
     (
         "http",

@@ -11,7 +11,7 @@ use crate::support::media;
 #[tokio::test]
 async fn local() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-    conforms(Arc::new(LocalStore::open(&folder.path().join("media")).expect("opens"))).await;
+    conforms(Arc::new(LocalStore::open(&folder.path().join("media"), true).expect("opens"))).await;
 }
 
 async fn conforms(store: Arc<dyn MediaStore>) {

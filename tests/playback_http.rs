@@ -254,3 +254,15 @@ fn it_says_that_it_lives_and_is_ready_and_stops_in_order() {
     assert_eq!(server.wait(), Some(0));
     assert!(!system.data_dir().join("sealtape.db-wal").exists(), "the database file is whole");
 }
+
+#[test]
+fn request_heads_of_sixteen_kibibytes_are_read() {
+    let system = System::with_key();
+    system.import("call", &media(10));
+    let server = system.serve();
+    let names: Vec<String> = (0..1500).map(|i| format!("x{i}")).collect();
+    let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
+    assert_eq!(get(&server.address, "/recordings/call/media", &many).status, 200);
+    let long = "y".repeat(15_000);
+    assert_eq!(get(&server.address, "/recordings/call/media", &[("x", &long)]).status, 200);
+}

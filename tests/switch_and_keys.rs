@@ -161,7 +161,8 @@ fn a_definition_key_elsewhere_is_not_warned_of() {
     };
     let refused = run(&["serve"]);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(text(&refused.stderr).contains("there is no definition key here"), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("there is no database here"), "{}", text(&refused.stderr));
+    assert!(!system.path("d").join("s.db").exists(), "and none is made by a server");
     let made = run(&["definition-key", "generate"]);
     assert!(made.status.success() && made.stderr.is_empty(), "{}", text(&made.stderr));
     assert!(run(&["keys", "generate"]).status.success());

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Cursor, Page, Recording, RecordingState};
+use super::{Cursor, Page, Recording};
 use crate::base::{ErrorCode, Fingerprint, RecordingId};
 use crate::keys::{KeyRow, KeyTable};
 
@@ -26,9 +26,9 @@ pub trait Database: Send + Sync {
     /// Adds a recording. Fails with [`Error::RecordingExists`] when its ID is taken.
     async fn add_recording(&self, recording: &Recording) -> Result<(), Error>;
 
-    /// Says how far a recording that is being written got: renews its lease, or ends it. Fails with
-    /// [`Error::RecordingNotFound`] when it is gone, or was not being written.
-    async fn update_progress(&self, id: &RecordingId, media_len: u64, state: RecordingState) -> Result<(), Error>;
+    /// Says how far a recording that is being written got (length, state and digest): renews its lease, or ends it.
+    /// Fails with [`Error::RecordingNotFound`] when it is gone, or was not being written.
+    async fn update_progress(&self, recording: &Recording) -> Result<(), Error>;
 
     /// The recording of that ID.
     async fn recording(&self, id: &RecordingId) -> Result<Option<Recording>, Error>;
@@ -58,6 +58,9 @@ pub enum Error {
     /// The operator: it does not answer, or not in time.
     #[error("the database cannot be asked: {0}")]
     Unavailable(String),
+    /// The operator: it is not there, and was.
+    #[error("there is no database here")]
+    Missing,
     /// The operator: it was written by a newer version of this program.
     #[error(
         "the database was written by a newer version (schema {found}; this build knows up to {known}); run that version, or one after it"
@@ -90,7 +93,9 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Unavailable(_) | Self::NewerVersion { .. } | Self::MalformedRow(_) => ErrorCode::CatalogueUnavailable,
+            Self::Unavailable(_) | Self::Missing | Self::NewerVersion { .. } | Self::MalformedRow(_) => {
+                ErrorCode::CatalogueUnavailable
+            }
             Self::RecordingExists(_) => ErrorCode::RecordingExists,
             Self::RecordingNotFound(_) => ErrorCode::RecordingNotFound,
             Self::NoActiveKey => ErrorCode::NoActiveKey,

@@ -38,6 +38,9 @@ async fn cat(system: &System, arguments: Arguments) -> Result<ExitCode, Failure>
     let mut stream = playback.stream(&Arc::clone(&recording), media);
     while let Some(frame) = std::future::poll_fn(|cx| stream.poll_next(cx)).await {
         print::bytes(&frame.map_err(failed)?)?;
+        if print::is_closed() {
+            break;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

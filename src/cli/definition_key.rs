@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     Failure, Global,
-    open::{System, settings, warn_of_key_beside_data},
+    open::{Purpose, System, settings, warn_of_key_beside_data},
     print,
 };
 use crate::config::DefinitionKeySettings;
@@ -30,7 +30,7 @@ pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, F
 }
 
 async fn generate(global: &Global) -> Result<ExitCode, Failure> {
-    let system = System::open_without_definition_key(settings(global)?).await?;
+    let system = System::open_without_definition_key(settings(global)?, Purpose::MakeKeys).await?;
     let outcome = generate_on(global, &system).await;
     system.close(outcome).await
 }

@@ -13,7 +13,7 @@ use clap::Args;
 
 use super::{
     Failure, Global,
-    open::System,
+    open::{Purpose, System},
     print,
     serve::{Signals, bind, refuse_strangers, run_until_stopped, server},
 };
@@ -75,7 +75,7 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
     };
     // The environment of a real system has no say in a demo.
     let settings = Settings::load(&Source::DataDir(folder.path().to_owned()), std::iter::empty())?;
-    let system = System::open_without_definition_key(settings).await?;
+    let system = System::open_without_definition_key(settings, Purpose::MakeKeys).await?;
     let keys = fill(&system).await?;
     let server = server(&system, &keys, listener, true, DRAIN_TIMEOUT);
     let address = server.address().map_err(|error| Failure::new(error.to_string()))?;

@@ -25,6 +25,8 @@ pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, F
 }
 
 async fn run_on(global: &Global, command: Command, system: &System) -> Result<ExitCode, Failure> {
+    // Loaded first: a command that fails has changed nothing.
+    let keys = system.keys().await?;
     let effect = match command {
         Command::Enable => {
             system.database.set_encryption(true).await?;
@@ -40,7 +42,7 @@ async fn run_on(global: &Global, command: Command, system: &System) -> Result<Ex
         }
         Command::Status => None,
     };
-    let keys = system.keys().await?;
+    keys.reload().await?;
     let ring = keys.ring();
     let switch = match ring.switch() {
         Switch::Untouched => "untouched",

@@ -73,6 +73,9 @@ impl From<catalogue::Error> for Failure {
     fn from(error: catalogue::Error) -> Self {
         let advice = match &error {
             catalogue::Error::Unavailable(_) => "see that the database file can be read and written",
+            catalogue::Error::Missing => {
+                "restore it from a backup; in an empty system `sealtape keys generate` makes a first one"
+            }
             catalogue::Error::NewerVersion { .. } => "nothing was changed",
             catalogue::Error::MalformedRow(_) => "restore the database from a backup",
             catalogue::Error::RecordingExists(_) => "choose another ID with --id; recordings are never overwritten",
@@ -96,15 +99,6 @@ impl From<media::Error> for Failure {
             media::Error::ShortRead { .. } => "restore the file from a backup",
         };
         Self::new(error).advise(advice)
-    }
-}
-
-impl From<service::KeyWatchError> for Failure {
-    fn from(error: service::KeyWatchError) -> Self {
-        match error {
-            service::KeyWatchError::Database(error) => error.into(),
-            service::KeyWatchError::Keys(error) => error.into(),
-        }
     }
 }
 

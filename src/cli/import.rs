@@ -51,12 +51,11 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
 
 async fn import_all(global: &Global, arguments: &Arguments, system: &System) -> Result<ExitCode, Failure> {
     let keys = system.keys().await?;
-    let is_plain = keys.ring().sealing().is_ok_and(|key| key.is_none());
-    let ingest = system.ingest(&keys);
+    let (ingest, playback) = (system.ingest(&keys), system.playback(&keys));
     let (sender, mut stop) = Stop::channel();
     obey_signals(sender)?;
 
-    let (mut documents, mut failed) = (Vec::new(), 0);
+    let (mut documents, mut failed, mut is_plain) = (Vec::new(), 0, false);
     for file in &arguments.files {
         match import(&ingest, arguments, file, &mut stop).await {
             Ok(ingested) => {
@@ -66,10 +65,13 @@ async fn import_all(global: &Global, arguments: &Arguments, system: &System) -> 
                         .advise("what came before plays; record the rest under another ID")
                         .print();
                 }
+                is_plain |= !ingested.recording.is_sealed() && !arguments.exempt;
                 if !global.json {
                     print::line(&sentence(&ingested))?;
                 }
-                documents.push(RecordingDocument::new(&ingested.recording, None, "", (system.clock)()));
+                let problem = playback.known_problem(&ingested.recording);
+                let now = (system.clock)();
+                documents.push(RecordingDocument::new(&ingested.recording, problem.as_ref(), "", now));
             }
             Err(failure) => {
                 failed += 1;
@@ -77,7 +79,7 @@ async fn import_all(global: &Global, arguments: &Arguments, system: &System) -> 
             }
         }
     }
-    if is_plain && !documents.is_empty() && !arguments.exempt {
+    if is_plain {
         print::error_line(
             "warning: encryption is not active: what was imported lies in plain; `sealtape keys generate` makes a first key",
         );
@@ -105,11 +107,14 @@ async fn import(ingest: &Ingest, arguments: &Arguments, file: &Path, stop: &mut 
         return take_in(ingest, new, ReaderSource::new(io::stdin(), STREAM_PIECE_LEN), stop, None).await;
     }
     let unreadable = |error| Failure::new(format!("it cannot be read: {error}"));
-    let opened = File::open(file).map_err(unreadable)?;
-    let metadata = opened.metadata().map_err(unreadable)?;
+    let metadata = std::fs::metadata(file).map_err(unreadable)?;
     if metadata.is_dir() {
         return Err(Failure::new("it is a directory").advise("name the files in it"));
     }
+    if !metadata.is_file() {
+        return Err(Failure::new("it is not a file").advise("take what it gives in with `sealtape import - --id ID`"));
+    }
+    let opened = File::open(file).map_err(unreadable)?;
     let source = ReaderSource::new(opened, FILE_PIECE_LEN);
     take_in(ingest, new, source, stop, Some(metadata.len())).await
 }

@@ -5,7 +5,11 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::{Failure, Global, open::System, print};
+use super::{
+    Failure, Global,
+    open::{Purpose, System},
+    print,
+};
 use crate::service::KeySummary;
 
 #[derive(Subcommand)]
@@ -17,7 +21,8 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, Failure> {
-    let system = System::open(global).await?;
+    let purpose = if matches!(command, Command::Generate) { Purpose::MakeKeys } else { Purpose::Use };
+    let system = System::open_for(global, purpose).await?;
     let outcome = run_on(global, command, &system).await;
     system.close(outcome).await
 }

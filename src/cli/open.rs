@@ -19,6 +19,15 @@ use crate::media::MediaStore;
 use crate::service::{Clock, Ingest, KeyOps, KeyWatch, Playback, PlaybackSettings};
 use crate::storage::LocalStore;
 
+/// What a command is for, as far as it matters to what it may make.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Using a system.
+    Use,
+    /// Making its first keys, and so the system.
+    MakeKeys,
+}
+
 /// A system: what the settings name, opened.
 pub(super) struct System {
     pub settings: Settings,
@@ -30,13 +39,18 @@ pub(super) struct System {
 impl System {
     /// Opens database and store; in the one-machine default whatever is missing is made.
     pub(super) async fn open(global: &Global) -> Result<Self, Failure> {
-        let system = Self::open_without_definition_key(settings(global)?).await?;
+        Self::open_for(global, Purpose::Use).await
+    }
+
+    /// The same, for a command of that purpose.
+    pub(super) async fn open_for(global: &Global, purpose: Purpose) -> Result<Self, Failure> {
+        let system = Self::open_without_definition_key(settings(global)?, purpose).await?;
         system.make_definition_key().await?;
         Ok(system)
     }
 
     /// The same, but for a definition key.
-    pub(super) async fn open_without_definition_key(settings: Settings) -> Result<Self, Failure> {
+    pub(super) async fn open_without_definition_key(settings: Settings, purpose: Purpose) -> Result<Self, Failure> {
         if let Some(folder) = &settings.data_dir {
             DirBuilder::new()
                 .recursive(true)
@@ -44,10 +58,14 @@ impl System {
                 .create(folder)
                 .map_err(|error| io(folder, &error).advise("choose another folder with --data-dir"))?;
         }
-        let database = SqliteDatabase::open(&settings.database)
+        // An empty database in the place of a missing one would keep new recordings in plain: it is made only where
+        // nothing was ever kept, and, where settings name a place for it, only by a command that makes keys.
+        let is_new = !settings.database.exists();
+        let may_make = settings.data_dir.is_some() || purpose == Purpose::MakeKeys;
+        let database = SqliteDatabase::open(&settings.database, may_make && LocalStore::is_empty(&settings.storage))
             .await
             .map_err(|error| Failure::from(error).of(settings.database.display()))?;
-        let store = LocalStore::open(&settings.storage)?;
+        let store = LocalStore::open(&settings.storage, is_new || settings.data_dir.is_some())?;
         Ok(Self { settings, database: Arc::new(database), store: Arc::new(store), clock: clock() })
     }
 

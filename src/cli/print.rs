@@ -1,10 +1,21 @@
 //! Standard output and error, for people and for programs.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use serde::Serialize;
 
 use super::Failure;
+
+/// Whether nobody reads standard output any more.
+static IS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Whether nobody reads standard output any more, so that what is only printed need not be made.
+pub(super) fn is_closed() -> bool {
+    IS_CLOSED.load(Ordering::Relaxed)
+}
 
 /// Prints a line.
 pub(super) fn line(text: &str) -> Result<(), Failure> {
@@ -21,8 +32,11 @@ pub(super) fn json(document: &impl Serialize) -> Result<(), Failure> {
 pub(super) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        // Whoever read it has read enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        // Whoever read it has read enough; what else there is to do is done all the same.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            IS_CLOSED.store(true, Ordering::Relaxed);
+            Ok(())
+        }
         other => other.map_err(|error| Failure::new(format!("standard output: {error}"))),
     }
 }

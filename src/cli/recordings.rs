@@ -46,11 +46,13 @@ async fn list(global: &Global, system: &System) -> Result<ExitCode, Failure> {
     }
     let now = (system.clock)();
     if global.json {
-        let document = |recording: &Recording| {
+        let mut documents = Vec::with_capacity(recordings.len());
+        for recording in &recordings {
             let problem = playback.known_problem(recording);
-            RecordingDocument::new(recording, problem.as_ref(), "", now).with_location(playback.location(recording))
-        };
-        print::json(&recordings.iter().map(document).collect::<Vec<_>>())?;
+            let location = playback.location(recording).await;
+            documents.push(RecordingDocument::new(recording, problem.as_ref(), "", now).with_location(location));
+        }
+        print::json(&documents)?;
         return Ok(ExitCode::SUCCESS);
     }
     let row = |recording: &Recording| {
@@ -74,7 +76,7 @@ async fn show(global: &Global, system: &System, id: &RecordingId) -> Result<Exit
     let playback = system.playback(&keys);
     let recording = playback.recording(id).await.map_err(|error| Failure::from(error).of(id))?;
     let opened = playback.open(id).await;
-    let location = playback.location(&recording);
+    let location = playback.location(&recording).await;
     let now = (system.clock)();
     if global.json {
         let opened = opened.as_ref().map(|opened| &**opened);
@@ -94,7 +96,7 @@ async fn show(global: &Global, system: &System, id: &RecordingId) -> Result<Exit
         ("ID", recording.id.to_string()),
         ("media type", recording.media_type.to_string()),
         ("length", format!("{media_len} bytes")),
-        ("state", recording.state_at(now).as_str().into()),
+        ("state", opened.as_ref().map_or(recording.state_at(now), |opened| opened.state).as_str().into()),
         ("created", recording.created_at.to_string()),
         ("kept", kept),
         ("location", location),

@@ -97,6 +97,11 @@ impl Values {
         })
     }
 
+    /// Whether a key was given.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
     /// A key that is true or false.
     pub(super) fn flag(&self, key: &str, default: bool) -> bool {
         self.0.get(key).and_then(|(_, value)| value.as_bool()).unwrap_or(default)

@@ -20,7 +20,7 @@ const DATA_DIR_DEFAULT: &str = "sealtape-data";
 /// What an operator decided, validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The folder of the one-machine default, made when it is missing; none when a file was given.
+    /// The folder of the one-machine default, made when it is missing; none when the settings say where the database is.
     pub data_dir: Option<PathBuf>,
     /// Where the server listens.
     pub listen: SocketAddr,
@@ -76,11 +76,11 @@ impl Settings {
     }
 
     fn validate(source: &Source, values: &Values) -> Result<Self, Error> {
-        let data_dir = match source {
-            Source::DataDir(folder) => Some(absolute(folder)),
-            Source::File(_) => None,
+        let folder = match source {
+            Source::DataDir(folder) => absolute(folder),
+            Source::File(_) => absolute(Path::new(DATA_DIR_DEFAULT)),
         };
-        let folder = data_dir.clone().unwrap_or_else(|| absolute(Path::new(DATA_DIR_DEFAULT)));
+        let data_dir = (!values.has("database.url")).then(|| folder.clone());
         let DefinitionKeySettings::File(_) = values.parse(
             "definition_key.kind",
             || DefinitionKeySettings::File(PathBuf::new()),

@@ -1,6 +1,10 @@
 //! SQLite in one file: the default on one machine.
 
-use std::{path::Path, time::Duration};
+use std::{
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use sqlx::sqlite::{
@@ -12,13 +16,15 @@ use tokio::sync::Mutex;
 use super::rows::{self, KeyRecord, RecordingRecord, column};
 use super::unavailable;
 use crate::base::{Fingerprint, RecordingId};
-use crate::catalogue::{Cursor, Database, Error, KeyUsage, Page, Recording, RecordingState};
+use crate::catalogue::{Cursor, Database, Error, KeyUsage, Page, Recording};
 use crate::keys::{KeyRow, KeyTable};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/db/migrations/sqlite");
 
 /// How long a statement waits for another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often an opening that met another one is tried again.
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
 /// How long a request waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Readers side by side; SQLite has one writer at a time.
@@ -26,38 +32,82 @@ const CONNECTIONS_MAX: u32 = 4;
 
 /// Keys, switch and catalogue in an SQLite file.
 pub struct SqliteDatabase {
+    path: PathBuf,
+    /// Device and inode of the file that was opened: one that is moved away keeps working, and loses what is written.
+    identity: (u64, u64),
     pool: SqlitePool,
     /// Never writes, so that `PRAGMA data_version` on it tells of every commit, this process's own included.
     watcher: Mutex<Option<SqliteConnection>>,
 }
 
 impl SqliteDatabase {
-    /// Opens the file, makes it when it is missing, and brings its schema up to date.
+    /// Opens the file and brings its schema up to date; makes it when it is missing and `may_create` says so.
     ///
     /// # Errors
     ///
-    /// [`Error::NewerVersion`] when a newer version wrote it (nothing is changed then); [`Error::Unavailable`].
-    pub async fn open(path: &Path) -> Result<Self, Error> {
+    /// [`Error::Missing`]; [`Error::NewerVersion`] when a newer version wrote it (nothing is changed then);
+    /// [`Error::Unavailable`].
+    pub async fn open(path: &Path, may_create: bool) -> Result<Self, Error> {
+        if !may_create && !path.exists() {
+            return Err(Error::Missing);
+        }
+        let deadline = Instant::now() + BUSY_TIMEOUT;
+        loop {
+            match Self::open_once(path, may_create).await {
+                // Of two that make a database or change its schema at once, one waits for the other.
+                Err(Error::Unavailable(reason)) if is_passing(&reason) && Instant::now() < deadline => {
+                    tokio::time::sleep(BUSY_PAUSE).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn open_once(path: &Path, may_create: bool) -> Result<Self, Error> {
         let options = SqliteConnectOptions::new()
             .filename(path)
-            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             // A row is acknowledged only when it is on disk.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true)
             .disable_statement_logging();
+        // The first connection may make the file; none after it, lest a file that is moved away be made anew, empty.
+        let first = options.clone().create_if_missing(may_create);
+        let watcher = first.connect().await.map_err(unavailable)?;
+        let identity = identity(path)?;
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options.clone())
+            .connect_with(options)
             .await
             .map_err(unavailable)?;
         refuse_newer(&pool).await?;
         MIGRATIONS.run(&pool).await.map_err(|error| Error::Unavailable(error.to_string()))?;
-        let watcher = Mutex::new(Some(options.connect().await.map_err(unavailable)?));
-        Ok(Self { pool, watcher })
+        Ok(Self { path: path.to_owned(), identity, pool, watcher: Mutex::new(Some(watcher)) })
     }
+
+    /// Refuses when the file under the database's name is not the one that is open.
+    fn check_in_place(&self) -> Result<(), Error> {
+        if identity(&self.path)? == self.identity {
+            Ok(())
+        } else {
+            Err(Error::Unavailable("another file lies in the database's place; restart to use it".into()))
+        }
+    }
+}
+
+/// Device and inode of a file.
+fn identity(path: &Path) -> Result<(u64, u64), Error> {
+    let metadata = std::fs::metadata(path).map_err(|error| Error::Unavailable(error.to_string()))?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Whether another process that opens the database at this moment may be the reason.
+fn is_passing(reason: &str) -> bool {
+    ["database is locked", "already exists", "UNIQUE constraint failed: _sqlx_migrations"]
+        .iter()
+        .any(|passing| reason.contains(passing))
 }
 
 #[async_trait]
@@ -79,6 +129,7 @@ impl Database for SqliteDatabase {
     }
 
     async fn add_key(&self, row: &KeyRow) -> Result<(), Error> {
+        self.check_in_place()?;
         let (origin, state) = rows::key_columns(row);
         let done = sqlx::query(include_str!("sql/key_add.sql"))
             .bind(row.fingerprint.0.to_vec())
@@ -95,6 +146,7 @@ impl Database for SqliteDatabase {
     }
 
     async fn set_encryption(&self, enabled: bool) -> Result<(), Error> {
+        self.check_in_place()?;
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)?;
         if enabled {
             let active: (i64,) = sqlx::query_as(include_str!("sql/keys_count_active.sql"))
@@ -127,6 +179,7 @@ impl Database for SqliteDatabase {
     }
 
     async fn add_recording(&self, recording: &Recording) -> Result<(), Error> {
+        self.check_in_place()?;
         let record = RecordingRecord::from(recording);
         let done = sqlx::query(include_str!("sql/recording_add.sql"))
             .bind(record.id)
@@ -148,17 +201,19 @@ impl Database for SqliteDatabase {
         if done.rows_affected() == 0 { Err(Error::RecordingExists(recording.id.clone())) } else { Ok(()) }
     }
 
-    async fn update_progress(&self, id: &RecordingId, media_len: u64, state: RecordingState) -> Result<(), Error> {
-        let (state, lease_until) = rows::state_columns(state);
+    async fn update_progress(&self, recording: &Recording) -> Result<(), Error> {
+        self.check_in_place()?;
+        let record = RecordingRecord::from(recording);
         let done = sqlx::query(include_str!("sql/recording_update_progress.sql"))
-            .bind(id.as_str())
-            .bind(column(media_len))
-            .bind(state)
-            .bind(lease_until)
+            .bind(record.id)
+            .bind(record.media_len)
+            .bind(record.state)
+            .bind(record.lease_until)
+            .bind(record.digest)
             .execute(&self.pool)
             .await
             .map_err(unavailable)?;
-        if done.rows_affected() == 0 { Err(Error::RecordingNotFound(id.clone())) } else { Ok(()) }
+        if done.rows_affected() == 0 { Err(Error::RecordingNotFound(recording.id.clone())) } else { Ok(()) }
     }
 
     async fn recording(&self, id: &RecordingId) -> Result<Option<Recording>, Error> {
@@ -193,6 +248,7 @@ impl Database for SqliteDatabase {
     }
 
     async fn change_counter(&self) -> Result<u64, Error> {
+        self.check_in_place()?;
         let mut watcher = self.watcher.lock().await;
         let watcher = watcher.as_mut().ok_or_else(|| Error::Unavailable("it was closed".into()))?;
         let version: (i64,) = sqlx::query_as("PRAGMA data_version").fetch_one(watcher).await.map_err(unavailable)?;

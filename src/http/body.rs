@@ -65,6 +65,9 @@ pub(super) enum Error {
     /// The playback failed under way.
     #[error(transparent)]
     Playback(#[from] PlaybackError),
+    /// The recording goes on, and following it is not there yet: an end in order would say that this was all.
+    #[error("the recording goes on")]
+    NotFollowed,
     /// More or less came than was promised: a fault of this program.
     #[error("the media is not as long as was promised")]
     Length,
@@ -99,7 +102,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Full(bytes) => bytes.is_none(),
-            Self::Media(media) => media.left == 0,
+            Self::Media(media) => media.left == 0 && !media.is_open_ended,
         }
     }
 
@@ -117,7 +120,7 @@ impl MediaBody {
         if self.cut.is_some() {
             return self.poll_cut(cx);
         }
-        if self.left == 0 {
+        if self.left == 0 && !self.is_open_ended {
             return Poll::Ready(None);
         }
         let error = match ready!(self.stream.poll_next(cx)) {
@@ -130,9 +133,12 @@ impl MediaBody {
                 None => Error::Length,
             },
             Some(Err(error)) => Error::Playback(error),
+            None if self.is_open_ended => Error::NotFollowed,
             None => Error::Length,
         };
-        tracing::warn!(request = %self.label, left = self.left, %error, "the connection is cut");
+        if !matches!(error, Error::NotFollowed) {
+            tracing::warn!(request = %self.label, left = self.left, %error, "the connection is cut");
+        }
         // Who may not play any more is not waited for.
         let is_withdrawn = matches!(error, Error::Playback(PlaybackError::Refused(_)));
         let mut ticks = interval(LAST_BYTES_TICK);

@@ -61,6 +61,7 @@ impl RecordingDocument {
         match opened {
             Ok(opened) => Self {
                 media_len: opened.media_len,
+                state: opened.state.as_str(),
                 fingerprint: opened.fingerprint().map(|fingerprint| fingerprint.to_string()),
                 ..document
             },

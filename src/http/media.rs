@@ -81,7 +81,7 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
     if !is_open_ended {
         insert(response.headers_mut(), header::CONTENT_LENGTH, &(media.end - media.start).to_string());
     }
-    if request.method == Method::GET && !media.is_empty() {
+    if request.method == Method::GET && (is_open_ended || !media.is_empty()) {
         let media_len = media.end - media.start;
         let mut stream = app.playback.stream(&recording, media);
         stream.prime().await.map_err(failed)?;

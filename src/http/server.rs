@@ -19,6 +19,8 @@ use super::App;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a client may take for its request head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// As many as fit into a request head of 16 KiB, which is always read: `a:\r\n` is the shortest.
+const HEADERS_MAX: usize = 16 * 1024 / 4;
 
 /// What an operator may decide about serving.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +86,7 @@ impl Server {
             async move { app.answer(request).await }
         });
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+        builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_headers(HEADERS_MAX);
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::fs::{Mode, OFlags};
 use zeroize::Zeroizing;
 
 use crate::crypto::{self, Key};
@@ -85,7 +86,10 @@ impl FileDefinitionKey {
             _ => Error::Io { path: path.into(), error },
         };
         let content = |error| Error::Content { path: path.into(), error };
-        let file = File::open(path).map_err(failed)?;
+        // A pipe in its place would be waited for, for ever.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path, flags, Mode::empty()).map(File::from);
+        let file = file.map_err(|error| failed(error.into()))?;
         // Asked of the open file, so that what is checked is what is read.
         let metadata = file.metadata().map_err(failed)?;
         if !metadata.is_file() {

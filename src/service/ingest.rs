@@ -151,6 +151,47 @@ impl Stop {
     }
 }
 
+/// How media becomes the bytes of its file.
+enum Encoder {
+    Seal(Box<Sealer>),
+    Plain { digest: Sha256Digest, media_len: u64 },
+}
+
+impl Encoder {
+    /// Takes media in; appends to `encoded` what can be written now.
+    fn update(&mut self, media: &[u8], encoded: &mut Vec<u8>) -> Result<(), Error> {
+        match self {
+            Self::Seal(sealer) => sealer.update(media, encoded)?,
+            Self::Plain { digest, media_len } => {
+                digest.update(media);
+                *media_len += media.len() as u64;
+                encoded.extend_from_slice(media);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says in `recording` how much could be played, were this the end.
+    fn describe(&self, recording: &mut Recording) {
+        match (self, &mut recording.content) {
+            (Self::Plain { digest, media_len }, Content::Plain { digest: found, .. }) => {
+                *found = digest.clone().finish();
+                recording.media_len = *media_len;
+            }
+            (Self::Seal(sealer), _) => recording.media_len = sealer.sealed_len(),
+            (Self::Plain { .. }, Content::Sealed { .. }) => {}
+        }
+    }
+
+    /// Appends what ends the file; the number of bytes of media in it.
+    fn finish(self, encoded: &mut Vec<u8>) -> u64 {
+        match self {
+            Self::Seal(sealer) => sealer.finish(encoded).media_len,
+            Self::Plain { media_len, .. } => media_len,
+        }
+    }
+}
+
 /// Why no further piece came.
 pub(super) enum Break {
     Stopped,
@@ -186,58 +227,90 @@ impl Ingest {
             return Err(catalogue::Error::RecordingExists(id).into());
         }
         let media_type = new.media_type.clone().unwrap_or_else(|| detect_media_type(&head, new.name.as_deref()));
-        let incoming = Incoming { id, media_type, is_live: new.is_live, head, source, stop, progress };
-        match if new.exempt { None } else { self.keys.ring().sealing()? } {
-            Some(key) => self.seal(incoming, key).await,
-            None => self.keep_plain(incoming, new.exempt).await,
-        }
-    }
-
-    async fn seal(&self, mut incoming: Incoming<'_, impl Source>, key: WrappingKey) -> Result<Ingested, Error> {
-        let sealed_at = (self.clock)();
-        let sealing = Sealing {
-            id: incoming.id.clone(),
-            role: Role::Media,
-            media_type: incoming.media_type.clone(),
-            chunk_len: if incoming.is_live { ChunkLen::LIVE } else { ChunkLen::FILE },
-            mended: false,
-            sealed_at,
+        let key = if new.exempt {
+            None
+        } else {
+            // The switch may have been turned since this process began.
+            self.keys.refresh().await;
+            self.keys.ring().sealing()?
         };
-        let (sealer, header) = Sealer::new(sealing, key.fingerprint, &key.key)?;
-        let mut recording = Recording {
-            id: incoming.id.clone(),
-            media_type: incoming.media_type.clone(),
-            media_len: 0,
-            state: RecordingState::Complete,
-            mended: false,
-            created_at: sealed_at,
-            content: Content::Sealed { fingerprint: key.fingerprint, seal_id: sealer.seal_id(), replacement: None },
-        };
-        let writer = self.store.create(&incoming.id, MediaKind::Sealed).await?;
-        match self.write_sealed(&mut incoming, writer, sealer, &header, &mut recording).await {
+        let mut incoming = Incoming { id, media_type, is_live: new.is_live, head, source, stop, progress };
+        let (encoder, header, mut recording) = self.begin(&incoming, key, new.exempt)?;
+        let kind = object_of(&recording).kind;
+        let writer = self.store.create(&incoming.id, kind).await?;
+        match self.write(&mut incoming, writer, encoder, header, &mut recording).await {
             Ok(Some(broken_off)) if !incoming.is_live => {
-                self.take_away(&recording.id, MediaKind::Sealed).await;
+                self.take_away(&recording.id, kind).await;
                 Err(broken_off.into())
             }
             Ok(broken_off) => self.catalogue(recording, incoming.is_live, broken_off.map(Break::into_text)).await,
             Err(error) => {
-                self.give_up(&recording, &error).await;
+                self.give_up(&recording, kind, &error).await;
                 Err(error)
             }
         }
     }
 
-    /// Writes a sealed file to its end (`None`), or as far as its source goes; says in `recording` how far that is.
-    async fn write_sealed(
+    /// Sealed under `key`, or plain without one: how it is encoded, what its file begins with, and its row.
+    fn begin(
+        &self,
+        incoming: &Incoming<'_, impl Source>,
+        key: Option<WrappingKey>,
+        exempt: bool,
+    ) -> Result<(Encoder, Vec<u8>, Recording), Error> {
+        let created_at = (self.clock)();
+        let (encoder, header, content) = match key {
+            Some(key) => {
+                let sealing = Sealing {
+                    id: incoming.id.clone(),
+                    role: Role::Media,
+                    media_type: incoming.media_type.clone(),
+                    chunk_len: if incoming.is_live { ChunkLen::LIVE } else { ChunkLen::FILE },
+                    mended: false,
+                    sealed_at: created_at,
+                };
+                let (sealer, header) = Sealer::new(sealing, key.fingerprint, &key.key)?;
+                let seal_id = sealer.seal_id();
+                let content = Content::Sealed { fingerprint: key.fingerprint, seal_id, replacement: None };
+                (Encoder::Seal(Box::new(sealer)), header.to_vec(), content)
+            }
+            None => {
+                let encoder = Encoder::Plain { digest: Sha256Digest::default(), media_len: 0 };
+                (encoder, Vec::new(), Content::Plain { digest: [0; 32], exempt })
+            }
+        };
+        let recording = Recording {
+            id: incoming.id.clone(),
+            media_type: incoming.media_type.clone(),
+            media_len: 0,
+            state: RecordingState::Complete,
+            mended: false,
+            created_at,
+            content,
+        };
+        Ok((encoder, header, recording))
+    }
+
+    /// Writes a file to its end (`None`), or as far as its source goes; says in `recording` how far that is.
+    async fn write(
         &self,
         incoming: &mut Incoming<'_, impl Source>,
         mut writer: Box<dyn MediaWriter>,
-        mut sealer: Sealer,
-        header: &[u8],
+        mut encoder: Encoder,
+        header: Vec<u8>,
         recording: &mut Recording,
     ) -> Result<Option<Break>, Error> {
-        self.begin_sealed(&mut *writer, header, recording, incoming.is_live).await?;
-        let broken_off = self.stream_sealed(incoming, &mut *writer, &mut sealer, recording).await?;
+        if !header.is_empty() {
+            writer.append(header).await?;
+        }
+        if incoming.is_live {
+            // Header first, durable, and only then visible.
+            writer.sync().await?;
+            let state = RecordingState::Recording { lease_until: later((self.clock)(), LEASE) };
+            self.database.add_recording(&Recording { state, ..recording.clone() }).await?;
+            recording.state = state;
+        }
+        let broken_off = self.stream(incoming, &mut *writer, &mut encoder, recording).await?;
         // Everything before the final record is durable before that is written.
         writer.sync().await?;
         if broken_off.is_some() {
@@ -245,50 +318,33 @@ impl Ingest {
             return Ok(broken_off);
         }
         let mut last = Vec::new();
-        let sealed = sealer.finish(&mut last);
-        writer.append(last).await?;
+        recording.media_len = encoder.finish(&mut last);
+        if !last.is_empty() {
+            writer.append(last).await?;
+        }
         writer.finish().await?;
-        recording.media_len = sealed.media_len;
         recording.state = RecordingState::Complete;
         Ok(None)
     }
 
-    /// Header first, durable, and only then visible.
-    async fn begin_sealed(
-        &self,
-        writer: &mut dyn MediaWriter,
-        header: &[u8],
-        recording: &mut Recording,
-        is_live: bool,
-    ) -> Result<(), Error> {
-        writer.append(header.to_vec()).await?;
-        if is_live {
-            writer.sync().await?;
-            let state = RecordingState::Recording { lease_until: later((self.clock)(), LEASE) };
-            self.database.add_recording(&Recording { state, ..recording.clone() }).await?;
-            recording.state = state;
-        }
-        Ok(())
-    }
-
-    /// Seals until the source ends (`None`) or breaks off.
-    async fn stream_sealed(
+    /// Encodes until the source ends (`None`) or breaks off.
+    async fn stream(
         &self,
         incoming: &mut Incoming<'_, impl Source>,
         writer: &mut dyn MediaWriter,
-        sealer: &mut Sealer,
+        encoder: &mut Encoder,
         recording: &mut Recording,
     ) -> Result<Option<Break>, Error> {
-        let has_lease = matches!(recording.state, RecordingState::Recording { .. });
         let mut renewal = Instant::now() + LEASE_RENEWAL;
-        let mut records = Vec::new();
+        let mut encoded = Vec::new();
         let mut piece = core::mem::take(&mut incoming.head);
         while !piece.is_empty() {
-            sealer.update(&piece, &mut records)?;
-            recording.media_len = sealer.sealed_len();
-            if !records.is_empty() {
-                records = writer.append(records).await?;
+            encoder.update(&piece, &mut encoded)?;
+            if !encoded.is_empty() {
+                encoded = writer.append(encoded).await?;
             }
+            encoder.describe(recording);
+            let is_live = incoming.is_live;
             // A read that waits is not given up for a renewal: what it has taken would be lost.
             let mut reading = pin!(incoming.next(piece));
             piece = loop {
@@ -297,7 +353,7 @@ impl Ingest {
                         Ok(piece) => break piece,
                         Err(broken_off) => return Ok(Some(broken_off)),
                     },
-                    () = tokio::time::sleep_until(renewal), if has_lease => {
+                    () = tokio::time::sleep_until(renewal), if is_live => {
                         self.renew_lease(recording).await;
                         renewal = Instant::now() + LEASE_RENEWAL;
                     }
@@ -307,38 +363,8 @@ impl Ingest {
         Ok(None)
     }
 
-    async fn keep_plain(&self, mut incoming: Incoming<'_, impl Source>, exempt: bool) -> Result<Ingested, Error> {
-        let created_at = (self.clock)();
-        let writer = self.store.create(&incoming.id, MediaKind::Plain).await?;
-        let (media_len, digest, broken_off) = match write_plain(&mut incoming, writer).await {
-            Ok(written) => written,
-            Err(error) => {
-                self.take_away(&incoming.id, MediaKind::Plain).await;
-                return Err(error);
-            }
-        };
-        let state = match broken_off {
-            None => RecordingState::Complete,
-            Some(_) if incoming.is_live => RecordingState::Unfinished,
-            Some(broken_off) => {
-                self.take_away(&incoming.id, MediaKind::Plain).await;
-                return Err(broken_off.into());
-            }
-        };
-        let recording = Recording {
-            id: incoming.id.clone(),
-            media_type: incoming.media_type.clone(),
-            media_len,
-            state,
-            mended: false,
-            created_at,
-            content: Content::Plain { digest, exempt },
-        };
-        self.catalogue(recording, false, broken_off.map(Break::into_text)).await
-    }
-
     /// Says what became of the recording. A row that cannot be written takes the file of an import with it, so that
-    /// nothing half-done stays; a live recording's row is there already.
+    /// nothing half-done stays; a live recording's row is there already, and is told for as long as its lease lasts.
     pub(super) async fn catalogue(
         &self,
         recording: Recording,
@@ -346,7 +372,13 @@ impl Ingest {
         broken_off: Option<String>,
     ) -> Result<Ingested, Error> {
         if has_row {
-            self.database.update_progress(&recording.id, recording.media_len, recording.state).await?;
+            let deadline = Instant::now() + LEASE;
+            while let Err(error) = self.database.update_progress(&recording).await {
+                if !matches!(error, catalogue::Error::Unavailable(_)) || Instant::now() >= deadline {
+                    return Err(error.into());
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
         } else if let Err(error) = self.database.add_recording(&recording).await {
             self.store.remove(&object_of(&recording)).await?;
             return Err(error.into());
@@ -355,14 +387,14 @@ impl Ingest {
     }
 
     /// After a failure of store or database: an import leaves nothing, a live recording what it has.
-    async fn give_up(&self, recording: &Recording, error: &Error) {
+    async fn give_up(&self, recording: &Recording, kind: MediaKind, error: &Error) {
         if matches!(recording.state, RecordingState::Recording { .. }) {
-            tracing::warn!(id = %recording.id, %error, "this recording ends here");
+            tracing::warn!(id = %recording.id, %error, "this recording ends here; what came before is kept");
             // If this fails, too, the lease lapses and says the same.
-            let state = RecordingState::Unfinished;
-            let _best_effort = self.database.update_progress(&recording.id, recording.media_len, state).await;
+            let unfinished = Recording { state: RecordingState::Unfinished, ..recording.clone() };
+            let _best_effort = self.database.update_progress(&unfinished).await;
         } else {
-            self.take_away(&recording.id, MediaKind::Sealed).await;
+            self.take_away(&recording.id, kind).await;
         }
     }
 
@@ -377,7 +409,7 @@ impl Ingest {
 
     async fn renew_lease(&self, recording: &Recording) {
         let state = RecordingState::Recording { lease_until: later((self.clock)(), LEASE) };
-        if let Err(error) = self.database.update_progress(&recording.id, recording.media_len, state).await {
+        if let Err(error) = self.database.update_progress(&Recording { state, ..recording.clone() }).await {
             // Recording goes on: the row is brought up to date at the next renewal or at the end.
             tracing::warn!(id = %recording.id, %error, "the catalogue did not hear that this recording goes on");
         }
@@ -446,34 +478,17 @@ async fn head(new: &NewRecording, source: &mut impl Source, stop: &mut Stop) -> 
         if piece.is_empty() {
             break;
         }
-        head.extend_from_slice(&piece);
+        head = joined(&head, &piece);
     }
     if head.is_empty() { Err(Error::Empty) } else { Ok(head) }
 }
 
-/// Writes a plain file to its end (`None`), or as far as its source goes: length, SHA-256, and why it broke off.
-async fn write_plain(
-    incoming: &mut Incoming<'_, impl Source>,
-    mut writer: Box<dyn MediaWriter>,
-) -> Result<(u64, [u8; 32], Option<Break>), Error> {
-    let mut digest = Sha256Digest::default();
-    let mut media_len = 0;
-    let mut piece = core::mem::take(&mut incoming.head);
-    while !piece.is_empty() {
-        digest.update(&piece);
-        media_len += piece.len() as u64;
-        // The writer gives the buffer back, so that the next piece costs no memory.
-        *piece = writer.append(core::mem::take(&mut *piece)).await?;
-        piece = match incoming.next(piece).await {
-            Ok(piece) => piece,
-            Err(broken_off) => {
-                writer.sync().await?;
-                return Ok((media_len, digest.finish(), Some(broken_off)));
-            }
-        };
-    }
-    writer.finish().await?;
-    Ok((media_len, digest.finish(), None))
+/// Two pieces as one, in fresh memory: growing a buffer would leave a copy behind that nobody wipes.
+pub(super) fn joined(one: &Piece, other: &Piece) -> Piece {
+    let mut piece = Piece::new(Vec::with_capacity(one.len() + other.len()));
+    piece.extend_from_slice(one);
+    piece.extend_from_slice(other);
+    piece
 }
 
 /// Where a recording's file lies in the end.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Source,
-    ingest::{Error, Ingest, Ingested, NewRecording, Stop, object_of},
+    ingest::{Error, Ingest, Ingested, NewRecording, Stop, joined, object_of},
     source::Piece,
 };
 use crate::catalogue::{self, Content, Recording, RecordingState};
@@ -33,7 +33,7 @@ impl Ingest {
             if piece.is_empty() {
                 break;
             }
-            head.extend_from_slice(&piece);
+            head = joined(&head, &piece);
         }
         let header = UnverifiedHeader::read(&head).map_err(Error::NotVerified)?;
         // Whether encryption is switched on or off: the file is sealed, and stays so.

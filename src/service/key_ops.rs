@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::Clock;
+use super::{Clock, KeyError as Error};
 use crate::base::{Fingerprint, Timestamp};
-use crate::catalogue::{self, Database};
-use crate::keys::{self, DefinitionKey, KeyOrigin, KeyRing, KeyRow, KeyState};
+use crate::catalogue::Database;
+use crate::keys::{DefinitionKey, KeyOrigin, KeyRing, KeyRow, KeyState};
 
 /// Database keys and the switch, for operators.
 pub struct KeyOps {
@@ -30,17 +30,6 @@ pub struct KeySummary {
     pub recordings: u64,
     /// Whether a backup of it was ever written.
     pub exported: bool,
-}
-
-/// Why keys could not be changed or shown.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum Error {
-    /// The operator: the database.
-    #[error(transparent)]
-    Database(#[from] catalogue::Error),
-    /// The operator: the definition key, or a row.
-    #[error(transparent)]
-    Keys(#[from] keys::Error),
 }
 
 impl KeyOps {

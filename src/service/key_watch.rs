@@ -21,7 +21,7 @@ const CHANGE_POLL: Duration = Duration::from_millis(250);
 /// How long a fruitless look for an unknown fingerprint is remembered.
 const FRUITLESS_MEMORY: Duration = Duration::from_secs(1);
 
-/// Why keys could not be loaded.
+/// Why keys could not be loaded, changed or shown.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The operator: the database.
@@ -39,6 +39,10 @@ pub struct KeyWatch {
     ring: ArcSwap<KeyRing>,
     /// Grows whenever the database has changed: what was read from it before may be out of date.
     epoch: AtomicU64,
+    /// The database's change counter when the ring was last read from it.
+    seen: Mutex<Option<u64>>,
+    /// Held while the ring is read and replaced, so that an older one never takes a newer one's place.
+    reloading: tokio::sync::Mutex<()>,
     /// When keys were last looked for because a fingerprint was unknown, and whether that could be done.
     last_look: tokio::sync::Mutex<Option<(Instant, bool)>>,
     health: Mutex<Health>,
@@ -60,12 +64,16 @@ impl KeyWatch {
     ///
     /// Why they could not be loaded; nothing should be served then.
     pub async fn load(database: Arc<dyn Database>, definition_key: Arc<dyn DefinitionKey>) -> Result<Arc<Self>, Error> {
+        // Counted before it is read: a change in between is seen again, never missed.
+        let seen = database.change_counter().await.ok();
         let ring = KeyRing::load(&database.load_keys().await?, &*definition_key).await?;
         Ok(Arc::new(Self {
             database,
             definition_key,
             ring: ArcSwap::from_pointee(ring),
             epoch: AtomicU64::new(0),
+            seen: Mutex::new(seen),
+            reloading: tokio::sync::Mutex::new(()),
             last_look: tokio::sync::Mutex::new(None),
             health: Mutex::new(Health { loaded: Instant::now(), failure: None }),
         }))
@@ -95,16 +103,40 @@ impl KeyWatch {
     ///
     /// Why they could not be read.
     pub async fn reload(&self) -> Result<(), Error> {
-        let loaded = self.read().await;
-        match &loaded {
+        let _one_at_a_time = self.reloading.lock().await;
+        let counter = self.database.change_counter().await.ok();
+        // Whatever became of the keys, rows that were read before are old.
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        match self.read().await {
             Ok(ring) => {
-                self.ring.store(Arc::clone(ring));
-                self.epoch.fetch_add(1, Ordering::AcqRel);
+                self.ring.store(ring);
+                *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = counter;
                 self.note(Ok(()));
+                Ok(())
+            }
+            Err(error) => {
+                self.note(Err(error.to_string()));
+                Err(error)
+            }
+        }
+    }
+
+    /// Reloads if the database says that something changed; for those who are about to seal and do not watch.
+    /// While it cannot be asked, what is loaded stays.
+    pub async fn refresh(&self) {
+        match self.database.change_counter().await {
+            Ok(counter) if self.seen() == Some(counter) => {}
+            Ok(_) => {
+                if let Err(error) = self.reload().await {
+                    tracing::warn!(%error, "keys could not be read again; those in memory are used");
+                }
             }
             Err(error) => self.note(Err(error.to_string())),
         }
-        loaded.map(|_ring| ())
+    }
+
+    fn seen(&self) -> Option<u64> {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks for keys at once, because one is missing. All who wait share one look, and a fruitless one is
@@ -132,13 +164,12 @@ impl KeyWatch {
     /// Watches for changes until it is dropped: reloads when the database says that something changed, every
     /// `interval`, and when `asked` is notified.
     pub async fn watch(self: Arc<Self>, interval: Duration, asked: Arc<Notify>) {
-        let mut seen = self.database.change_counter().await.ok();
         let mut next_reload = Instant::now() + interval;
         loop {
             let is_asked = tokio::time::timeout(CHANGE_POLL, asked.notified()).await.is_ok();
             let counter = self.database.change_counter().await;
             let is_changed = match &counter {
-                Ok(counter) => seen != Some(*counter),
+                Ok(counter) => self.seen() != Some(*counter),
                 Err(error) => {
                     self.note(Err(error.to_string()));
                     false
@@ -150,8 +181,7 @@ impl KeyWatch {
                 next_reload = Instant::now() + interval;
                 let had_failed = self.health().failure.is_some();
                 match self.reload().await {
-                    // Counted as seen only once it has been read.
-                    Ok(()) => seen = counter.ok().or(seen),
+                    Ok(()) => {}
                     Err(error) if !had_failed => {
                         tracing::warn!(%error, "keys could not be checked; playing on with those in memory");
                     }

@@ -14,8 +14,8 @@ mod source;
 mod span_stream;
 
 pub use ingest::{Error as IngestError, Ingest, Ingested, NewRecording, Stop};
-pub use key_ops::{Error as KeyError, KeyOps, KeySummary};
-pub use key_watch::{Error as KeyWatchError, Health, KeyWatch};
+pub use key_ops::{KeyOps, KeySummary};
+pub use key_watch::{Error as KeyError, Health, KeyWatch};
 pub use media_type::detect as detect_media_type;
 pub use opened::{OpenRecording, Validators};
 pub use playback::{Error as PlaybackError, Playback, PlaybackSettings};

@@ -177,14 +177,11 @@ impl Playback {
         }
     }
 
-    /// The URL of the file that holds the recording's media.
-    #[must_use]
-    pub fn location(&self, recording: &Recording) -> String {
-        let stage = match recording.state {
-            RecordingState::Complete => Stage::Final,
-            RecordingState::Recording { .. } | RecordingState::Unfinished => Stage::Part,
-        };
-        self.store.location(&object(recording, stage))
+    /// The URL of the file that holds the recording's media, or should.
+    pub async fn location(&self, recording: &Recording) -> String {
+        let found = self.find(recording, recording.state_at((self.clock)())).await;
+        let expected = if recording.state == RecordingState::Complete { Stage::Final } else { Stage::Part };
+        self.store.location(&found.map_or_else(|_| object(recording, expected), |(object, _)| object))
     }
 
     /// Opens a recording: finds its file, verifies header and end, and so knows its length.
@@ -195,13 +192,23 @@ impl Playback {
     pub async fn open(&self, id: &RecordingId) -> Result<Arc<OpenRecording>, Error> {
         if let Some(remembered) = self.remembered(id).await {
             match self.open_row(&remembered).await {
-                Err(error) if error.may_be_stale() => self.rows.invalidate(id).await,
+                // The row stays until a fresh one takes its place: while the database is away it is what refuses.
+                Err(error) if error.may_be_stale() => {}
                 outcome => return outcome,
             }
         }
         match self.fresh_row(id).await {
-            Ok(Some(recording)) => self.open_row(&recording).await,
-            Ok(None) => Err(Error::NotFound),
+            Ok(Some(recording)) => match self.open_row(&recording).await {
+                // Its writer gave it its final name between two looks.
+                Err(Error::MediaMissing) if recording.state != RecordingState::Complete => {
+                    self.open_row(&recording).await
+                }
+                outcome => outcome,
+            },
+            Ok(None) => {
+                self.rows.invalidate(id).await;
+                Err(Error::NotFound)
+            }
             Err(unavailable) => self.open_without_catalogue(id, unavailable).await,
         }
     }

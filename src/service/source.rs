@@ -34,6 +34,10 @@ impl<R: Read + Send + 'static> Source for ReaderSource<R> {
         // Gone only when an earlier read was given up half-way.
         let Some(mut reader) = self.reader.take() else { return Err(io::ErrorKind::BrokenPipe.into()) };
         let piece_len = self.piece_len;
+        if piece.capacity() < piece_len {
+            // Growing it would leave a copy behind that nobody wipes.
+            piece = Piece::new(Vec::with_capacity(piece_len));
+        }
         let (reader, piece) = spawn_blocking(move || {
             piece.resize(piece_len, 0);
             let read = loop {

@@ -120,6 +120,7 @@ fn standard_input_is_sealed_as_it_streams() {
     assert_eq!((growing.status, growing.header("recording-state")), (200, Some("recording")));
     assert_eq!((growing.header("etag"), growing.header("content-length")), (None, None));
     assert!(growing.body.len() >= 190_000 && growing.body == media[..growing.body.len()]);
+    assert!(growing.is_cut, "what goes on does not end in order");
     let part = server.get_range("/recordings/live/media", "bytes=100-199");
     assert_eq!((part.status, part.header("content-range")), (206, Some("bytes 100-199/*")));
     assert!(part.body == media[100..200]);
@@ -181,6 +182,86 @@ fn a_killed_live_recording_is_kept_as_far_as_it_came() {
     import.wait().expect("ends");
     let kept = system.run(&["cat", "killed"]).stdout;
     assert!(kept.len() >= 95_000 && kept == media[..kept.len()], "{}", kept.len());
+}
+
+#[test]
+fn a_live_recording_that_stays_plain_is_kept_all_the_same() {
+    let system = System::with_key();
+    let media = media(100_000);
+    for (id, name, code) in [("stopped", "TERM", Some(1)), ("killed", "KILL", None)] {
+        let mut import = system
+            .command(&["import", "-", "--id", id, "--exempt"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("runs");
+        import.stdin.as_mut().expect("piped").write_all(&media).expect("written");
+        let begun = Instant::now();
+        let part = |system: &System| {
+            let name = format!("{id}.plain.part");
+            system.media_files().into_iter().find(|file| file.ends_with(&name)).unwrap_or_default()
+        };
+        while fs::metadata(part(&system)).map_or(0, |metadata| metadata.len()) < 100_000 {
+            assert!(begun.elapsed() < Duration::from_secs(10));
+            thread::sleep(Duration::from_millis(20));
+        }
+        signal(import.id(), name);
+        assert_eq!(import.wait().expect("ends").code(), code);
+        assert!(system.run(&["cat", id]).stdout == media, "{id}");
+    }
+    assert_eq!(system.json(&["recordings", "show", "stopped"])["state"], "unfinished");
+}
+
+#[test]
+fn a_reader_that_leaves_does_not_stop_the_work() {
+    let system = System::with_key();
+    let files: Vec<_> = (0..5).map(|i| system.file(&format!("call-{i}.wav"), &media(1000 + i))).collect();
+    let mut import = system.command(&["import"]).args(&files).stdout(Stdio::piped()).spawn().expect("runs");
+    drop(import.stdout.take());
+    assert_eq!(import.wait().expect("ends").code(), Some(0));
+    assert_eq!(system.json(&["recordings", "list"]).as_array().map(Vec::len), Some(5));
+}
+
+#[test]
+fn what_is_no_file_is_refused_at_once() {
+    let system = System::with_key();
+    let pipe = system.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let error = system.fails(1, &["import", pipe.to_str().expect("UTF-8")]);
+    assert!(error.contains("not a file") && error.contains("import -"), "{error}");
+    // In the place of a recording's file, and of the definition key.
+    system.import("call", &media(1000));
+    let stored = system.stored("call");
+    let server = system.serve();
+    fs::remove_file(&stored).expect("removed");
+    assert!(std::process::Command::new("mkfifo").arg(&stored).status().expect("mkfifo").success());
+    assert_eq!(server.get("/recordings/call/media").problem(), "storage-unavailable");
+    let key = system.data_dir().join("definition.key");
+    fs::remove_file(&key).expect("removed");
+    assert!(std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&key).status().expect("mkfifo").success());
+    assert!(system.fails(1, &["serve"]).contains("not a definition key"));
+}
+
+#[test]
+fn a_switch_turned_meanwhile_counts_for_the_next_file() {
+    let system = System::empty();
+    let mut import = system
+        .command(&["import", "-", "--id", "late", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    let begun = Instant::now();
+    while !system.data_dir().join("media").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        thread::sleep(Duration::from_millis(20));
+    }
+    thread::sleep(Duration::from_millis(200));
+    system.ok(&["keys", "generate"]);
+    import.stdin.take().expect("piped").write_all(&media(1000)).expect("written");
+    let output = import.wait_with_output().expect("ends");
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(document[0]["sealed"], true);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use rustix::fs::{Mode, OFlags};
 use tokio::task::spawn_blocking;
 use url::Url;
 
@@ -25,19 +26,41 @@ use crate::media::{Error, MediaFile, MediaKind, MediaObject, MediaStore, MediaWr
 #[derive(Clone, Debug)]
 pub struct LocalStore {
     root: PathBuf,
+    /// Device and inode of the root: a folder that is not there any more, or another one, holds nothing of ours.
+    identity: (u64, u64),
 }
 
 impl LocalStore {
-    /// The store in `root`, an absolute path, which is made when it is missing.
+    /// The store in `root`, an absolute path; made when it is missing and `may_create` says so.
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] when it cannot be made or is not a folder.
-    pub fn open(root: &Path) -> Result<Self, Error> {
-        let store = Self { root: root.to_owned() };
-        let made = if root.is_dir() { Ok(()) } else { create_private_dir(root) };
-        made.map_err(|error| unavailable(root, &error))?;
-        Ok(store)
+    /// [`Error::Unavailable`] when it is missing, cannot be made or is not a folder.
+    pub fn open(root: &Path, may_create: bool) -> Result<Self, Error> {
+        if may_create && !root.is_dir() {
+            create_private_dir(root).map_err(|error| unavailable(root, &error))?;
+        }
+        let identity = identity(root).map_err(|error| unavailable(root, &error))?;
+        Ok(Self { root: root.to_owned(), identity })
+    }
+
+    /// Whether nothing was ever kept in `root`.
+    #[must_use]
+    pub fn is_empty(root: &Path) -> bool {
+        fs::read_dir(root).map_or(!root.exists(), |mut entries| entries.next().is_none())
+    }
+
+    /// What it means that the system finds no file: there is none, or the whole store is gone.
+    fn absent<T>(&self, path: &Path, error: &io::Error) -> Result<Option<T>, Error> {
+        match identity(&self.root) {
+            Ok(identity) if error.kind() == io::ErrorKind::NotFound && identity == self.identity => Ok(None),
+            Ok(_) if error.kind() == io::ErrorKind::NotFound => {
+                let reason = "another folder lies in the store's place".into();
+                Err(Error::Unavailable { location: location(&self.root), reason })
+            }
+            Ok(_) => Err(unavailable(path, error)),
+            Err(error) => Err(unavailable(&self.root, &error)),
+        }
     }
 
     fn path(&self, object: &MediaObject) -> PathBuf {
@@ -57,21 +80,24 @@ impl MediaStore for LocalStore {
         // A stat of a path that was just used is answered from memory: quicker than handing it to another thread.
         let path = self.path(object);
         match fs::metadata(&path) {
-            Ok(metadata) => Ok(Some(reader::version(&metadata))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(unavailable(&path, &error)),
+            Ok(metadata) if metadata.is_file() => Ok(Some(reader::version(&metadata))),
+            Ok(_) => Err(unavailable(&path, &io::Error::other("it is not a file"))),
+            Err(error) => self.absent(&path, &error),
         }
     }
 
     async fn open(&self, object: &MediaObject) -> Result<Option<Arc<dyn MediaFile>>, Error> {
-        let path = self.path(object);
-        in_background(move || match File::open(&path) {
-            Ok(file) => {
-                let file: Arc<dyn MediaFile> = Arc::new(reader::LocalFile::new(file, path)?);
-                Ok(Some(file))
+        let (store, path) = (self.clone(), self.path(object));
+        in_background(move || {
+            // A pipe in a file's place would be waited for, for ever.
+            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            match rustix::fs::open(&path, flags, Mode::empty()).map_err(io::Error::from) {
+                Ok(file) => {
+                    let file: Arc<dyn MediaFile> = Arc::new(reader::LocalFile::new(File::from(file), path)?);
+                    Ok(Some(file))
+                }
+                Err(error) => store.absent(&path, &error),
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(unavailable(&path, &error)),
         })
         .await
     }
@@ -123,6 +149,12 @@ fn unavailable(path: &Path, error: &io::Error) -> Error {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full { location: location(path) },
         _ => Error::Unavailable { location: location(path), reason: error.to_string() },
     }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() { Ok((metadata.dev(), metadata.ino())) } else { Err(io::ErrorKind::NotADirectory.into()) }
 }
 
 /// Makes a folder, and those above it, that only its owner may enter.

@@ -76,7 +76,11 @@ impl MediaWriter for LocalWriter {
             let Self { file, part, last, .. } = *self;
             file.sync_all().map_err(|error| unavailable(&part, &error))?;
             rename_to_free_name(&part, &last)?;
-            sync_parent(&last).map_err(|error| unavailable(&last, &error))
+            sync_parent(&last).map_err(|error| {
+                // A name that may not last is not one to rely on; the first error is the one that tells.
+                let _best_effort = fs::rename(&last, &*part);
+                unavailable(&last, &error)
+            })
         })
         .await
     }
