@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use crate::support::{Server, bare_command, sample, text, tool};
+use crate::support::{Server, bare_command, request, sample, text, tool};
 
 /// The demo on a free port.
 pub fn demo() -> Server {
@@ -54,6 +54,28 @@ const SAMPLES: [(&str, &str); 7] = [
     ("screen-transfer-mp4", "screen-transfer-mp4.mp4"),
     ("screen-form-webm", "screen-form-webm.webm"),
 ];
+
+#[test]
+fn the_demo_switch_is_turned_by_its_own_page_alone() {
+    let server = demo();
+    let turn = |body: &str, headers: &[(&str, &str)]| {
+        request(&server.address, "POST", "/demo/encryption", headers, body.as_bytes())
+    };
+    let own = server.url("").trim_end_matches('/').to_owned();
+    for headers in [&[][..], &[("Origin", own.as_str())]] {
+        assert_eq!(turn("{\"enabled\":false}", headers).json(), serde_json::json!({ "enabled": false }));
+        assert_eq!(server.get("/recordings/call-reminder-mp3/media").problem(), "encryption-disabled");
+        assert_eq!(turn("{\"enabled\":true}", headers).json(), serde_json::json!({ "enabled": true }));
+        assert_eq!(server.get("/recordings/call-reminder-mp3/media").status, 200);
+    }
+    for origin in ["https://example.org", "null", "http://localhost:1"] {
+        assert_eq!(turn("{\"enabled\":false}", &[("Origin", origin)]).problem(), "forbidden", "{origin}");
+    }
+    for bad in ["", "{}", "{\"enabled\":1}", "{\"enabled\":true,\"x\":1}", &"x".repeat(5000)] {
+        assert_eq!(turn(bad, &[]).problem(), "bad-request", "{bad:.20}");
+    }
+    assert_eq!(server.get("/demo/encryption").json(), serde_json::json!({ "enabled": true }));
+}
 
 /// `ffmpeg -ss … -i URL` seeks by ranges; it must decode the same sound as from the file.
 #[test]

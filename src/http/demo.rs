@@ -28,11 +28,14 @@ pub(super) fn show(app: &App) -> Response<Body> {
 
 /// Turns the switch.
 pub(super) async fn turn(app: &App, headers: &hyper::HeaderMap, body: Incoming) -> Result<Response<Body>, Problem> {
-    // A form of another site cannot send this type without asking first.
-    let is_json =
-        headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
-    if !is_json {
-        return Err(Problem::new(ErrorCode::UnsupportedMediaType).with_detail("the body must be application/json"));
+    // A browser says which page sends a POST; a page of another site has no business here.
+    let is_own_page = match (headers.get(header::ORIGIN), headers.get(header::HOST)) {
+        (None, _) => true,
+        (Some(origin), Some(host)) => origin.as_bytes().strip_prefix(b"http://") == Some(host.as_bytes()),
+        (Some(_), None) => false,
+    };
+    if !is_own_page {
+        return Err(Problem::new(ErrorCode::Forbidden).with_detail("the switch is turned from the demo's own page"));
     }
     let bad = || {
         Problem::new(ErrorCode::BadRequest).with_detail("the body must be {\"enabled\":true} or {\"enabled\":false}")
