@@ -1,56 +1,29 @@
 //! From a request to an answer: which use case it is, and what every answer carries.
 
-use std::{
-    convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{convert::Infallible, sync::atomic::Ordering};
 
 use hyper::{
-    HeaderMap, Method, Response, StatusCode,
+    Method, Response, StatusCode,
     body::Incoming,
     header::{self, HeaderValue},
 };
-use serde::Serialize;
 
-use super::{Problem, RecordingDocument, auth, body::Body, demo, media, player, problem_text, routes::Route};
-use crate::base::{ErrorCode, RecordingId, Timestamp};
-use crate::catalogue::{Cursor, Database};
+use super::{
+    App, Problem, RecordingDocument,
+    app::{Request, json},
+    auth,
+    body::Body,
+    demo, media, player, problem_page,
+    routes::Route,
+};
+use crate::base::{ErrorCode, RecordingId};
+use crate::catalogue::Cursor;
 use crate::crypto::random;
-use crate::service::{Clock, KeyWatch, Playback};
 
 const LIMIT_DEFAULT: u32 = 100;
 const LIMIT_MAX: u32 = 1000;
 /// Filters of the listing that the interface names and this version does not have: better refused than ignored.
 const FILTERS_TO_COME: [&str; 7] = ["q", "group", "from", "to", "tag", "agent", "state"];
-
-/// What answers need.
-pub struct App {
-    /// Plays.
-    pub playback: Arc<Playback>,
-    /// Knows the keys and the switch.
-    pub keys: Arc<KeyWatch>,
-    /// For the demo's switch.
-    pub database: Arc<dyn Database>,
-    /// The time of day.
-    pub clock: Clock,
-    /// Whether this is the demo.
-    pub is_demo: bool,
-    /// Whether the server is about to stop.
-    pub is_draining: AtomicBool,
-}
-
-/// A request without its body.
-pub(super) struct Request {
-    /// Fresh for each request; named in the answer and in the log.
-    pub id: String,
-    pub method: Method,
-    pub query: Option<String>,
-    pub headers: HeaderMap,
-}
 
 impl App {
     /// Answers a request. Never fails: whatever goes wrong is an answer.
@@ -105,7 +78,7 @@ impl App {
             Route::Recording(id) => self.recording(request, id).await,
             Route::Media(id) => media::answer(self, request, id).await,
             Route::ImpossibleId => Err(Problem::new(ErrorCode::RecordingNotFound)),
-            Route::Problem(code) => Ok(player::page(problem_text::page(*code))),
+            Route::Problem(code) => Ok(player::page(problem_page::html(*code))),
             Route::Live => Ok(json(&serde_json::json!({}))),
             Route::Ready => Ok(self.ready()),
             Route::DemoEncryption if request.method == Method::POST => demo::turn(self, &request.headers, body).await,
@@ -178,23 +151,9 @@ impl App {
         }
         response
     }
-
-    pub(super) fn now(&self) -> SystemTime {
-        let now: Timestamp = (self.clock)();
-        UNIX_EPOCH + Duration::from_millis(now.millis())
-    }
 }
 
 const X_REQUEST_ID: header::HeaderName = header::HeaderName::from_static("x-request-id");
-
-/// An answer in JSON that nobody keeps.
-pub(super) fn json(document: &impl Serialize) -> Response<Body> {
-    // Text, numbers and lists always serialise.
-    let mut response = Response::new(Body::full(serde_json::to_vec(document).unwrap_or_default()));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
 
 /// 16 hexadecimal digits; without random numbers nothing could be sealed, and requests still have names.
 fn request_id() -> String {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     Problem,
-    answer::{App, json},
+    app::{App, json},
     body::Body,
 };
 use crate::base::ErrorCode;

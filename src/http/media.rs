@@ -10,7 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use super::{
     Problem,
-    answer::{App, Request},
+    app::{App, Request},
     body::Body,
     conditional::{http_date, if_range_holds},
     range::{Decision, Extent, decide},

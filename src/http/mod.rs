@@ -5,6 +5,7 @@
 //! `problem` alone turns an error into a status; text from below it never reaches a client.
 
 mod answer;
+mod app;
 mod auth;
 mod body;
 mod conditional;
@@ -13,12 +14,13 @@ mod document;
 mod media;
 mod player;
 mod problem;
+mod problem_page;
 mod problem_text;
 mod range;
 mod routes;
 mod server;
 
-pub use answer::App;
+pub use app::App;
 pub use document::RecordingDocument;
 pub use problem::{Problem, ProblemDocument};
 pub use problem_text::advice;

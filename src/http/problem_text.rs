@@ -1,4 +1,4 @@
-//! What each problem means and what can be done, for people: the words of documents and of the pages at `/problems/`.
+//! What each problem means and what can be done, for people: the words of documents and of pages.
 
 use crate::base::ErrorCode;
 
@@ -16,27 +16,6 @@ pub(super) struct Text {
 #[must_use]
 pub fn advice(code: ErrorCode) -> &'static str {
     of(code).advice
-}
-
-/// The page at `/problems/{code}`.
-pub(super) fn page(code: ErrorCode) -> String {
-    let Text { title, meaning, advice } = of(code);
-    let status = super::problem::status(code).as_u16();
-    let advice = with_code(advice);
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title} · sealtape</title>\n<link rel=\"stylesheet\" href=\"/player/style.css\">\n</head>\n\
-         <body class=\"page\">\n<main>\n<p><code>{code}</code> · status {status}</p>\n<h1>{title}</h1>\n\
-         <p>{meaning}</p>\n<h2>What can be done</h2>\n<p>{advice}</p>\n<p><a href=\"/\">To the recordings</a></p>\n\
-         </main>\n</body>\n</html>\n"
-    )
-}
-
-/// Commands and settings, which stand between backquotes, as code.
-fn with_code(text: &str) -> String {
-    let parts = text.split('`').enumerate();
-    parts.map(|(i, part)| if i % 2 == 0 { part.to_owned() } else { format!("<code>{part}</code>") }).collect()
 }
 
 /// The words for `code`.

@@ -11,9 +11,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
-use super::{Clock, KeyWatch, Source, detect_media_type, source::Piece};
+use super::{
+    Clock, KeyWatch, Source, detect_media_type,
+    encoder::Encoder,
+    incoming::{Break, Incoming, Stop, head},
+};
 use crate::base::{self, ErrorCode, MediaType, RecordingId, Timestamp};
 use crate::catalogue::{self, Content, Database, Recording, RecordingState};
 use crate::crypto::Sha256Digest;
@@ -62,10 +66,6 @@ pub struct Ingested {
     /// Why a live recording is unfinished, when it is.
     pub broken_off: Option<String>,
 }
-
-/// Asks an ingest to stop: at once, and in order.
-#[derive(Clone, Debug)]
-pub struct Stop(watch::Receiver<bool>);
 
 /// Why a recording was not taken in.
 #[derive(Debug, thiserror::Error)]
@@ -135,69 +135,6 @@ impl Error {
     }
 }
 
-impl Stop {
-    /// One that is asked for by sending `true`.
-    #[must_use]
-    pub fn channel() -> (watch::Sender<bool>, Self) {
-        let (sender, receiver) = watch::channel(false);
-        (sender, Self(receiver))
-    }
-
-    /// Returns when a stop is asked for; never when nobody can ask any more.
-    async fn asked(&mut self) {
-        if self.0.wait_for(|asked| *asked).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-/// How media becomes the bytes of its file.
-enum Encoder {
-    Seal(Box<Sealer>),
-    Plain { digest: Sha256Digest, media_len: u64 },
-}
-
-impl Encoder {
-    /// Takes media in; appends to `encoded` what can be written now.
-    fn update(&mut self, media: &[u8], encoded: &mut Vec<u8>) -> Result<(), Error> {
-        match self {
-            Self::Seal(sealer) => sealer.update(media, encoded)?,
-            Self::Plain { digest, media_len } => {
-                digest.update(media);
-                *media_len += media.len() as u64;
-                encoded.extend_from_slice(media);
-            }
-        }
-        Ok(())
-    }
-
-    /// Says in `recording` how much could be played, were this the end.
-    fn describe(&self, recording: &mut Recording) {
-        match (self, &mut recording.content) {
-            (Self::Plain { digest, media_len }, Content::Plain { digest: found, .. }) => {
-                *found = digest.clone().finish();
-                recording.media_len = *media_len;
-            }
-            (Self::Seal(sealer), _) => recording.media_len = sealer.sealed_len(),
-            (Self::Plain { .. }, Content::Sealed { .. }) => {}
-        }
-    }
-
-    /// Appends what ends the file; the number of bytes of media in it.
-    fn finish(self, encoded: &mut Vec<u8>) -> u64 {
-        match self {
-            Self::Seal(sealer) => sealer.finish(encoded).media_len,
-            Self::Plain { media_len, .. } => media_len,
-        }
-    }
-}
-
-/// Why no further piece came.
-pub(super) enum Break {
-    Stopped,
-    Source(io::Error),
-}
-
 impl Ingest {
     /// Takes recordings into `store` and `database`.
     #[must_use]
@@ -217,7 +154,10 @@ impl Ingest {
         stop: &mut Stop,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Ingested, Error> {
-        let head = head(&new, source, stop).await?;
+        let head = head(if new.is_live { STREAM_HEAD_LEN } else { HEAD_LEN }, source, stop).await?;
+        if head.is_empty() {
+            return Err(Error::Empty);
+        }
         progress(head.len() as u64);
         if sealed::has_magic(&head) {
             return self.ingest_sealed(new, head, source, stop, progress).await;
@@ -416,34 +356,6 @@ impl Ingest {
     }
 }
 
-/// A recording on its way in.
-struct Incoming<'a, S> {
-    id: RecordingId,
-    media_type: MediaType,
-    is_live: bool,
-    head: Piece,
-    source: &'a mut S,
-    stop: &'a mut Stop,
-    progress: &'a (dyn Fn(u64) + Send + Sync),
-}
-
-impl<S: Source> Incoming<'_, S> {
-    async fn next(&mut self, piece: Piece) -> Result<Piece, Break> {
-        let piece = next(self.source, self.stop, piece).await?;
-        (self.progress)(piece.len() as u64);
-        Ok(piece)
-    }
-}
-
-impl Break {
-    fn into_text(self) -> String {
-        match self {
-            Self::Stopped => "stopped".into(),
-            Self::Source(error) => error.to_string(),
-        }
-    }
-}
-
 impl From<Break> for Error {
     fn from(broken_off: Break) -> Self {
         match broken_off {
@@ -453,42 +365,12 @@ impl From<Break> for Error {
     }
 }
 
-pub(super) async fn next(source: &mut impl Source, stop: &mut Stop, piece: Piece) -> Result<Piece, Break> {
-    tokio::select! {
-        biased;
-        () = stop.asked() => Err(Break::Stopped),
-        piece = source.next(piece) => piece.map_err(Break::Source),
-    }
-}
-
 fn id(new: &NewRecording) -> Result<RecordingId, Error> {
     match (&new.id, new.name.as_deref().and_then(Path::file_stem)) {
         (Some(id), _) => Ok(id.clone()),
         (None, Some(stem)) => Ok(stem.to_string_lossy().parse()?),
         (None, None) => Err(Error::NoId),
     }
-}
-
-/// The first bytes: enough to tell a sealed file, and to tell the media type as well as it can be told.
-async fn head(new: &NewRecording, source: &mut impl Source, stop: &mut Stop) -> Result<Piece, Error> {
-    let wanted = if new.is_live { STREAM_HEAD_LEN } else { HEAD_LEN };
-    let mut head = Piece::default();
-    while head.len() < wanted {
-        let piece = next(source, stop, Piece::default()).await?;
-        if piece.is_empty() {
-            break;
-        }
-        head = joined(&head, &piece);
-    }
-    if head.is_empty() { Err(Error::Empty) } else { Ok(head) }
-}
-
-/// Two pieces as one, in fresh memory: growing a buffer would leave a copy behind that nobody wipes.
-pub(super) fn joined(one: &Piece, other: &Piece) -> Piece {
-    let mut piece = Piece::new(Vec::with_capacity(one.len() + other.len()));
-    piece.extend_from_slice(one);
-    piece.extend_from_slice(other);
-    piece
 }
 
 /// Where a recording's file lies in the end.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{
     Source,
-    ingest::{Error, Ingest, Ingested, NewRecording, Stop, joined, object_of},
+    incoming::{Stop, joined},
+    ingest::{Error, Ingest, Ingested, NewRecording, object_of},
     source::Piece,
 };
 use crate::catalogue::{self, Content, Recording, RecordingState};
@@ -110,7 +111,7 @@ async fn next(
     stop: &mut Stop,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<Piece, Error> {
-    let piece = super::ingest::next(source, stop, Piece::default()).await?;
+    let piece = super::incoming::next(source, stop, Piece::default()).await?;
     progress(piece.len() as u64);
     Ok(piece)
 }

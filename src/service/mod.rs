@@ -3,6 +3,8 @@
 //! Knows no HTTP, no SQL, no path of the store. The clock is passed in. Start with [`Playback`].
 
 mod buffers;
+mod encoder;
+mod incoming;
 mod ingest;
 mod ingest_sealed;
 mod key_ops;
@@ -13,7 +15,8 @@ mod playback;
 mod source;
 mod span_stream;
 
-pub use ingest::{Error as IngestError, Ingest, Ingested, NewRecording, Stop};
+pub use incoming::Stop;
+pub use ingest::{Error as IngestError, Ingest, Ingested, NewRecording};
 pub use key_ops::{KeyOps, KeySummary};
 pub use key_watch::{Error as KeyError, Health, KeyWatch};
 pub use media_type::detect as detect_media_type;

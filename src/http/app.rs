@@ -1,0 +1,56 @@
+//! What every answer needs: the use cases, the request, and JSON.
+
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use hyper::{
+    HeaderMap, Method, Response,
+    header::{self, HeaderValue},
+};
+use serde::Serialize;
+
+use super::body::Body;
+use crate::catalogue::Database;
+use crate::service::{Clock, KeyWatch, Playback};
+
+/// What answers need.
+pub struct App {
+    /// Plays.
+    pub playback: Arc<Playback>,
+    /// Knows the keys and the switch.
+    pub keys: Arc<KeyWatch>,
+    /// For the demo's switch.
+    pub database: Arc<dyn Database>,
+    /// The time of day.
+    pub clock: Clock,
+    /// Whether this is the demo.
+    pub is_demo: bool,
+    /// Whether the server is about to stop.
+    pub is_draining: AtomicBool,
+}
+
+impl App {
+    pub(super) fn now(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis((self.clock)().millis())
+    }
+}
+
+/// A request without its body.
+pub(super) struct Request {
+    /// Fresh for each request; named in the answer and in the log.
+    pub id: String,
+    pub method: Method,
+    pub query: Option<String>,
+    pub headers: HeaderMap,
+}
+
+/// An answer in JSON that nobody keeps.
+pub(super) fn json(document: &impl Serialize) -> Response<Body> {
+    // Text, numbers and lists always serialise.
+    let mut response = Response::new(Body::full(serde_json::to_vec(document).unwrap_or_default()));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
