@@ -178,8 +178,10 @@ fn a_killed_live_recording_is_kept_as_far_as_it_came() {
         assert!(begun.elapsed() < Duration::from_secs(10));
         thread::sleep(Duration::from_millis(20));
     }
+    let stdin = import.stdin.take();
     import.kill().expect("killed");
     import.wait().expect("ends");
+    drop(stdin);
     let kept = system.run(&["cat", "killed"]).stdout;
     assert!(kept.len() >= 95_000 && kept == media[..kept.len()], "{}", kept.len());
 }
@@ -205,8 +207,11 @@ fn a_live_recording_that_stays_plain_is_kept_all_the_same() {
             assert!(begun.elapsed() < Duration::from_secs(10));
             thread::sleep(Duration::from_millis(20));
         }
+        // Held open: waiting would close it, and its end would be an end in order.
+        let stdin = import.stdin.take();
         signal(import.id(), name);
         assert_eq!(import.wait().expect("ends").code(), code);
+        drop(stdin);
         assert!(system.run(&["cat", id]).stdout == media, "{id}");
     }
     assert_eq!(system.json(&["recordings", "show", "stopped"])["state"], "unfinished");
