@@ -1,8 +1,8 @@
 //! Files that are not what was written are refused, by name, before the first byte where that can be known.
 
-use std::{fs, path::Path};
+use std::fs;
 
-use crate::support::{Server, System, flip, media};
+use crate::support::{Server, System, copy_folder, flip, media};
 
 /// A system with one recording of three and a bit 256 KiB frames, and its file.
 fn played() -> (System, Vec<u8>, std::path::PathBuf) {
@@ -234,19 +234,6 @@ fn overwrite_database(system: &System) {
         let path = system.data_dir().join(name);
         if path.exists() {
             fs::write(path, vec![0x55; 65_536]).expect("written");
-        }
-    }
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("made");
-    for entry in fs::read_dir(from).expect("read") {
-        let entry = entry.expect("entry");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("copied");
         }
     }
 }

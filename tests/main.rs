@@ -16,6 +16,7 @@ mod browser;
 mod cli;
 mod db;
 mod faults;
+mod fixtures;
 mod format_golden;
 mod house;
 mod media_store;

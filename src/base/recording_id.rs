@@ -21,7 +21,7 @@ impl RecordingId {
     }
 }
 
-/// The name of a sidecar: 1 to 63 characters of the ID's alphabet.
+/// The name of a sidecar: 1 to 63 characters of the ID's alphabet, the first a letter or digit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SidecarName(Box<str>);
 

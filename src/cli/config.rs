@@ -58,5 +58,5 @@ pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, F
 }
 
 fn seconds(duration: std::time::Duration) -> String {
-    format!("{}s", duration.as_secs())
+    format!("{duration:?}")
 }

@@ -132,8 +132,10 @@ impl From<service::IngestError> for Failure {
             Error::NotVerified(_) => {
                 Self::new(error).advise("nothing was taken in; get the file anew from where it came")
             }
-            Error::KeyRefused(_) => Self::new(error).advise("bring the key in or activate it first"),
-            Error::NoActiveKey(_) => Self::new(error).advise("generate or activate a key: `sealtape keys generate`"),
+            Error::KeyRefused(_) => {
+                Self::new(error).advise("it can be taken in only where the key is that it was sealed under")
+            }
+            Error::NoActiveKey(_) => Self::new(error).advise("generate one: `sealtape keys generate`"),
             Error::Source(_) => Self::new(error).advise("nothing of it was kept"),
             Error::Stopped => Self::new(error),
             Error::Sealing(_) => Self::new(error).advise("nothing was taken in"),

@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Failure, Global, failure, open::System, print};
 use crate::base::{MediaType, RecordingId};
 use crate::http::RecordingDocument;
+use crate::keys::Switch;
 use crate::service::{Ingest, Ingested, NewRecording, ReaderSource, Source, Stop};
 
 /// How much of a file is read at a time.
@@ -80,9 +81,11 @@ async fn import_all(global: &Global, arguments: &Arguments, system: &System) -> 
         }
     }
     if is_plain {
-        print::error_line(
-            "warning: encryption is not active: what was imported lies in plain; `sealtape keys generate` makes a first key",
-        );
+        let way_out = match keys.ring().switch() {
+            Switch::Disabled => "`sealtape encryption enable` switches it on",
+            Switch::Untouched | Switch::Enabled => "`sealtape keys generate` makes a first key",
+        };
+        print::error_line(&format!("warning: encryption is not active: what was imported lies in plain; {way_out}"));
     }
     if global.json {
         print::json(&documents)?;

@@ -24,9 +24,10 @@ pub(super) fn if_range_holds(headers: &HeaderMap, validators: Option<&Validators
     is_strong && httpdate::parse_http_date(value).is_ok_and(|date| date == last_modified)
 }
 
-/// The value of `Last-Modified`.
-pub(super) fn http_date(validators: &Validators) -> String {
-    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(validators.last_modified.seconds()))
+/// The value of `Last-Modified`: never later than now (RFC 9110, section 8.8.2.1), whatever another machine's clock
+/// said when it sealed.
+pub(super) fn last_modified(validators: &Validators, now: SystemTime) -> String {
+    httpdate::fmt_http_date(now.min(UNIX_EPOCH + Duration::from_secs(validators.last_modified.seconds())))
 }
 
 #[cfg(test)]
@@ -61,5 +62,7 @@ mod tests {
         let at_once = UNIX_EPOCH + Duration::from_secs(784_111_777);
         headers.insert(header::IF_RANGE, "Sun, 06 Nov 1994 08:49:37 GMT".parse().expect("a header value"));
         assert!(!if_range_holds(&headers, Some(&validators), at_once), "a date of this second is weak");
+        assert_eq!(last_modified(&validators, now), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(last_modified(&validators, UNIX_EPOCH), "Thu, 01 Jan 1970 00:00:00 GMT", "never in the future");
     }
 }

@@ -1,6 +1,6 @@
 //! `GET` and `HEAD` of `/recordings/{id}/media`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use hyper::{
     HeaderMap, Method, Response, StatusCode,
@@ -12,7 +12,7 @@ use super::{
     Problem,
     app::{App, Request},
     body::Body,
-    conditional::{http_date, if_range_holds},
+    conditional::{if_range_holds, last_modified},
     range::{Decision, Extent, decide},
 };
 use crate::base::{ErrorCode, RecordingId};
@@ -46,7 +46,7 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
     };
     let recording = app.playback.open(id).await.map_err(failed)?;
     let mut response = Response::new(Body::empty());
-    describe(response.headers_mut(), &recording);
+    describe(response.headers_mut(), &recording, app.now());
     let disposition = disposition(request.query.as_deref(), &recording)?;
     if let Some(disposition) = disposition {
         response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
@@ -91,7 +91,7 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
 }
 
 /// What every answer with media says of it.
-fn describe(headers: &mut HeaderMap, recording: &Arc<OpenRecording>) {
+fn describe(headers: &mut HeaderMap, recording: &Arc<OpenRecording>, now: SystemTime) {
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -100,7 +100,7 @@ fn describe(headers: &mut HeaderMap, recording: &Arc<OpenRecording>) {
     insert(headers, header::CONTENT_TYPE, recording.media_type.as_str());
     if let Some(validators) = &recording.validators {
         insert(headers, header::ETAG, &validators.etag);
-        insert(headers, header::LAST_MODIFIED, &http_date(validators));
+        insert(headers, header::LAST_MODIFIED, &last_modified(validators, now));
     }
     if !recording.media_type.is_inert() {
         // Should a browser show it all the same, it is a page without rights.

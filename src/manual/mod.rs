@@ -3,7 +3,7 @@
 //!
 //! | chapter | for whoever |
 //! |---|---|
-//! | [`mod@format`] | reads or writes sealed files, or must check that they can still be read in twenty years; normative |
+//! | [`mod@format`] | reads or writes sealed files, or must be sure to read them in twenty years; normative |
 //! | [`keys`] | holds keys, backs them up, or asks what a stolen disk is worth |
 //! | [`playback`] | wants to know how a request becomes bytes, or why it does not |
 //! | [`configuration`] | sets up a server |

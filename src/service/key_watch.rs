@@ -13,6 +13,7 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
+use crate::base::Fingerprint;
 use crate::catalogue::{self, Database};
 use crate::keys::{self, DefinitionKey, KeyRing};
 
@@ -143,16 +144,20 @@ impl KeyWatch {
     /// remembered for a moment, so that nobody can make the database busy by asking for what is not there.
     ///
     /// Gives whether the database could be asked.
-    pub async fn look_again(&self) -> bool {
+    pub async fn look_again(&self, fingerprint: &Fingerprint) -> bool {
         let asked = Instant::now();
         let mut last_look = self.last_look.lock().await;
+        if self.ring().has(fingerprint) {
+            return true;
+        }
         if let Some((at, could_ask)) = *last_look
             && (at >= asked || asked.duration_since(at) < FRUITLESS_MEMORY)
         {
             return could_ask;
         }
         let could_ask = self.reload().await.is_ok();
-        *last_look = Some((Instant::now(), could_ask));
+        let was_fruitless = !self.ring().has(fingerprint);
+        *last_look = was_fruitless.then(|| (Instant::now(), could_ask));
         could_ask
     }
 
@@ -165,6 +170,7 @@ impl KeyWatch {
     /// `interval`, and when `asked` is notified.
     pub async fn watch(self: Arc<Self>, interval: Duration, asked: Arc<Notify>) {
         let mut next_reload = Instant::now() + interval;
+        let mut was_away = false;
         loop {
             let is_asked = tokio::time::timeout(CHANGE_POLL, asked.notified()).await.is_ok();
             let counter = self.database.change_counter().await;
@@ -179,14 +185,19 @@ impl KeyWatch {
             let is_back = counter.is_ok() && self.health().failure.is_some();
             if is_asked || is_changed || is_back || Instant::now() >= next_reload {
                 next_reload = Instant::now() + interval;
-                let had_failed = self.health().failure.is_some();
-                match self.reload().await {
-                    Ok(()) => {}
-                    Err(error) if !had_failed => {
-                        tracing::warn!(%error, "keys could not be checked; playing on with those in memory");
-                    }
-                    Err(_) => {}
+                // Noted in the health, which is logged below.
+                let _outcome = self.reload().await;
+            }
+            match (self.health().failure, was_away) {
+                (Some(reason), false) => {
+                    tracing::warn!(%reason, "keys cannot be checked; playing on with those in memory");
+                    was_away = true;
                 }
+                (None, true) => {
+                    tracing::info!("keys are checked again");
+                    was_away = false;
+                }
+                (Some(_), true) | (None, false) => {}
             }
         }
     }

@@ -388,7 +388,7 @@ impl Playback {
             Err(OpeningRefused::KeyMissing(_)) => {}
             Err(refused) => return Err(refused.into()),
         }
-        let could_ask = self.keys.look_again().await;
+        let could_ask = self.keys.look_again(&fingerprint).await;
         match self.keys.ring().opening(&fingerprint) {
             Ok(key) => Ok(key.clone()),
             Err(OpeningRefused::KeyMissing(_)) if !could_ask => Err(Error::KeysUnavailable(fingerprint)),

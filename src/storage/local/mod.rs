@@ -38,7 +38,7 @@ impl LocalStore {
     /// [`Error::Unavailable`] when it is missing, cannot be made or is not a folder.
     pub fn open(root: &Path, may_create: bool) -> Result<Self, Error> {
         if may_create && !root.is_dir() {
-            create_private_dir(root).map_err(|error| unavailable(root, &error))?;
+            create_private_dir(root).and_then(|()| sync_parent(root)).map_err(|error| unavailable(root, &error))?;
         }
         let identity = identity(root).map_err(|error| unavailable(root, &error))?;
         Ok(Self { root: root.to_owned(), identity })
