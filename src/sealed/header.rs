@@ -182,7 +182,7 @@ impl VerifiedHeader {
     /// # Errors
     ///
     /// [`Corruption::OtherId`], [`Corruption::OtherRole`], [`Corruption::OtherSidecar`].
-    pub fn expect(self, id: &RecordingId, role: &Role) -> Result<Self, Error> {
+    pub fn expect_place(self, id: &RecordingId, role: &Role) -> Result<Self, Error> {
         if self.header.id != *id {
             return Err(Corruption::OtherId.into());
         }

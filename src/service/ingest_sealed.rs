@@ -47,7 +47,7 @@ impl Ingest {
         if self.database.recording(&id).await?.is_some() {
             return Err(catalogue::Error::RecordingExists(id).into());
         }
-        let verified = verified.expect(&id, &Role::Media).map_err(Error::NotVerified)?;
+        let verified = verified.expect_place(&id, &Role::Media).map_err(Error::NotVerified)?;
         // Only a file that says by its name that it was growing may be one whose end is missing.
         let is_part = new.name.as_deref().is_some_and(|name| name.extension().is_some_and(|end| end == "part"));
         let claim = if is_part { NameClaim::Part } else { NameClaim::Final };

@@ -328,7 +328,7 @@ impl Playback {
             header => header?,
         };
         let header = header.clone().verify(&self.key(header.fingerprint()).await?)?;
-        let header = header.expect(&key.object.id, &Role::Media)?;
+        let header = header.expect_place(&key.object.id, &Role::Media)?;
         let tail = read(&*file, header.tail(file_len)?).await?;
         let claim = if key.object.stage == Stage::Final { NameClaim::Final } else { NameClaim::Part };
         let opener = header.judge(file_len, &tail, claim)?;

@@ -16,7 +16,7 @@ fn open(file: &[u8], key: &Key, id: &RecordingId, claim: NameClaim) -> Result<Op
 }
 
 fn open_as(file: &[u8], key: &Key, id: &RecordingId, role: &Role, claim: NameClaim) -> Result<Opener, Error> {
-    let header = UnverifiedHeader::read(file)?.verify(key)?.expect(id, role)?;
+    let header = UnverifiedHeader::read(file)?.verify(key)?.expect_place(id, role)?;
     let tail = header.tail(file.len() as u64)?;
     let tail = &file[tail.start as usize..tail.end as usize];
     header.judge(file.len() as u64, tail, claim)
