@@ -65,7 +65,7 @@ pub(super) fn of(code: ErrorCode) -> Text {
         ErrorCode::KeyMissing => (
             "The key is missing",
             "The recording is sealed, and no key here opens it.",
-            "The operator should import the key with this fingerprint from a backup of the system that sealed the recording."),
+            "The operator should bring back the key with this fingerprint, from a backup of the system that sealed the recording."),
         ErrorCode::KeyDeactivated => (
             "The key is deactivated",
             "The key that opens this recording was deactivated.",

@@ -146,7 +146,8 @@ impl Ingest {
     ///
     /// # Errors
     ///
-    /// Why it was not taken in; nothing of it is left then.
+    /// Why it was not taken in. Nothing of it is left then, unless it was live and has begun: what came of it is kept,
+    /// unfinished.
     pub async fn ingest(
         &self,
         new: NewRecording,
