@@ -63,6 +63,7 @@
 
 pub mod manual;
 
+pub mod access;
 pub mod base;
 pub mod crypto;
 pub mod sealed;

@@ -11,6 +11,7 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
     ("base", &[], &["zeroize", "subtle", "hex", "jiff"]),
     ("crypto", &["base"], &["aes", "ctr", "aws_lc_rs", "hmac", "hkdf", "sha2", "aes_kw", "getrandom"]),
     ("sealed", &["base", "crypto"], &["zeroize"]),
+    ("access", &["base", "crypto"], &["base64", "hex"]),
     ("keys", &["base", "crypto", "sealed"], &["async_trait", "hex", "zeroize"]),
     ("catalogue", &["base", "crypto", "sealed", "keys"], &["async_trait"]),
     ("media", &["base", "crypto", "sealed"], &["async_trait"]),
@@ -20,8 +21,13 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
     ("service", PURE, &["moka", "infer", "mime_guess", "tokio", "bytes", "arc_swap", "zeroize", "hex", "tracing"]),
     (
         "http",
-        &["base", "crypto", "sealed", "keys", "catalogue", "media", "service"],
+        &["base", "crypto", "sealed", "access", "keys", "catalogue", "media", "audit", "service"],
         &[
+            "hyper_rustls",
+            "ipnet",
+            "jsonwebtoken",
+            "metrics",
+            "tokio_rustls",
             "hyper",
             "hyper_util",
             "http_body",
@@ -38,19 +44,21 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
             "tracing",
         ],
     ),
-    ("config", &["base"], &["toml", "strsim", "url", "jiff"]),
+    ("config", &["base"], &["toml", "strsim", "url", "jiff", "ipnet"]),
     (
         "cli",
         &[
             "base",
             "crypto",
             "sealed",
+            "access",
             "keys",
             "catalogue",
             "media",
             "storage",
             "db",
             "kms",
+            "audit",
             "service",
             "http",
             "config",
@@ -58,6 +66,15 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
         &[
             "clap",
             "clap_complete",
+            "ipnet",
+            "listenfd",
+            "metrics",
+            "metrics_exporter_prometheus",
+            "opentelemetry",
+            "opentelemetry_otlp",
+            "opentelemetry_sdk",
+            "sd_notify",
+            "tracing_opentelemetry",
             "indicatif",
             "tokio",
             "rustix",
@@ -72,7 +89,7 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
 ];
 
 /// Layers 0 and 1.
-const PURE: &[&str] = &["base", "crypto", "sealed", "keys", "catalogue", "media"];
+const PURE: &[&str] = &["base", "crypto", "sealed", "access", "keys", "catalogue", "media"];
 
 /// Crates that every room may name.
 const EVERYWHERE: &[&str] = &["core", "std", "thiserror", "crate", "super", "self", "Self"];

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Failure, Global,
@@ -11,7 +11,7 @@ use super::{
     print,
     serve::refuse_strangers,
 };
-use crate::config::DefinitionKeySettings;
+use crate::config::{AuditFailure, AuthMode, DefinitionKeySettings, Jwks, LogFormat, Peer, Settings};
 use crate::kms::FileDefinitionKey;
 
 #[derive(Subcommand)]
@@ -23,40 +23,103 @@ pub(super) enum Command {
 pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, Failure> {
     let Command::Check = command;
     let settings = settings(global)?;
-    refuse_strangers(settings.listen, settings.auth)?;
+    refuse_strangers(&settings.server.listen, settings.auth.mode)?;
     let DefinitionKeySettings::File(key_path) = &settings.definition_key;
     // In the one-machine default it is made at the first start.
     if key_path.exists() || settings.data_dir.is_none() {
         FileDefinitionKey::read(key_path)?;
     }
+    let sections = sections(&settings);
     if global.json {
-        print::json(&json!({
-            "server": { "listen": settings.listen, "drain_timeout": seconds(settings.drain_timeout) },
-            "database": { "url": format!("sqlite://{}", settings.database.display()) },
-            "storage": { "url": format!("file://{}", settings.storage.display()) },
-            "encryption": { "allow_plain": settings.allow_plain },
-            "definition_key": { "kind": "file", "path": key_path },
-            "keys": { "reload_interval": seconds(settings.reload_interval) },
-            "auth": { "mode": "none" },
-        }))?;
+        print::json(&sections)?;
     } else {
-        print::line(&format!(
-            "server.listen           {}\nserver.drain_timeout    {}\ndatabase.url            sqlite://{}\n\
-             storage.url             file://{}\nencryption.allow_plain  {}\ndefinition_key.kind     file\n\
-             definition_key.path     {}\nkeys.reload_interval    {}\nauth.mode               none",
-            settings.listen,
-            seconds(settings.drain_timeout),
-            settings.database.display(),
-            settings.storage.display(),
-            settings.allow_plain,
-            key_path.display(),
-            seconds(settings.reload_interval),
-        ))?;
+        let mut rows = Vec::new();
+        flatten("", &sections, &mut rows);
+        let width = rows.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
+        for (key, value) in rows {
+            print::line(&format!("{key:width$}  {value}"))?;
+        }
     }
     warn_of_key_beside_data(&settings);
     Ok(ExitCode::SUCCESS)
 }
 
-fn seconds(duration: std::time::Duration) -> String {
+/// What is in force, under the keys of the configuration. Nothing in it is secret: secrets lie in the files it names.
+fn sections(settings: &Settings) -> Value {
+    let DefinitionKeySettings::File(key_path) = &settings.definition_key;
+    let (server, auth) = (&settings.server, &settings.auth);
+    let texts = |peers: &[Peer]| peers.iter().map(ToString::to_string).collect::<Vec<_>>();
+    json!({
+        "server": {
+            "listen": server.listen.to_string(),
+            "admin_listen": server.admin_listen.as_ref().map(ToString::to_string),
+            "public_url": server.public_url,
+            "trusted_proxies": texts(&server.trusted_proxies),
+            "tls": server.tls.as_ref().map(|tls| json!({ "cert": tls.cert, "key": tls.key })),
+            "cors": { "allow_origins": server.allow_origins },
+            "max_connections": server.max_connections,
+            "timeouts": {
+                "handshake": time(server.timeouts.handshake),
+                "headers": time(server.timeouts.headers),
+                "idle": time(server.timeouts.idle),
+                "write": time(server.timeouts.write),
+            },
+            "drain_delay": time(server.drain_delay),
+            "drain_timeout": time(server.drain_timeout),
+            "log": match server.log { LogFormat::Pretty => "pretty", LogFormat::Json => "json" },
+        },
+        "database": { "url": format!("sqlite://{}", settings.database.display()) },
+        "storage": { "url": format!("file://{}", settings.storage.display()) },
+        "encryption": { "allow_plain": settings.allow_plain },
+        "definition_key": { "kind": "file", "path": key_path },
+        "keys": { "reload_interval": time(settings.reload_interval) },
+        "auth": {
+            "mode": match auth.mode { AuthMode::None => "none", AuthMode::Token => "token", AuthMode::Proxy => "proxy" },
+            "jwks": auth.jwks.as_ref().map(|jwks| match jwks {
+                Jwks::File(path) => path.display().to_string(),
+                Jwks::Url(url) => url.clone(),
+            }),
+            "issuer": auth.issuer,
+            "audience": auth.audience,
+            "token_key_file": auth.token_key_file,
+            "link_secrets_file": auth.link_secrets_file,
+            "proxy": {
+                "peers": texts(&auth.proxy_peers),
+                "subject_header": auth.subject_header,
+                "scopes": auth.proxy_scopes,
+            },
+        },
+        "audit": {
+            "path": settings.audit.path,
+            "on_failure": match settings.audit.on_failure {
+                AuditFailure::Refuse => "refuse",
+                AuditFailure::Continue => "continue",
+            },
+        },
+    })
+}
+
+/// Every value under its whole key; what is not set is left out.
+fn flatten(prefix: &str, value: &Value, rows: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                flatten(&key, value, rows);
+            }
+        }
+        Value::Null => {}
+        Value::String(text) => rows.push((prefix.to_owned(), text.clone())),
+        Value::Array(items) => {
+            let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+            if !items.is_empty() {
+                rows.push((prefix.to_owned(), items.join(", ")));
+            }
+        }
+        other => rows.push((prefix.to_owned(), other.to_string())),
+    }
+}
+
+fn time(duration: std::time::Duration) -> String {
     format!("{duration:?}")
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::base::{RecordingId, Timestamp};
 use crate::catalogue::{Content, Recording, RecordingState};
-use crate::config::{AuthMode, Settings, Source, parse_listen};
+use crate::config::{AuthMode, Listen, Settings, Source, parse_listen};
 use crate::crypto::{Key, database_key_fingerprint};
 use crate::media::{MediaKind, MediaObject, Stage};
 use crate::sealed::{ChunkLen, HEADER_LEN, Role, Sealer, Sealing};
@@ -50,7 +50,7 @@ const SAMPLES: &[(&str, &[u8])] = &[
 pub(super) struct Arguments {
     /// Where to listen [default: 127.0.0.1:8080, or a free port if that is taken]
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_listen)]
-    listen: Option<SocketAddr>,
+    listen: Option<Listen>,
 }
 
 pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCode, Failure> {
@@ -65,12 +65,12 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
         .map_err(|error| Failure::new(format!("a folder for the demo: {error}")))?;
     let listener = match arguments.listen {
         Some(listen) => {
-            refuse_strangers(listen, AuthMode::None)?;
-            bind(listen).await?
+            refuse_strangers(&listen, AuthMode::None)?;
+            bind(&listen).await?
         }
-        None => match bind(SocketAddr::from(([127, 0, 0, 1], 8080))).await {
+        None => match bind(&Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 8080)))).await {
             Ok(listener) => listener,
-            Err(_) => bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?,
+            Err(_) => bind(&Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))).await?,
         },
     };
     // The environment of a real system has no say in a demo.

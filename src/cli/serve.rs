@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     process::ExitCode,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
@@ -17,7 +16,7 @@ use tokio::{
 };
 
 use super::{Failure, Global, open::System, print};
-use crate::config::{AuthMode, parse_listen};
+use crate::config::{AuthMode, Listen, parse_listen};
 use crate::http::{App, Server, ServerSettings};
 use crate::service::KeyWatch;
 
@@ -25,7 +24,7 @@ use crate::service::KeyWatch;
 pub(super) struct Arguments {
     /// Where to listen [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_listen)]
-    listen: Option<SocketAddr>,
+    listen: Option<Listen>,
 }
 
 pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCode, Failure> {
@@ -35,13 +34,13 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
 }
 
 async fn serve(global: &Global, arguments: Arguments, system: &System) -> Result<ExitCode, Failure> {
-    let listen = arguments.listen.unwrap_or(system.settings.listen);
-    refuse_strangers(listen, system.settings.auth)?;
+    let listen = arguments.listen.unwrap_or_else(|| system.settings.server.listen.clone());
+    refuse_strangers(&listen, system.settings.auth.mode)?;
     let keys = system.keys().await?;
-    let listener = bind(listen).await?;
+    let listener = bind(&listen).await?;
     system.warn_of_key_beside_data();
     let signals = Signals::listen()?;
-    let server = server(system, &keys, listener, false, system.settings.drain_timeout);
+    let server = server(system, &keys, listener, false, system.settings.server.drain_timeout);
     let address = server.address().map_err(|error| Failure::new(error.to_string()))?;
     if global.json {
         print::json(&serde_json::json!({ "url": format!("http://{address}/") }))?;
@@ -53,17 +52,18 @@ async fn serve(global: &Global, arguments: Arguments, system: &System) -> Result
 }
 
 /// Without sign-in, the server answers on this machine alone.
-pub(super) fn refuse_strangers(listen: SocketAddr, auth: AuthMode) -> Result<(), Failure> {
+pub(super) fn refuse_strangers(listen: &Listen, auth: AuthMode) -> Result<(), Failure> {
     match auth {
-        AuthMode::None if !listen.ip().is_loopback() => Err(Failure::new(format!(
+        AuthMode::None if !listen.is_local() => Err(Failure::new(format!(
             "{listen} can be reached from other machines, and nobody would be asked who they are"
         ))
-        .advise("listen on 127.0.0.1 or [::1]; this version has no sign-in yet (auth.mode = \"none\")")),
-        AuthMode::None => Ok(()),
+        .advise("listen on 127.0.0.1 or [::1], or set auth.mode to \"token\" or \"proxy\"")),
+        AuthMode::None | AuthMode::Token | AuthMode::Proxy => Ok(()),
     }
 }
 
-pub(super) async fn bind(listen: SocketAddr) -> Result<TcpListener, Failure> {
+pub(super) async fn bind(listen: &Listen) -> Result<TcpListener, Failure> {
+    let Listen::Tcp(listen) = *listen else { return Err(Failure::new("socket files are not there yet")) };
     TcpListener::bind(listen).await.map_err(|error| {
         let what = match error.kind() {
             io::ErrorKind::AddrInUse => format!("{listen} is in use by another program"),

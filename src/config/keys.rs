@@ -11,12 +11,29 @@ use super::Error;
 enum Kind {
     Text,
     Bool,
+    /// A whole number, not negative.
+    Number,
+    /// A list of texts; one text is a list of one. In the environment commas part them.
+    List,
 }
 
 /// Every key, with its section.
 const KEYS: &[(&str, Kind)] = &[
     ("server.listen", Kind::Text),
+    ("server.admin_listen", Kind::Text),
+    ("server.public_url", Kind::Text),
+    ("server.trusted_proxies", Kind::List),
+    ("server.tls.cert", Kind::Text),
+    ("server.tls.key", Kind::Text),
+    ("server.cors.allow_origins", Kind::List),
+    ("server.max_connections", Kind::Number),
+    ("server.timeouts.handshake", Kind::Text),
+    ("server.timeouts.headers", Kind::Text),
+    ("server.timeouts.idle", Kind::Text),
+    ("server.timeouts.write", Kind::Text),
+    ("server.drain_delay", Kind::Text),
     ("server.drain_timeout", Kind::Text),
+    ("server.log", Kind::Text),
     ("database.url", Kind::Text),
     ("storage.url", Kind::Text),
     ("encryption.allow_plain", Kind::Bool),
@@ -24,6 +41,16 @@ const KEYS: &[(&str, Kind)] = &[
     ("definition_key.path", Kind::Text),
     ("keys.reload_interval", Kind::Text),
     ("auth.mode", Kind::Text),
+    ("auth.jwks", Kind::Text),
+    ("auth.issuer", Kind::Text),
+    ("auth.audience", Kind::List),
+    ("auth.token_key_file", Kind::Text),
+    ("auth.link_secrets_file", Kind::Text),
+    ("auth.proxy.peers", Kind::List),
+    ("auth.proxy.subject_header", Kind::Text),
+    ("auth.proxy.scopes", Kind::List),
+    ("audit.path", Kind::Text),
+    ("audit.on_failure", Kind::Text),
 ];
 
 /// Variables of the environment that are configuration begin so.
@@ -42,8 +69,20 @@ impl Values {
             if !KEYS.iter().any(|(key, _)| key.starts_with(&format!("{section}."))) {
                 return Err(unknown(origin, section));
             }
-            for (name, value) in content {
-                self.add(origin, &format!("{section}.{name}"), value.clone())?;
+            self.add_table(origin, section, content)?;
+        }
+        Ok(())
+    }
+
+    /// Takes every key of a section, and of the sections within it.
+    fn add_table(&mut self, origin: &str, section: &str, table: &Table) -> Result<(), Error> {
+        for (name, value) in table {
+            let key = format!("{section}.{name}");
+            match value {
+                Value::Table(inner) if KEYS.iter().any(|(known, _)| known.starts_with(&format!("{key}."))) => {
+                    self.add_table(origin, &key, inner)?;
+                }
+                value => self.add(origin, &key, value.clone())?,
             }
         }
         Ok(())
@@ -58,6 +97,11 @@ impl Values {
             let value = match (kind, text.as_str()) {
                 (Kind::Bool, "true") => Value::Boolean(true),
                 (Kind::Bool, "false") => Value::Boolean(false),
+                (Kind::Number, digits) => digits.parse().map_or_else(|_| Value::String(text), Value::Integer),
+                (Kind::List, list) => {
+                    let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
+                    Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
+                }
                 _ => Value::String(text),
             };
             self.add(&variable, &key, value)?;
@@ -71,6 +115,11 @@ impl Values {
         let (fits, reason) = match kind {
             Kind::Text => (value.is_str(), "it must be text in quotes"),
             Kind::Bool => (value.is_bool(), "it must be true or false"),
+            Kind::Number => (value.as_integer().is_some_and(|number| number >= 0), "it must be a whole number"),
+            Kind::List => (
+                value.is_str() || value.as_array().is_some_and(|items| items.iter().all(Value::is_str)),
+                "it must be text in quotes, or a list of such",
+            ),
         };
         if !fits {
             let (origin, key) = (origin.to_owned(), key.to_owned());
@@ -95,6 +144,43 @@ impl Values {
             value: value.to_string(),
             reason,
         })
+    }
+
+    /// The items of a list, each read by `parse`; none when there is no such key.
+    pub(super) fn list<T>(&self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, Error> {
+        let Some((origin, value)) = self.0.get(key) else { return Ok(Vec::new()) };
+        let one = [value.clone()];
+        let items = value.as_array().map_or(&one[..], Vec::as_slice);
+        let read = |item: &Value| {
+            parse(item.as_str().unwrap_or_default()).map_err(|reason| Error::BadValue {
+                origin: origin.clone(),
+                key: key.to_owned(),
+                value: item.to_string(),
+                reason,
+            })
+        };
+        items.iter().map(read).collect()
+    }
+
+    /// A whole number of at least one.
+    pub(super) fn count(&self, key: &str, default: usize) -> Result<usize, Error> {
+        let Some((origin, value)) = self.0.get(key) else { return Ok(default) };
+        let number = value.as_integer().and_then(|number| usize::try_from(number).ok());
+        number.filter(|number| *number > 0).ok_or_else(|| Error::BadValue {
+            origin: origin.clone(),
+            key: key.to_owned(),
+            value: value.to_string(),
+            reason: "it must be at least 1".into(),
+        })
+    }
+
+    /// An error about a key that was given.
+    pub(super) fn bad(&self, key: &str, reason: &str) -> Error {
+        let (origin, value) = match self.0.get(key) {
+            Some((origin, value)) => (origin.clone(), value.to_string()),
+            None => ("settings".into(), "missing".into()),
+        };
+        Error::BadValue { origin, key: key.to_owned(), value, reason: reason.to_owned() }
     }
 
     /// Whether a key was given.

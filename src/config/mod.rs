@@ -3,11 +3,16 @@
 //! Knows no adapter: it says what was decided, and `cli::open` builds it. Unknown keys are errors that name the
 //! nearest known one. Nothing here is secret; secrets lie in files that are named here.
 
+mod access;
 mod keys;
+mod parse;
+mod server;
 mod settings;
 
-pub(crate) use settings::parse_listen;
-pub use settings::{AuthMode, DefinitionKeySettings, Settings};
+pub use access::{AuditFailure, AuditSettings, AuthMode, AuthSettings, Jwks};
+pub(crate) use parse::parse_listen;
+pub use server::{Listen, LogFormat, Peer, ServerSettings, Timeouts, TlsSettings};
+pub use settings::{DefinitionKeySettings, Settings};
 
 use std::path::PathBuf;
 

@@ -2,18 +2,17 @@
 
 use std::{
     fs,
-    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use url::Url;
+use super::{
+    AuditSettings, AuthSettings, Error, ServerSettings, Source,
+    keys::Values,
+    parse::{absolute, parse_database_url, parse_duration, parse_path, parse_storage_url},
+};
 
-use super::{Error, Source, keys::Values};
-
-const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
 const RELOAD_INTERVAL_DEFAULT: Duration = Duration::from_secs(15 * 60);
-const DRAIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// Where everything lies unless something else was said.
 const DATA_DIR_DEFAULT: &str = "sealtape-data";
 
@@ -22,10 +21,8 @@ const DATA_DIR_DEFAULT: &str = "sealtape-data";
 pub struct Settings {
     /// The folder of the one-machine default, made when it is missing; none when the settings say where the database is.
     pub data_dir: Option<PathBuf>,
-    /// Where the server listens.
-    pub listen: SocketAddr,
-    /// How long streams may take to finish once the server stops.
-    pub drain_timeout: Duration,
+    /// How the server serves.
+    pub server: ServerSettings,
     /// The SQLite file.
     pub database: PathBuf,
     /// The folder of media.
@@ -37,7 +34,9 @@ pub struct Settings {
     /// How often keys and switch are checked, whether or not anything seems to have changed.
     pub reload_interval: Duration,
     /// Who may ask.
-    pub auth: AuthMode,
+    pub auth: AuthSettings,
+    /// The record of who listened to what.
+    pub audit: AuditSettings,
 }
 
 /// Where the definition key is held.
@@ -45,13 +44,6 @@ pub struct Settings {
 pub enum DefinitionKeySettings {
     /// In a file.
     File(PathBuf),
-}
-
-/// Who may ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthMode {
-    /// Everyone on this machine.
-    None,
 }
 
 impl Settings {
@@ -89,69 +81,22 @@ impl Settings {
                 _ => Err("this version holds definition keys in files only: it must be \"file\"".into()),
             },
         )?;
-        let path =
-            |text: &str| if text.is_empty() { Err("it must be a path".into()) } else { Ok(absolute(Path::new(text))) };
         Ok(Self {
-            listen: values.parse("server.listen", listen_default, parse_listen)?,
-            drain_timeout: values.parse("server.drain_timeout", || DRAIN_TIMEOUT_DEFAULT, parse_duration)?,
+            server: ServerSettings::validate(values)?,
             database: values.parse("database.url", || folder.join("sealtape.db"), parse_database_url)?,
             storage: values.parse("storage.url", || folder.join("media"), parse_storage_url)?,
             allow_plain: values.flag("encryption.allow_plain", true),
             definition_key: DefinitionKeySettings::File(values.parse(
                 "definition_key.path",
                 || folder.join("definition.key"),
-                path,
+                parse_path,
             )?),
             reload_interval: values.parse("keys.reload_interval", || RELOAD_INTERVAL_DEFAULT, parse_duration)?,
-            auth: values.parse(
-                "auth.mode",
-                || AuthMode::None,
-                |mode| match mode {
-                    "none" => Ok(AuthMode::None),
-                    _ => {
-                        Err("this version has no sign-in: it must be \"none\", which answers only on this machine"
-                            .into())
-                    }
-                },
-            )?,
+            auth: AuthSettings::validate(values, &folder)?,
+            audit: AuditSettings::validate(values, &folder)?,
             data_dir,
         })
     }
-}
-
-/// Reads `ADDRESS:PORT`.
-pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
-    let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
-    text.parse().map_err(|_| "it must be an address and a port, such as 127.0.0.1:8080".into())
-}
-
-fn listen_default() -> SocketAddr {
-    LISTEN_DEFAULT.parse().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 8080)))
-}
-
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let duration: Option<jiff::SignedDuration> = text.parse().ok();
-    let duration = duration.and_then(|duration| Duration::try_from(duration).ok());
-    duration.filter(|duration| !duration.is_zero()).ok_or_else(|| "it must be a time such as \"15m\" or \"30s\"".into())
-}
-
-fn parse_database_url(text: &str) -> Result<PathBuf, String> {
-    let path = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:"));
-    match path {
-        Some(path) if !path.is_empty() && !path.contains('?') && path != ":memory:" => Ok(absolute(Path::new(path))),
-        _ => Err("this version keeps its catalogue in SQLite: it must be \"sqlite:///path/to/file.db\"".into()),
-    }
-}
-
-fn parse_storage_url(text: &str) -> Result<PathBuf, String> {
-    let url = Url::parse(text).ok().filter(|url| url.scheme() == "file");
-    url.and_then(|url| url.to_file_path().ok())
-        .ok_or_else(|| "this version keeps media in a folder: it must be \"file:///path/to/folder\"".into())
-}
-
-/// Relative paths start where the program was started.
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 #[cfg(test)]
@@ -172,16 +117,37 @@ mod tests {
                     [storage]\nurl = \"file:///var/media\"\n[keys]\nreload_interval = \"5m\"\n\
                     [encryption]\nallow_plain = false\n";
         let settings = load(toml, &[]).expect("good");
-        assert_eq!(settings.listen.port(), 9000);
+        assert_eq!(settings.server.listen.to_string(), "127.0.0.1:9000");
         assert_eq!(settings.database, Path::new("/var/s.db"));
         assert_eq!(settings.storage, Path::new("/var/media"));
         assert_eq!(settings.reload_interval, Duration::from_secs(300));
         assert!(!settings.allow_plain);
         let above = [("SEALTAPE_SERVER__LISTEN", "[::1]:9001"), ("SEALTAPE_ENCRYPTION__ALLOW_PLAIN", "true")];
         let settings = load(toml, &above).expect("good");
-        assert_eq!(settings.listen.to_string(), "[::1]:9001");
+        assert_eq!(settings.server.listen.to_string(), "[::1]:9001");
         assert!(settings.allow_plain);
         assert!(load("", &[("SEALTAPE_LOG", "x"), ("SEALTAPE", "x"), ("OTHER__THING", "x")]).is_ok());
+    }
+
+    #[test]
+    fn sections_within_sections_and_lists() {
+        let toml = "[server]\ntls.cert = \"/c\"\ntls.key = \"/k\"\nmax_connections = 7\ndrain_delay = \"0s\"\n\
+                    [server.timeouts]\nidle = \"9s\"\n[server.cors]\nallow_origins = \"https://a.example\"\n\
+                    [auth]\nmode = \"proxy\"\n[auth.proxy]\npeers = [\"127.0.0.1\", \"10.0.0.0/8\", \"unix\"]\n";
+        let settings = load(toml, &[]).expect("good");
+        assert_eq!(settings.server.tls.map(|tls| tls.key), Some("/k".into()));
+        assert_eq!((settings.server.max_connections, settings.server.drain_delay), (7, Duration::ZERO));
+        assert_eq!(settings.server.timeouts.idle, Duration::from_secs(9));
+        assert_eq!(settings.server.allow_origins, ["https://a.example"]);
+        let peers: Vec<String> = settings.auth.proxy_peers.iter().map(ToString::to_string).collect();
+        assert_eq!(peers, ["127.0.0.1/32", "10.0.0.0/8", "unix"]);
+        let above = [
+            ("SEALTAPE_SERVER__CORS__ALLOW_ORIGINS", "https://a.example, https://b.example:8443"),
+            ("SEALTAPE_SERVER__MAX_CONNECTIONS", "9"),
+        ];
+        let settings = load("", &above).expect("good");
+        assert_eq!(settings.server.allow_origins, ["https://a.example", "https://b.example:8443"]);
+        assert_eq!(settings.server.max_connections, 9);
     }
 
     #[test]
@@ -216,7 +182,22 @@ mod tests {
             "[keys]\nreload_interval = \"0s\"",
             "[encryption]\nallow_plain = \"yes\"",
             "[definition_key]\nkind = \"kmip\"",
-            "[auth]\nmode = \"token\"",
+            "[auth]\nmode = \"password\"",
+            "[auth]\nmode = \"proxy\"",
+            "[auth]\njwks = \"/etc/jwks.json\"",
+            "[auth]\njwks = \"http://idp.example/jwks\"\nissuer = \"x\"\naudience = \"y\"",
+            "[auth.proxy]\npeers = [\"10.0.0.0/33\"]",
+            "[auth.proxy]\nsubject_header = \"a b\"",
+            "[server.tls]\ncert = \"/etc/cert.pem\"",
+            "[server.cors]\nallow_origins = [\"*\"]",
+            "[server.cors]\nallow_origins = [\"https://a.example/\"]",
+            "[server]\nmax_connections = 0",
+            "[server]\nmax_connections = \"many\"",
+            "[server.timeouts]\nidle = \"0s\"",
+            "[server]\nlisten = \"unix:\"",
+            "[server]\npublic_url = \"recordings.example\"",
+            "[server]\nlog = \"xml\"",
+            "[audit]\non_failure = \"ignore\"",
         ] {
             assert!(matches!(load(toml, &[]), Err(Error::BadValue { .. })), "{toml}");
         }

@@ -6,6 +6,7 @@
 mod derive;
 mod fingerprint;
 mod keystream;
+mod link_mac;
 mod random;
 mod tag;
 mod wrap;
@@ -14,6 +15,7 @@ mod wrap_row;
 pub use derive::{FileKeys, HeaderKey};
 pub use fingerprint::{Sha256Digest, database_key_fingerprint, definition_key_fingerprint};
 pub use keystream::Keystream;
+pub use link_mac::LinkMac;
 pub use random::random;
 pub use tag::{ChunkKind, TagKey};
 pub use wrap::{unwrap_file_key, wrap_file_key};

@@ -10,12 +10,13 @@ use hyper::{
 
 use super::{
     App, Problem, RecordingDocument,
-    app::{Request, json},
+    app::{Connection, Request, json},
     auth,
     body::Body,
     demo, media, player, problem_page,
     routes::Route,
 };
+use crate::access::Grant;
 use crate::base::{ErrorCode, RecordingId};
 use crate::catalogue::Cursor;
 use crate::crypto::random;
@@ -27,17 +28,26 @@ const FILTERS_TO_COME: [&str; 7] = ["q", "group", "from", "to", "tag", "agent", 
 
 impl App {
     /// Answers a request. Never fails: whatever goes wrong is an answer.
-    pub(super) async fn answer(&self, request: hyper::Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    pub(super) async fn answer(
+        &self,
+        request: hyper::Request<Incoming>,
+        connection: Connection,
+    ) -> Result<Response<Body>, Infallible> {
         let (parts, body) = request.into_parts();
-        let request = Request {
+        let route = Route::decode(parts.uri.path());
+        let mut request = Request {
             id: request_id(),
             method: parts.method,
             query: parts.uri.query().map(str::to_owned),
             headers: parts.headers,
+            connection,
+            caller: Grant::nobody(),
         };
-        let route = Route::decode(parts.uri.path());
         let outcome = match auth::check_local_host(&parts.uri, &request.headers) {
-            Ok(()) => self.route(&route, &request, body).await,
+            Ok(()) => {
+                request.caller = Grant::everything();
+                self.route(&route, &request, body).await
+            }
             Err(problem) => Err(problem),
         };
         let is_read = matches!(request.method, Method::GET | Method::HEAD);

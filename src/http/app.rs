@@ -1,6 +1,7 @@
 //! What every answer needs: the use cases, the request, and JSON.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, atomic::AtomicBool},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -12,6 +13,7 @@ use hyper::{
 use serde::Serialize;
 
 use super::body::Body;
+use crate::access::Grant;
 use crate::catalogue::Database;
 use crate::service::{Clock, KeyWatch, Playback};
 
@@ -44,6 +46,26 @@ pub(super) struct Request {
     pub method: Method,
     pub query: Option<String>,
     pub headers: HeaderMap,
+    /// Where it came from.
+    pub connection: Connection,
+    /// Who asks, and what they may do.
+    pub caller: Grant,
+}
+
+/// What a request came by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Connection {
+    pub peer: Peer,
+    /// Whether it is encrypted.
+    pub is_secure: bool,
+}
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Peer {
+    Tcp(SocketAddr),
+    /// A process of this machine, by a socket file.
+    Unix,
 }
 
 /// An answer in JSON that nobody keeps.

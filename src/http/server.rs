@@ -13,7 +13,10 @@ use hyper_util::{
 };
 use tokio::net::{TcpListener, TcpStream};
 
-use super::App;
+use super::{
+    App,
+    app::{Connection, Peer},
+};
 
 /// How long to wait after the system refused a connection for want of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -62,7 +65,7 @@ impl Server {
                 () = &mut stop => break,
             };
             match accepted {
-                Ok((stream, _peer)) => self.serve(stream, &graceful),
+                Ok((stream, peer)) => self.serve(stream, Peer::Tcp(peer), &graceful),
                 Err(error) => {
                     // Out of descriptors, most likely: those who are connected go on, others wait.
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -77,13 +80,13 @@ impl Server {
         }
     }
 
-    fn serve(&self, stream: TcpStream, graceful: &GracefulShutdown) {
+    fn serve(&self, stream: TcpStream, peer: Peer, graceful: &GracefulShutdown) {
         // Small answers leave at once; large ones fill their packets anyway. A socket that refuses works without.
         let _works_without = stream.set_nodelay(true);
         let app = Arc::clone(&self.app);
         let service = service_fn(move |request| {
             let app = Arc::clone(&app);
-            async move { app.answer(request).await }
+            async move { app.answer(request, Connection { peer, is_secure: false }).await }
         });
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_headers(HEADERS_MAX);

@@ -1,0 +1,55 @@
+//! Who is asking, as the playback record names them.
+
+use core::{fmt, str::FromStr};
+
+/// The longest name, in bytes.
+const LEN_MAX: usize = 256;
+
+/// A caller's name: 1 to 256 bytes, no control characters, no white space at its ends.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Subject(String);
+
+impl Subject {
+    /// Everyone on this machine, where nobody is asked who they are.
+    #[must_use]
+    pub fn local() -> Self {
+        Self("local".into())
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Subject {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let is_good =
+            !text.is_empty() && text.len() <= LEN_MAX && text.trim() == text && !text.contains(char::is_control);
+        if is_good { Ok(Self(text.to_owned())) } else { Err(()) }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_one_line_of_bounded_length() {
+        for good in ["a", "ann@example.org", "Zoë Müller", &"x".repeat(256)] {
+            assert_eq!(good.parse::<Subject>().expect("a subject").as_str(), good);
+        }
+        for bad in ["", " a", "a ", "a\nb", "a\0", "\u{85}x", &"x".repeat(257)] {
+            assert!(bad.parse::<Subject>().is_err(), "{bad:?}");
+        }
+    }
+}
