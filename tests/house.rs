@@ -23,7 +23,11 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
         "http",
         &["base", "crypto", "sealed", "access", "keys", "catalogue", "media", "audit", "service"],
         &[
+            "arc_swap",
+            "base64",
             "hyper_rustls",
+            "rustix",
+            "zeroize",
             "ipnet",
             "jsonwebtoken",
             "metrics",

@@ -2,6 +2,7 @@
 //!
 //! Knows no cryptography, no file format and no protocol. Start with [`RecordingId`] and [`ErrorCode`].
 
+mod duration;
 mod error_code;
 mod fingerprint;
 mod media_type;
@@ -9,6 +10,7 @@ mod recording_id;
 mod secret;
 mod timestamp;
 
+pub use duration::parse_duration;
 pub use error_code::{ErrorClass, ErrorCode};
 pub use fingerprint::{Fingerprint, FingerprintPrefix, SealId};
 pub use media_type::MediaType;

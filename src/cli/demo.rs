@@ -77,7 +77,7 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
     let settings = Settings::load(&Source::DataDir(folder.path().to_owned()), std::iter::empty())?;
     let system = System::open_without_definition_key(settings, Purpose::MakeKeys).await?;
     let keys = fill(&system).await?;
-    let server = server(&system, &keys, listener, true, DRAIN_TIMEOUT);
+    let server = server(&system, &keys, listener, true, DRAIN_TIMEOUT)?;
     let address = server.address().map_err(|error| Failure::new(error.to_string()))?;
     let url = format!("http://{address}/");
     if global.json {

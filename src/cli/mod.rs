@@ -3,6 +3,7 @@
 //! `open.rs` is the only place that builds adapters and hands them to the service. Exit codes: 0 done, 1 failed,
 //! 2 usage, 3 some items failed while others were done. Errors are one or two lines: what failed, and what to do.
 
+mod auth;
 mod cat;
 mod config;
 mod definition_key;
@@ -11,10 +12,12 @@ mod encryption;
 mod failure;
 mod import;
 mod keys;
+mod link;
 mod open;
 mod print;
 mod recordings;
 mod serve;
+mod token;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -82,6 +85,13 @@ enum Command {
         #[command(subcommand)]
         command: encryption::Command,
     },
+    /// Mint a signed link that plays one recording for a while
+    Link(link::Arguments),
+    /// Bearer tokens for systems without an identity provider
+    Token {
+        #[command(subcommand)]
+        command: token::Command,
+    },
     /// The configuration
     Config {
         #[command(subcommand)]
@@ -143,6 +153,8 @@ impl Cli {
             Command::Keys { command } => keys::run(global, command).await,
             Command::DefinitionKey { command } => definition_key::run(global, command).await,
             Command::Encryption { command } => encryption::run(global, command).await,
+            Command::Link(arguments) => link::run(global, arguments).await,
+            Command::Token { command } => token::run(global, command).await,
             Command::Config { command } => config::run(global, command).await,
             Command::Completions { shell } => {
                 let mut script = Vec::new();

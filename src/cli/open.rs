@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{Failure, Global, failure::io, print};
+use crate::access::Subject;
 use crate::base::Timestamp;
 use crate::catalogue::Database;
 use crate::config::{DefinitionKeySettings, Settings};
@@ -137,6 +138,12 @@ pub(super) fn warn_of_key_beside_data(settings: &Settings) {
             path.display()
         ));
     }
+}
+
+/// Who runs a command, as the playback record names them.
+pub(super) fn operator() -> Subject {
+    let uid = rustix::process::getuid().as_raw();
+    format!("cli:uid-{uid}").parse().unwrap_or_else(|()| Subject::local())
 }
 
 /// The system's clock.

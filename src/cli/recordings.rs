@@ -37,7 +37,7 @@ async fn list(global: &Global, system: &System) -> Result<ExitCode, Failure> {
     let playback = system.playback(&keys);
     let (mut recordings, mut after) = (Vec::new(), None);
     loop {
-        let page = playback.recordings(after.as_ref(), PAGE_LEN).await?;
+        let page = playback.recordings(after.as_ref(), PAGE_LEN, |_| true).await?;
         recordings.extend(page.recordings);
         match page.next {
             Some(next) => after = Some(next),

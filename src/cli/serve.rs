@@ -15,9 +15,9 @@ use tokio::{
     sync::Notify,
 };
 
-use super::{Failure, Global, open::System, print};
+use super::{Failure, Global, auth::auth_settings, open::System, print};
 use crate::config::{AuthMode, Listen, parse_listen};
-use crate::http::{App, Server, ServerSettings};
+use crate::http::{App, Auth, Cors, Server, ServerSettings};
 use crate::service::KeyWatch;
 
 #[derive(Args)]
@@ -40,7 +40,7 @@ async fn serve(global: &Global, arguments: Arguments, system: &System) -> Result
     let listener = bind(&listen).await?;
     system.warn_of_key_beside_data();
     let signals = Signals::listen()?;
-    let server = server(system, &keys, listener, false, system.settings.server.drain_timeout);
+    let server = server(system, &keys, listener, false, system.settings.server.drain_timeout)?;
     let address = server.address().map_err(|error| Failure::new(error.to_string()))?;
     if global.json {
         print::json(&serde_json::json!({ "url": format!("http://{address}/") }))?;
@@ -80,8 +80,11 @@ pub(super) fn server(
     listener: TcpListener,
     is_demo: bool,
     drain_timeout: Duration,
-) -> Server {
+) -> Result<Server, Failure> {
     let app = App {
+        auth: Arc::new(Auth::new(auth_settings(&system.settings)?)?),
+        cors: Cors::new(system.settings.server.allow_origins.clone()),
+        public_url: system.settings.server.public_url.clone(),
         playback: Arc::new(system.playback(keys)),
         keys: Arc::clone(keys),
         database: Arc::clone(&system.database),
@@ -90,7 +93,7 @@ pub(super) fn server(
         is_draining: AtomicBool::new(false),
     };
     raise_descriptor_limit();
-    Server::new(listener, Arc::new(app), ServerSettings { drain_timeout })
+    Ok(Server::new(listener, Arc::new(app), ServerSettings { drain_timeout }))
 }
 
 /// Serves, with keys watched, until a signal says to stop.

@@ -10,7 +10,7 @@ mod server;
 mod settings;
 
 pub use access::{AuditFailure, AuditSettings, AuthMode, AuthSettings, Jwks};
-pub(crate) use parse::parse_listen;
+pub(crate) use parse::{parse_duration, parse_listen};
 pub use server::{Listen, LogFormat, Peer, ServerSettings, Timeouts, TlsSettings};
 pub use settings::{DefinitionKeySettings, Settings};
 

@@ -33,9 +33,8 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// A time, which may be nothing.
-pub(crate) fn parse_delay(text: &str) -> Result<Duration, String> {
-    let duration: Option<jiff::SignedDuration> = text.parse().ok();
-    duration.and_then(|duration| Duration::try_from(duration).ok()).ok_or_else(|| NO_TIME.into())
+pub(super) fn parse_delay(text: &str) -> Result<Duration, String> {
+    crate::base::parse_duration(text).ok_or_else(|| NO_TIME.into())
 }
 
 const NO_TIME: &str = "it must be a time such as \"15m\" or \"30s\"";

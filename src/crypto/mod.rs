@@ -8,6 +8,7 @@ mod fingerprint;
 mod keystream;
 mod link_mac;
 mod random;
+mod signing_key;
 mod tag;
 mod wrap;
 mod wrap_row;
@@ -17,6 +18,7 @@ pub use fingerprint::{Sha256Digest, database_key_fingerprint, definition_key_fin
 pub use keystream::Keystream;
 pub use link_mac::LinkMac;
 pub use random::random;
+pub use signing_key::{generate_signing_key, signing_key_public};
 pub use tag::{ChunkKind, TagKey};
 pub use wrap::{unwrap_file_key, wrap_file_key};
 pub use wrap_row::{WrappedRowKey, unwrap_row_key, wrap_row_key};

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, sync::atomic::Ordering};
 
 use hyper::{
-    Method, Response, StatusCode,
+    HeaderMap, Method, Response, StatusCode, Uri,
     body::Incoming,
     header::{self, HeaderValue},
 };
@@ -13,10 +13,10 @@ use super::{
     app::{Connection, Request, json},
     auth,
     body::Body,
-    demo, media, player, problem_page,
+    demo, link, media, player, problem_page,
     routes::Route,
 };
-use crate::access::Grant;
+use crate::access::{Credential, Grant, Scope};
 use crate::base::{ErrorCode, RecordingId};
 use crate::catalogue::Cursor;
 use crate::crypto::random;
@@ -39,16 +39,20 @@ impl App {
             id: request_id(),
             method: parts.method,
             query: parts.uri.query().map(str::to_owned),
+            authority: authority(&parts.uri, &parts.headers),
             headers: parts.headers,
             connection,
             caller: Grant::nobody(),
         };
-        let outcome = match auth::check_local_host(&parts.uri, &request.headers) {
-            Ok(()) => {
-                request.caller = Grant::everything();
-                self.route(&route, &request, body).await
-            }
-            Err(problem) => Err(problem),
+        let outcome = match self.cors.preflight(&request.method, &request.headers, route.methods()) {
+            Some(answer) => Ok(answer),
+            None => match self.auth.identify(&route, &parts.uri, &request.headers, connection, (self.clock)()).await {
+                Ok(caller) => {
+                    request.caller = caller;
+                    self.route(&route, &request, body).await
+                }
+                Err(problem) => Err(problem),
+            },
         };
         let is_read = matches!(request.method, Method::GET | Method::HEAD);
         let mut response = outcome.unwrap_or_else(|problem| {
@@ -63,6 +67,11 @@ impl App {
         headers.extend(HeaderValue::try_from(&request.id).ok().map(|id| (X_REQUEST_ID, id)));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        // Another site's page may embed what a link lets play, and nothing else.
+        let is_by_link = matches!(request.caller.credential, Credential::Link { .. });
+        let policy = HeaderValue::from_static(if is_by_link { "cross-origin" } else { "same-origin" });
+        headers.insert("cross-origin-resource-policy", policy);
+        self.cors.mark(&request.headers, headers);
         tracing::debug!(
             request = %request.id, method = %request.method, path = parts.uri.path(), status = response.status().as_u16()
         );
@@ -84,9 +93,22 @@ impl App {
         match route {
             Route::Home => Ok(player::home()),
             Route::Asset(name) => player::asset(name).ok_or_else(|| Problem::new(ErrorCode::NotFound)),
-            Route::Recordings => self.recordings(request).await,
-            Route::Recording(id) => self.recording(request, id).await,
-            Route::Media(id) => media::answer(self, request, id).await,
+            Route::Recordings => {
+                request.caller.check(&[Scope::List]).map_err(auth::refused)?;
+                self.recordings(request).await
+            }
+            Route::Recording(id) => {
+                request.caller.check_recording(&[Scope::List, Scope::Play], id).map_err(auth::refused)?;
+                self.recording(request, id).await
+            }
+            Route::Media(id) => {
+                request.caller.check_recording(&[Scope::Play], id).map_err(auth::refused)?;
+                media::answer(self, request, id).await
+            }
+            Route::Link(id) => {
+                request.caller.check_recording(&[Scope::Play], id).map_err(auth::refused)?;
+                link::mint(self, request, id, body).await
+            }
             Route::ImpossibleId => Err(Problem::new(ErrorCode::RecordingNotFound)),
             Route::Problem(code) => Ok(player::page(problem_page::html(*code))),
             Route::Live => Ok(json(&serde_json::json!({}))),
@@ -116,7 +138,8 @@ impl App {
                 _ => {}
             }
         }
-        let page = self.playback.recordings(after.as_ref(), limit).await.map_err(|error| {
+        let set = &request.caller.recordings;
+        let page = self.playback.recordings(after.as_ref(), limit, |id| set.has(id)).await.map_err(|error| {
             tracing::warn!(request = %request.id, %error, "the catalogue cannot be listed");
             Problem::new(error.code())
         })?;
@@ -168,6 +191,12 @@ const X_REQUEST_ID: header::HeaderName = header::HeaderName::from_static("x-requ
 /// 16 hexadecimal digits; without random numbers nothing could be sealed, and requests still have names.
 fn request_id() -> String {
     random::<8>().map_or_else(|_| "unnamed".into(), hex::encode)
+}
+
+/// The host that a request names: with an absolute target its authority counts (RFC 9112, section 3.2.2).
+fn authority(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+    let named = uri.authority().map(|authority| authority.as_str());
+    named.or_else(|| headers.get(header::HOST)?.to_str().ok()).map(str::to_owned)
 }
 
 /// The decoded `name=value` pairs of a query.

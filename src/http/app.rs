@@ -12,7 +12,7 @@ use hyper::{
 };
 use serde::Serialize;
 
-use super::body::Body;
+use super::{auth::Auth, body::Body, cors::Cors};
 use crate::access::Grant;
 use crate::catalogue::Database;
 use crate::service::{Clock, KeyWatch, Playback};
@@ -25,6 +25,12 @@ pub struct App {
     pub keys: Arc<KeyWatch>,
     /// For the demo's switch.
     pub database: Arc<dyn Database>,
+    /// Knows callers.
+    pub auth: Arc<Auth>,
+    /// Pages of other origins that may play.
+    pub cors: Cors,
+    /// Where players reach the server, when settings say so; without a slash at the end.
+    pub public_url: Option<String>,
     /// The time of day.
     pub clock: Clock,
     /// Whether this is the demo.
@@ -46,6 +52,8 @@ pub(super) struct Request {
     pub method: Method,
     pub query: Option<String>,
     pub headers: HeaderMap,
+    /// The host, and port, that the request names.
+    pub authority: Option<String>,
     /// Where it came from.
     pub connection: Connection,
     /// Who asks, and what they may do.

@@ -9,8 +9,10 @@ mod app;
 mod auth;
 mod body;
 mod conditional;
+mod cors;
 mod demo;
 mod document;
+mod link;
 mod media;
 mod player;
 mod problem;
@@ -21,6 +23,11 @@ mod routes;
 mod server;
 
 pub use app::App;
+pub use auth::{
+    Auth, AuthMode, AuthSettings, KeySetSource, LinkMinter, LocalKey, MintError, Minted, NewToken, PrivateFileError,
+    ProviderSettings, SignedToken, TokenError, TrustedPeer,
+};
+pub use cors::Cors;
 pub use document::RecordingDocument;
 pub use problem::{Problem, ProblemDocument};
 pub use problem_text::advice;

@@ -18,6 +18,7 @@ pub struct Problem {
     recording: Option<RecordingId>,
     fingerprint: Option<Fingerprint>,
     detail: Option<&'static str>,
+    challenge: Option<&'static str>,
 }
 
 /// The document that a client gets.
@@ -38,19 +39,25 @@ impl Problem {
     /// A problem of that code.
     #[must_use]
     pub fn new(code: ErrorCode) -> Self {
-        Self { code, recording: None, fingerprint: None, detail: None }
+        Self { code, recording: None, fingerprint: None, detail: None, challenge: None }
     }
 
     /// Why a recording does not play.
     #[must_use]
     pub fn of_playback(error: &PlaybackError, id: &RecordingId) -> Self {
-        Self { code: error.code(), recording: Some(id.clone()), fingerprint: error.fingerprint(), detail: None }
+        Self { recording: Some(id.clone()), fingerprint: error.fingerprint(), ..Self::new(error.code()) }
     }
 
     /// The same, told in other words than the code's own. Constant text only: nothing from below reaches a client.
     #[must_use]
     pub(super) fn with_detail(self, detail: &'static str) -> Self {
         Self { detail: Some(detail), ..self }
+    }
+
+    /// The same, with how the caller may say who they are (RFC 9110, section 11.6.1).
+    #[must_use]
+    pub(super) fn with_challenge(self, challenge: &'static str) -> Self {
+        Self { challenge: Some(challenge), ..self }
     }
 
     /// What it is called.
@@ -89,6 +96,9 @@ impl Problem {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if is_read {
             headers.insert("playback-error", HeaderValue::from_static(self.code.as_str()));
+        }
+        if let Some(challenge) = self.challenge {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if self.code.class() == ErrorClass::Transient {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);

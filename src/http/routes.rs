@@ -18,6 +18,8 @@ pub(super) enum Route {
     Recording(RecordingId),
     /// `/recordings/{id}/media`
     Media(RecordingId),
+    /// `/recordings/{id}/link`
+    Link(RecordingId),
     /// `/recordings/{text}…` with a text that no recording is called.
     ImpossibleId,
     /// `/problems/{code}`
@@ -42,6 +44,7 @@ impl Route {
             ["recordings"] => Self::Recordings,
             ["recordings", id] if !id.is_empty() => recording(id, Self::Recording),
             ["recordings", id, "media"] => recording(id, Self::Media),
+            ["recordings", id, "link"] => recording(id, Self::Link),
             ["problems", code] => code.parse().map_or(Self::Unknown, Self::Problem),
             ["livez"] => Self::Live,
             ["readyz"] => Self::Ready,
@@ -50,10 +53,41 @@ impl Route {
         }
     }
 
+    /// Whether it tells anything of recordings, so that it matters who asks.
+    pub(super) fn asks_who(&self) -> bool {
+        match self {
+            Self::Recordings
+            | Self::Recording(_)
+            | Self::Media(_)
+            | Self::Link(_)
+            | Self::ImpossibleId
+            | Self::DemoEncryption => true,
+            Self::Home | Self::Asset(_) | Self::Problem(_) | Self::Live | Self::Ready | Self::Unknown => false,
+        }
+    }
+
+    /// The recording that a signed link to it would open here.
+    pub(super) fn link_target(&self) -> Option<&RecordingId> {
+        match self {
+            Self::Recording(id) | Self::Media(id) => Some(id),
+            Self::Home
+            | Self::Asset(_)
+            | Self::Recordings
+            | Self::Link(_)
+            | Self::ImpossibleId
+            | Self::Problem(_)
+            | Self::Live
+            | Self::Ready
+            | Self::DemoEncryption
+            | Self::Unknown => None,
+        }
+    }
+
     /// The methods that it answers, as `Allow` lists them.
     pub(super) fn methods(&self) -> &'static [Method] {
         match self {
             Self::DemoEncryption => &[Method::GET, Method::HEAD, Method::POST],
+            Self::Link(_) => &[Method::POST],
             Self::Home
             | Self::Asset(_)
             | Self::Recordings
@@ -90,6 +124,7 @@ mod tests {
             ("/recordings/a+b@c", Route::Recording(id.clone())),
             ("/recordings/a%2Bb%40c", Route::Recording(id.clone())),
             ("/recordings/a%2bb%40c/media", Route::Media(id)),
+            ("/recordings/a/link", Route::Link("a".parse().expect("an ID"))),
             ("/recordings/a%2Fb/media", Route::ImpossibleId),
             ("/recordings/%2e%2e/media", Route::ImpossibleId),
             ("/recordings/..", Route::ImpossibleId),

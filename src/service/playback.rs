@@ -15,6 +15,8 @@ use crate::sealed::{self, Corruption, HEADER_LEN, NameClaim, Role, UnverifiedHea
 const ROWS_MAX: u64 = 65_536;
 /// How many recordings stay open when nobody reads from them: each holds a descriptor.
 const OPENED_MAX: u64 = 512;
+/// How many pages of rows are looked at to fill one with those that a caller may know of.
+const LOOKS_MAX: usize = 20;
 /// How long an opened recording that nobody asks for stays open.
 const OPENED_IDLE: Duration = Duration::from_secs(60);
 
@@ -159,13 +161,34 @@ impl Playback {
         self.database.recording(id).await?.ok_or(Error::NotFound)
     }
 
-    /// Up to `limit` recordings after `after`, newest first. No file is opened.
+    /// Up to `limit` recordings after `after` whose ID `may_know` accepts, newest first. No file is opened. So many rows
+    /// are looked at and no more: a page may hold fewer than it could, even none, and still have a next one.
     ///
     /// # Errors
     ///
     /// [`Error::Catalogue`].
-    pub async fn recordings(&self, after: Option<&Cursor>, limit: u32) -> Result<Page, Error> {
-        Ok(self.database.recordings(after, limit).await?)
+    pub async fn recordings(
+        &self,
+        after: Option<&Cursor>,
+        limit: u32,
+        may_know: impl Fn(&RecordingId) -> bool,
+    ) -> Result<Page, Error> {
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut page = Page { recordings: Vec::new(), next: after.cloned() };
+        for _ in 0..LOOKS_MAX {
+            let Page { recordings, next } = self.database.recordings(page.next.as_ref(), limit).await?;
+            page.next = next;
+            let known = recordings.into_iter().filter(|recording| may_know(&recording.id));
+            page.recordings.extend(known);
+            if page.recordings.len() >= wanted || page.next.is_none() {
+                break;
+            }
+        }
+        if page.recordings.len() > wanted {
+            page.recordings.truncate(wanted);
+            page.next = page.recordings.last().map(|last| Cursor { created_at: last.created_at, id: last.id.clone() });
+        }
+        Ok(page)
     }
 
     /// Why the recording would not play, as far as catalogue and key ring alone can tell.
@@ -211,6 +234,11 @@ impl Playback {
             }
             Err(unavailable) => self.open_without_catalogue(id, unavailable).await,
         }
+    }
+
+    /// How long the recording plays, when that can be told.
+    pub async fn media_duration(&self, _id: &RecordingId) -> Option<Duration> {
+        None
     }
 
     /// The media of an open recording from one position to another, both within its length.

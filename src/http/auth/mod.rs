@@ -1,68 +1,220 @@
-//! Who may ask. So far the mode `none`: everyone on this machine, and nobody from elsewhere.
+//! Who asks: from a request to a [`Grant`], or to the reason why there is none.
+//!
+//! Three ways lead to one: a bearer token (`token`), a trusted peer's word (`proxy`), a signed link (`link`). Without
+//! sign-in (`local_host`) everyone on this machine may do everything, and nobody from elsewhere anything; a token or
+//! link that is shown all the same is checked and counts. What a grant allows is decided in [`crate::access`].
 
-use std::net::Ipv4Addr;
+mod key_set;
+mod link;
+mod local_host;
+mod local_key;
+mod peer;
+mod private_file;
+mod token;
+mod watched;
+
+pub use link::{LinkMinter, MintError, Minted};
+pub use local_key::{LocalKey, NewToken, SignedToken, TokenError};
+pub use peer::TrustedPeer;
+pub use private_file::Error as PrivateFileError;
+
+use std::path::PathBuf;
 
 use hyper::{HeaderMap, Uri, header};
 
-use super::Problem;
-use crate::base::ErrorCode;
+use super::{Problem, app::Connection, routes::Route};
+use crate::access::{Credential, Grant, LinkError, RecordingSet, Refusal, Scope, Scopes, Subject};
+use crate::base::{ErrorCode, RecordingId, Timestamp};
+use token::Tokens;
 
-/// Answers only requests for `localhost`, 127.0.0.0/8 and `[::1]`. A page of another site whose name was made to point
-/// here (DNS rebinding) is told so by its `Host`, and learns nothing.
-pub(super) fn check_local_host(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
-    let mut values = headers.get_all(header::HOST).iter();
-    let host = match (uri.authority(), values.next(), values.next()) {
-        // Section 3.2.2 of RFC 9112: with an absolute target its authority counts.
-        (Some(authority), ..) => authority.as_str(),
-        (None, Some(host), None) => host.to_str().map_err(|_| Problem::new(ErrorCode::BadRequest))?,
-        _ => return Err(Problem::new(ErrorCode::BadRequest)),
-    };
-    if is_local(host) { Ok(()) } else { Err(Problem::new(ErrorCode::Forbidden)) }
+/// What an operator decided about who may ask.
+#[derive(Clone, Debug)]
+pub struct AuthSettings {
+    /// How callers say who they are.
+    pub mode: AuthMode,
+    /// The identity provider whose tokens count, when there is one.
+    pub provider: Option<ProviderSettings>,
+    /// The Ed25519 key that signs local tokens; without the file none are accepted.
+    pub token_key_file: PathBuf,
+    /// The secrets that sign links.
+    pub link_secrets_file: PathBuf,
+    /// Whether a missing file of secrets is made when the first link is minted.
+    pub may_make_link_secrets: bool,
+    /// Peers that name the subject in a header, and that header.
+    pub proxy_peers: Vec<TrustedPeer>,
+    /// The header in which they do.
+    pub subject_header: String,
+    /// What a subject so named may do.
+    pub proxy_scopes: Scopes,
+    /// Peers that are believed when they say for whom they ask.
+    pub trusted_proxies: Vec<TrustedPeer>,
 }
 
-fn is_local(host: &str) -> bool {
-    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, port)) => return address == "::1" && is_port(port),
-        None => match host.split_once(':') {
-            Some((name, port)) if is_port(&format!(":{port}")) => name,
-            Some(_) => return false,
-            None => host,
-        },
-    };
-    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|address: Ipv4Addr| address.is_loopback())
+/// How callers say who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthMode {
+    /// Everyone on this machine may do everything.
+    None,
+    /// By a bearer token.
+    Token,
+    /// A trusted peer says it in a header.
+    Proxy,
 }
 
-/// Nothing, or a colon and digits.
-fn is_port(text: &str) -> bool {
-    text.is_empty() || text.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+/// An identity provider.
+#[derive(Clone, Debug)]
+pub struct ProviderSettings {
+    /// Where its keys lie.
+    pub keys: KeySetSource,
+    /// What its tokens say in `iss`.
+    pub issuer: String,
+    /// One of these is in their `aud`.
+    pub audience: Vec<String>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Where a JWK set (RFC 7517) lies.
+#[derive(Clone, Debug)]
+pub enum KeySetSource {
+    /// In a file.
+    File(PathBuf),
+    /// At an address.
+    Url(Uri),
+}
 
-    #[test]
-    fn only_names_of_this_machine() {
-        for local in ["localhost", "LOCALHOST:8080", "127.0.0.1", "127.1.2.3:80", "[::1]", "[::1]:8080"] {
-            assert!(is_local(local), "{local}");
+/// Knows callers.
+pub struct Auth {
+    settings: AuthSettings,
+    tokens: Tokens,
+    links: LinkMinter,
+}
+
+impl Auth {
+    /// By these settings. Files are read when they are needed, and again when they change.
+    ///
+    /// # Errors
+    ///
+    /// A file that is there and cannot be used.
+    pub fn new(settings: AuthSettings) -> Result<Self, PrivateFileError> {
+        let tokens = Tokens::new(settings.token_key_file.clone(), settings.provider.clone())?;
+        let links = LinkMinter::new(settings.link_secrets_file.clone(), settings.may_make_link_secrets)?;
+        Ok(Self { settings, tokens, links })
+    }
+
+    /// Mints links.
+    #[must_use]
+    pub fn links(&self) -> &LinkMinter {
+        &self.links
+    }
+
+    /// Who asks. Pages and probes that say nothing of recordings ask nobody, but for the rule of this machine.
+    pub(super) async fn identify(
+        &self,
+        route: &Route,
+        uri: &Uri,
+        headers: &HeaderMap,
+        connection: Connection,
+        now: Timestamp,
+    ) -> Result<Grant, Problem> {
+        if self.settings.mode == AuthMode::None {
+            local_host::check(uri, headers)?;
         }
-        for other in [
-            "",
-            "example.org",
-            "localhost.example.org",
-            "127.0.0.1.example.org",
-            "10.0.0.1",
-            "[::2]",
-            "[::1]x",
-            "[::1",
-            "localhost:80:80",
-            "localhost:x",
-            "0x7f000001",
-            "2130706433",
-            "127.1",
-            "user@localhost",
-        ] {
-            assert!(!is_local(other), "{other}");
+        if !route.asks_who() {
+            return Ok(Grant::nobody());
+        }
+        if let Some(id) = route.link_target()
+            && let Some(link) = link_of(uri)
+        {
+            return self.by_link(&link, id, now);
+        }
+        if self.settings.mode == AuthMode::Proxy {
+            return self.by_proxy(headers, connection);
+        }
+        match bearer(headers) {
+            Ok(Some(token)) => self.tokens.verify(token, now).await.map_err(|error| refused_token(error.detail())),
+            Ok(None) if self.settings.mode == AuthMode::None => Ok(Grant::everything()),
+            Ok(None) => Err(Problem::new(ErrorCode::Unauthenticated).with_challenge(CHALLENGE)),
+            Err(detail) => Err(refused_token(detail)),
         }
     }
+
+    /// The address that a request came from, as trusted peers tell it.
+    pub(super) fn client(&self, headers: &HeaderMap, connection: Connection) -> String {
+        peer::client(headers, connection.peer, &self.settings.trusted_proxies)
+    }
+
+    fn by_link(&self, link: &str, id: &RecordingId, now: Timestamp) -> Result<Grant, Problem> {
+        let link = self.links.verify(link, id, now).map_err(|error| match error {
+            LinkError::Expired => Problem::new(ErrorCode::LinkExpired),
+            LinkError::NotAuthentic => Problem::new(ErrorCode::Forbidden)
+                .with_detail("the link is not one that was signed here for this recording"),
+        })?;
+        Ok(Grant {
+            subject: link.subject,
+            credential: Credential::Link { minted_by: link.minted_by },
+            scopes: [Scope::Play].into_iter().collect(),
+            recordings: RecordingSet::Listed(vec![id.to_string()]),
+            expires_at: Some(link.expires_at),
+        })
+    }
+
+    fn by_proxy(&self, headers: &HeaderMap, connection: Connection) -> Result<Grant, Problem> {
+        let refused = |detail| Problem::new(ErrorCode::Unauthenticated).with_detail(detail).with_challenge(CHALLENGE);
+        if !peer::is_trusted(connection.peer, &self.settings.proxy_peers) {
+            return Err(refused(
+                "requests are answered only when they come through the sign-in in front of this server",
+            ));
+        }
+        let mut values = headers.get_all(self.settings.subject_header.as_str()).iter();
+        let subject = match (values.next(), values.next()) {
+            (Some(value), None) => core::str::from_utf8(value.as_bytes()).ok().and_then(|text| text.parse().ok()),
+            _ => None,
+        };
+        let subject: Subject = subject.ok_or_else(|| refused("the sign-in in front of this server named nobody"))?;
+        Ok(Grant {
+            subject,
+            credential: Credential::Proxy,
+            scopes: self.settings.proxy_scopes,
+            recordings: RecordingSet::All,
+            expires_at: None,
+        })
+    }
 }
+
+/// What a refusal of a grant is as an answer. Whoever may not know of a recording is told that there is none.
+pub(super) fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::Scope => Problem::new(ErrorCode::Forbidden).with_challenge(CHALLENGE_SCOPE),
+        Refusal::Unknown => Problem::new(ErrorCode::RecordingNotFound),
+    }
+}
+
+fn refused_token(detail: &'static str) -> Problem {
+    Problem::new(ErrorCode::Unauthenticated).with_detail(detail).with_challenge(CHALLENGE_TOKEN)
+}
+
+/// What stands behind `Bearer` in the one `Authorization` header (RFC 6750, section 2.1).
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, &'static str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err("the request says twice who sends it");
+    }
+    let token = value.to_str().ok().and_then(|text| text.split_once(' '));
+    match token {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim_matches(' '))),
+        _ => Err("the header Authorization must be `Bearer` and a token"),
+    }
+}
+
+/// The parameter `link`; several are none that was signed here.
+fn link_of(uri: &Uri) -> Option<String> {
+    let query = uri.query()?.as_bytes();
+    let mut links = url::form_urlencoded::parse(query).filter(|(name, _)| name == "link").map(|(_, link)| link);
+    let first = links.next()?;
+    Some(if links.next().is_some() { String::new() } else { first.into_owned() })
+}
+
+/// RFC 6750, section 3.
+const CHALLENGE: &str = "Bearer realm=\"sealtape\"";
+const CHALLENGE_TOKEN: &str = "Bearer realm=\"sealtape\", error=\"invalid_token\"";
+const CHALLENGE_SCOPE: &str = "Bearer realm=\"sealtape\", error=\"insufficient_scope\"";

@@ -1,0 +1,120 @@
+//! A file that is read again when it changes.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::private_file::Error;
+
+/// How often it is looked at, at most: a look is a stat.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a file holds. One that cannot be read any more, and is still there, leaves in force what was read before; one
+/// that is gone holds nothing.
+pub(super) struct Watched<T> {
+    path: PathBuf,
+    read: fn(&Path) -> Result<T, Error>,
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    looked: Instant,
+    stamp: Option<Stamp>,
+    value: Option<Arc<T>>,
+}
+
+/// What changes when a file does: device, inode, length, and times of content and status to the nanosecond.
+type Stamp = (u64, u64, u64, i64, i64, i64, i64);
+
+impl<T> Watched<T> {
+    /// Reads the file, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// It is there and cannot be used.
+    pub fn new(path: PathBuf, read: fn(&Path) -> Result<T, Error>) -> Result<Self, Error> {
+        let stamp = stamp(&path);
+        let value = match stamp {
+            Some(_) => Some(Arc::new(read(&path)?)),
+            None => None,
+        };
+        Ok(Self { path, read, state: Mutex::new(State { looked: Instant::now(), stamp, value }) })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it holds, at most a second old.
+    pub fn value(&self) -> Option<Arc<T>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.looked.elapsed() >= LOOK_INTERVAL {
+            self.look(&mut state);
+        }
+        state.value.clone()
+    }
+
+    /// What it holds now.
+    pub fn fresh_value(&self) -> Option<Arc<T>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.look(&mut state);
+        state.value.clone()
+    }
+
+    fn look(&self, state: &mut State<T>) {
+        state.looked = Instant::now();
+        let stamp = stamp(&self.path);
+        if stamp == state.stamp {
+            return;
+        }
+        state.stamp = stamp;
+        if stamp.is_none() {
+            tracing::warn!(path = %self.path.display(), "the file is gone, and what it held does not count any more");
+            state.value = None;
+            return;
+        }
+        match (self.read)(&self.path) {
+            Ok(value) => state.value = Some(Arc::new(value)),
+            Err(error) => {
+                tracing::error!(%error, "the file changed and cannot be used; what it held before stays in force")
+            }
+        }
+    }
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = fs::metadata(path).ok()?;
+    let times = (metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec());
+    Some((metadata.dev(), metadata.ino(), metadata.len(), times.0, times.1, times.2, times.3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_seen_a_bad_one_is_not_taken_and_a_missing_file_holds_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("number");
+        let read = |path: &Path| -> Result<u32, Error> {
+            let text = fs::read_to_string(path).map_err(|error| Error::content(path, error))?;
+            text.parse().map_err(|error| Error::content(path, error))
+        };
+        let watched = Watched::new(path.clone(), read).expect("may be missing");
+        assert_eq!(watched.fresh_value().as_deref(), None);
+        fs::write(&path, "1").expect("written");
+        assert_eq!(watched.fresh_value().as_deref(), Some(&1));
+        fs::write(&path, "no number").expect("written");
+        assert_eq!(watched.fresh_value().as_deref(), Some(&1));
+        fs::write(&path, "23").expect("written");
+        assert_eq!(watched.fresh_value().as_deref(), Some(&23));
+        fs::remove_file(&path).expect("removed");
+        assert_eq!(watched.fresh_value().as_deref(), None);
+        fs::write(&path, "x").expect("written");
+        assert!(Watched::new(path, read).is_err(), "at the start a bad file is told");
+    }
+}

@@ -1,0 +1,110 @@
+//! `POST /recordings/{id}/link`: a signed link, for media elements that cannot send headers.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use hyper::{HeaderMap, Response, body::Incoming, header};
+use serde::Deserialize;
+
+use super::{
+    Problem,
+    app::{App, Request, json},
+    auth::MintError,
+    body::Body,
+};
+use crate::access::Subject;
+use crate::base::{ErrorClass, ErrorCode, RecordingId, parse_duration};
+
+/// More than both fields with the longest subject.
+const BODY_LEN_MAX: usize = 4096;
+
+/// The body: both fields may be left out, and so may the body.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    ttl: Option<Ttl>,
+    subject: Option<String>,
+}
+
+/// As a text such as `15m`, or in seconds.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Ttl {
+    Seconds(u64),
+    Text(String),
+}
+
+/// Mints a link for the caller, who may play the recording.
+pub(super) async fn mint(
+    app: &App,
+    request: &Request,
+    id: &RecordingId,
+    body: Incoming,
+) -> Result<Response<Body>, Problem> {
+    let wanted = read(&request.headers, body).await?;
+    let ttl = wanted.ttl.map(seconds).transpose()?;
+    let subject = wanted.subject.map(|subject| subject.parse::<Subject>()).transpose();
+    let subject =
+        subject.map_err(|()| bad("`subject` must be a name of 1 to 256 bytes, without control characters"))?;
+    match app.playback.recording(id).await {
+        Ok(_) => {}
+        // A link is leave to play and promises nothing: while the catalogue is away it is minted all the same.
+        Err(error) if error.code().class() == ErrorClass::Transient => {}
+        Err(error) => return Err(Problem::of_playback(&error, id)),
+    }
+    let duration = app.playback.media_duration(id).await;
+    let minted = app.auth.links().mint(&request.caller, id, ttl, subject, duration, (app.clock)());
+    let minted = minted.map_err(|error| match error {
+        MintError::TooLong => bad("`ttl` must be 30 days at most"),
+        MintError::Secrets(error) => {
+            tracing::error!(request = %request.id, %error, "no link can be signed");
+            Problem::new(ErrorCode::Internal)
+        }
+    })?;
+    let url = format!("{}/recordings/{id}/media?link={}", base(app, request), minted.link);
+    Ok(json(&serde_json::json!({ "url": url, "expires_at": minted.expires_at.to_string() })))
+}
+
+async fn read(headers: &HeaderMap, body: Incoming) -> Result<Wanted, Problem> {
+    let body: Bytes = match Limited::new(body, BODY_LEN_MAX).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_) => return Err(bad("the body is longer than a wish for a link can be, or broke off")),
+    };
+    if body.is_empty() {
+        return Ok(Wanted::default());
+    }
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err(Problem::new(ErrorCode::UnsupportedMediaType).with_detail("the body must be application/json"));
+    }
+    serde_json::from_slice(&body)
+        .map_err(|_| bad("the body must be {\"ttl\":\"15m\",\"subject\":\"NAME\"}, or parts of it"))
+}
+
+fn seconds(ttl: Ttl) -> Result<Duration, Problem> {
+    let ttl = match ttl {
+        Ttl::Seconds(seconds) => Some(Duration::from_secs(seconds)),
+        Ttl::Text(text) => parse_duration(&text),
+    };
+    ttl.filter(|ttl| ttl.as_secs() > 0)
+        .ok_or_else(|| bad("`ttl` must be a time such as \"15m\", or a number of seconds"))
+}
+
+/// Where the player reaches the server: as settings say, else as the request itself did.
+fn base(app: &App, request: &Request) -> String {
+    if let Some(url) = &app.public_url {
+        return url.clone();
+    }
+    let scheme = if request.connection.is_secure { "https" } else { "http" };
+    match &request.authority {
+        Some(authority) => format!("{scheme}://{authority}"),
+        // Relative to wherever it was asked for.
+        None => String::new(),
+    }
+}
+
+fn bad(detail: &'static str) -> Problem {
+    Problem::new(ErrorCode::BadRequest).with_detail(detail)
+}
