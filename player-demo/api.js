@@ -1,6 +1,8 @@
 // Speaks HTTP with the server: one function a request, and one kind of error, `Problem`.
 // It knows no page. What the server answers is handed on as it is; what never came is told as a problem of this page's own.
 
+import { credentials, dropLink, ensureLink, linkParameter, signOut } from './session.js';
+
 /** A problem document (RFC 9457), or what stands for one where no answer came. */
 export class Problem extends Error {
   constructor(document) {
@@ -16,14 +18,26 @@ export function recordings({ limit = 50, after = null, signal } = {}) {
   return json(`/recordings?${query}`, { signal });
 }
 
-/** One recording. The server opens its file for this answer, so `playable` is the truth of now. */
-export function recording(id, { signal } = {}) {
-  return json(path(id), { signal });
+/**
+ * One recording. The server opens its file for this answer, so `playable` is the truth of now. Whoever is signed in gets
+ * a link with it, by which `mediaUrl` plays.
+ */
+export async function recording(id, { signal } = {}) {
+  const found = await json(path(id), { signal });
+  if (found.playable) await ensureLink(id, () => json(`${path(id)}/link`, { method: 'POST', signal }));
+  return found;
 }
 
 /** Where the decrypted media streams from; with a file name, as a download. */
 export function mediaUrl(id, download = null) {
-  return `${path(id)}/media${download === null ? '' : `?download=${encodeURIComponent(download)}`}`;
+  const query = [linkParameter(id), download === null ? '' : `download=${encodeURIComponent(download)}`];
+  const given = query.filter((part) => part !== '').join('&');
+  return `${path(id)}/media${given === '' ? '' : `?${given}`}`;
+}
+
+/** Why a link does not play any more, if that is it: then the next `recording` mints another. */
+export function forgetLink(id) {
+  dropLink(id);
 }
 
 export function sidecarUrl(id, name) {
@@ -104,16 +118,19 @@ async function json(url, options) {
 }
 
 /** A response that succeeded; anything else is thrown as a `Problem`. */
-async function request(url, options = {}) {
+async function request(url, { headers = {}, ...options } = {}) {
   let response;
   try {
-    response = await fetch(url, { cache: 'no-store', ...options });
+    response = await fetch(url, { cache: 'no-store', ...options, headers: { ...credentials(), ...headers } });
   } catch (error) {
     if (error.name === 'AbortError') throw error;
     throw new Problem(UNREACHABLE);
   }
   if (response.ok) return response;
-  throw new Problem(await problemOf(response));
+  const problem = await problemOf(response);
+  // A token that is not taken now is not taken later.
+  if (response.status === 401) signOut();
+  throw new Problem(problem);
 }
 
 async function problemOf(response) {

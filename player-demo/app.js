@@ -4,6 +4,7 @@
 import { showSwitch } from './demo.js';
 import { createList } from './list.js';
 import { createPlayer } from './player.js';
+import { takeToken } from './session.js';
 
 const detail = document.getElementById('detail');
 const announcer = document.getElementById('announcer');
@@ -12,9 +13,9 @@ const stacked = matchMedia('not all and (min-width: 56rem)');
 const list = createList(document.getElementById('list'), announce);
 const player = createPlayer(detail, announce);
 
-forgetToken();
+takeToken();
 addEventListener('hashchange', () => {
-  forgetToken();
+  if (takeToken()) list.refresh();
   route().then(showDetail);
   showDetail();
 });
@@ -41,15 +42,6 @@ function parse(hash) {
   } catch {
     return { id: encoded, at };
   }
-}
-
-/** A token in the address is taken out of it, so that it stays neither in the history nor in a copied link. */
-function forgetToken() {
-  if (!/[#?&]token=/.test(location.hash)) return;
-  const rest = location.hash
-    .replace(/([#?&])token=[^&]*&?/g, '$1')
-    .replace(/[#?&]$/, '');
-  history.replaceState(null, '', location.pathname + location.search + rest);
 }
 
 /** Below the width of two columns the player stands under the list: bring it into view. */

@@ -104,7 +104,8 @@ export function createPlayer(host, announce) {
         fail(fresh.problem ?? {});
         return;
       }
-      const first = await api.readMedia(id, 0, ENOUGH - 1);
+      const first = await firstBytes();
+      if (first === null) return;
       if (started && fresh.media_len > 0) await api.readMedia(id, range[0], range[1]);
       if (mine !== turn) return;
       const codec = nameCodec(first);
@@ -112,6 +113,20 @@ export function createPlayer(host, announce) {
       else lacksCodec(codec, { tried: true });
     } catch (error) {
       if (mine === turn) failWith(error);
+    }
+  }
+
+  /** The first bytes; null when the link had run out, and playing goes on from the same place with a new one. */
+  async function firstBytes() {
+    const mine = turn;
+    try {
+      return await api.readMedia(id, 0, ENOUGH - 1);
+    } catch (error) {
+      if (!(error instanceof api.Problem) || error.document.code !== 'link-expired') throw error;
+      api.forgetLink(id);
+      await api.recording(id);
+      if (mine === turn) mount();
+      return null;
     }
   }
 

@@ -17,16 +17,20 @@ use super::{
     print,
     serve::{Signals, bind, refuse_strangers, run_until_stopped, server},
 };
+use crate::access::{Scope, Subject};
 use crate::base::{RecordingId, Timestamp};
 use crate::catalogue::{Content, Recording, RecordingState};
 use crate::config::{AuthMode, Listen, Settings, Source, parse_listen};
 use crate::crypto::{Key, database_key_fingerprint};
+use crate::http::{LocalKey, NewToken};
 use crate::media::{MediaKind, MediaObject, Stage};
 use crate::sealed::{ChunkLen, HEADER_LEN, Role, Sealer, Sealing};
 use crate::service::{Ingest, KeyWatch, NewRecording, ReaderSource, Stop};
 
 /// How long players that are still connected are waited for at the end.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
+/// Longer than anybody looks at a demo.
+const TOKEN_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 const PIECE_LEN: usize = 64 << 10;
 
 macro_rules! sample {
@@ -80,19 +84,30 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
     let server = server(&system, &keys, listener, true, DRAIN_TIMEOUT)?;
     let address = server.address().map_err(|error| Failure::new(error.to_string()))?;
     let url = format!("http://{address}/");
+    let sign_in = format!("{url}#token={}", token(&system)?);
     if global.json {
-        print::json(&serde_json::json!({ "url": url, "storage": system.settings.storage }))?;
+        let storage = &system.settings.storage;
+        print::json(&serde_json::json!({ "url": url, "sign_in": sign_in, "storage": storage }))?;
     } else {
         print::line(&format!(
             "{} sample recordings lie sealed in {}",
             SAMPLES.len(),
             system.settings.storage.display()
         ))?;
-        print::line(&format!("Open {url} to play them. Ctrl-C ends the demo and removes everything."))?;
+        print::line(&format!("Open {sign_in} to play them. Ctrl-C ends the demo and removes everything."))?;
     }
     run_until_stopped(server, keys, system.settings.reload_interval, signals).await;
     drop(folder);
     Ok(ExitCode::SUCCESS)
+}
+
+/// What signs the demo's browser in: everybody on this machine may play the demo, and the playback record tells its
+/// browser from them.
+fn token(system: &System) -> Result<String, Failure> {
+    let key = LocalKey::read_or_make(&system.settings.auth.token_key_file, true)?;
+    let subject = "demo".parse().unwrap_or_else(|()| Subject::local());
+    let new = NewToken { subject, scopes: Scope::ALL.to_vec(), recordings: None, ttl: TOKEN_TTL };
+    Ok(key.sign(&new, (system.clock)()).map_err(Failure::new)?.token)
 }
 
 /// Makes keys, seals the samples, and adds one recording of each failure.
