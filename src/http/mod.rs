@@ -1,7 +1,8 @@
 //! The HTTP face: from a request to an answer, by RFC 9110.
 //!
 //! Knows no file, key or SQL; [`crate::service`] does the work. One request's way: `server` accepts, `auth` asks who,
-//! `routes` decodes the path into a closed enum, `answer` picks the use case, `media` decides ranges and streams.
+//! `routes` decodes the path into a closed enum, `answer` picks the use case, `decision` weighs preconditions and ranges, `media`
+//! streams what it says.
 //! `problem` alone turns an error into a status; text from below it never reaches a client.
 
 mod answer;
@@ -9,9 +10,11 @@ mod app;
 mod auth;
 mod body;
 mod conditional;
+mod decision;
 mod demo;
 mod document;
 mod media;
+mod multipart;
 mod player;
 mod problem;
 mod problem_page;
