@@ -32,7 +32,6 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
             "hyper_util",
             "http_body",
             "http_body_util",
-            "http_range_header",
             "httpdate",
             "percent_encoding",
             "bytes",

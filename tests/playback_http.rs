@@ -42,7 +42,7 @@ fn a_range_that_cannot_be_is_416_and_one_that_makes_no_sense_is_ignored() {
         assert_eq!(reply.header("content-range"), Some("bytes */1000"));
         assert_eq!(reply.header("playback-error"), Some("range-not-satisfiable"));
     }
-    for range in ["seconds=1-2", "bytes=5-1", "bytes=x", "bytes", "bytes=0-1,5-6"] {
+    for range in ["seconds=1-2", "bytes=5-1", "bytes=x", "bytes"] {
         let reply = server.get_range("/recordings/call/media", range);
         assert!(reply.status == 200 && reply.body == media, "{range}");
         assert_eq!(reply.header("content-range"), None);

@@ -190,6 +190,8 @@ mod tests {
     }
 
     proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
         /// Another reader of the same forms agrees, and nothing makes this one panic.
         #[test]
         fn another_reader_agrees(seconds in 0_u32.., noise in proptest::collection::vec(proptest::num::u8::ANY, 0..40)) {

@@ -240,6 +240,8 @@ fn conditions_come_before_a_range_that_cannot_be() {
 }
 
 proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
     /// No bytes in any of the headers make it panic.
     #[test]
     fn any_bytes_are_decided(

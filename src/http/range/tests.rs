@@ -305,6 +305,8 @@ fn the_whole_small_space_of_several_ranges_agrees_with_the_oracle() {
 }
 
 proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
     /// Whatever the header, parts are never empty, never past the end, apart from each other, and bounded work.
     #[test]
     fn parts_lie_within(
@@ -336,9 +338,10 @@ proptest::proptest! {
         }
     }
 
-    /// Whatever another reader of the grammar accepts is read alike here.
+    /// Whatever another reader of the grammar accepts is read alike here; of numbers past every integer it does not tell
+    /// which is greater.
     #[test]
-    fn another_reader_agrees(value in "bytes=([0-9]{0,3}-[0-9]{0,3}|[0-9]{18,22}-[0-9]{18,22})(,? ?[0-9]{0,2}-[0-9]{0,2}){0,5}") {
+    fn another_reader_agrees(value in "bytes=([0-9]{0,3}-[0-9]{0,3}|[0-9]{12,18}-[0-9]{12,18})(,? ?[0-9]{0,2}-[0-9]{0,2}){0,5}") {
         use http_range_header::SyntacticallyCorrectRange as Theirs;
         if let Ok(theirs) = http_range_header::parse_range_header(&value) {
             let theirs: Vec<super::Spec> = theirs.into_ranges().into_iter().map(|range| match range {
