@@ -19,6 +19,7 @@ mod faults;
 mod fixtures;
 mod format_golden;
 mod house;
+mod http_cases;
 mod media_store;
 mod memory;
 mod playback_http;

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use crate::support::{Server, bare_command, request, sample, text, tool};
+use crate::support::{Server, System, bare_command, media, request, sample, text, tool};
 
 /// The demo on a free port.
 pub fn demo() -> Server {
@@ -119,4 +119,44 @@ fn curl_resumes_a_download() {
         .expect("curl runs");
     assert!(done.status.success(), "{}", text(&done.stderr));
     assert!(fs::read(&path).expect("read") == media);
+}
+
+#[test]
+fn wget_resumes_a_download() {
+    let (system, media) = (System::with_key(), media(3_000_001));
+    system.import("call", &media);
+    let server = system.serve();
+    let path = system.file("call.part", &media[..1_234_567]);
+    let mut wget: Command = tool("wget");
+    let done = wget
+        .args(["--no-config", "--no-proxy", "-nv", "-S", "-c", "-O", path.to_str().expect("UTF-8")])
+        .arg(server.url("/recordings/call/media"))
+        .output()
+        .expect("wget runs");
+    let said = text(&done.stderr);
+    assert!(done.status.success(), "{said}");
+    assert!(said.contains("206 Partial Content"), "it did not resume: {said}");
+    assert!(said.contains("bytes 1234567-3000000/3000001"), "{said}");
+    assert!(fs::read(&path).expect("read") == media);
+}
+
+/// Four connections, each with ranges of its own.
+#[test]
+fn aria2_downloads_in_parallel_ranges() {
+    let (system, media) = (System::with_key(), media(9_000_001));
+    system.import("call", &media);
+    let mut command = system.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("RUST_LOG", "sealtape=debug");
+    let server = Server::start(command);
+    let mut aria2: Command = tool("aria2c");
+    let done = aria2
+        .args(["--no-conf", "--all-proxy=", "-x4", "-s4", "-k1M", "--file-allocation=none", "-o", "call.bin", "-d"])
+        .arg(system.path(""))
+        .arg(server.url("/recordings/call/media"))
+        .output()
+        .expect("aria2c runs");
+    assert!(done.status.success(), "{}{}", text(&done.stdout), text(&done.stderr));
+    assert!(fs::read(system.path("call.bin")).expect("read") == media);
+    let parts = server.log().lines().filter(|line| line.contains("status") && line.contains("206")).count();
+    assert!(parts >= 3, "{parts} answers were parts: {}", server.log());
 }

@@ -1,6 +1,8 @@
 //! Bodies: a page in memory, or media that streams and is exactly as long as was promised.
 
 use std::{
+    collections::VecDeque,
+    ops::Range,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -27,7 +29,8 @@ pub(super) enum Body {
 
 /// Media on its way. It ends in order only when every promised byte was given; else the connection is cut.
 pub(super) struct MediaBody {
-    stream: SpanStream,
+    pieces: VecDeque<Piece>,
+    /// Bytes of all pieces that are still to be given.
     left: u64,
     /// A recording in progress has no length to promise.
     is_open_ended: bool,
@@ -36,6 +39,14 @@ pub(super) struct MediaBody {
     /// Held by every frame that the connection has not sent yet.
     unsent: Arc<()>,
     cut: Option<Cut>,
+}
+
+/// What a body is made of, one after the other.
+pub(super) enum Piece {
+    /// What stands around the parts of an answer with several.
+    Text(Bytes),
+    /// Media, and where in the recording what is left of it lies.
+    Media(Box<SpanStream>, Range<u64>),
 }
 
 /// A cut that waits. A connection that is cut forgets what it was given and has not sent, and good bytes that came
@@ -82,9 +93,15 @@ impl Body {
         Self::Full(None)
     }
 
-    /// `len` bytes of media; the length is promised unless the answer is open-ended.
-    pub(super) fn media(stream: SpanStream, len: u64, is_open_ended: bool, label: String) -> Self {
-        Self::Media(Box::new(MediaBody { stream, left: len, is_open_ended, label, unsent: Arc::new(()), cut: None }))
+    /// The media that a stream gives; its length is promised unless the answer is open-ended.
+    pub(super) fn media(stream: SpanStream, media: Range<u64>, is_open_ended: bool, label: String) -> Self {
+        let pieces = [Piece::Media(Box::new(stream), media)].into();
+        Self::Media(Box::new(MediaBody { is_open_ended, ..MediaBody::new(pieces, label) }))
+    }
+
+    /// Text and media by turns. A stream holds nothing before its turn comes.
+    pub(super) fn pieces(pieces: VecDeque<Piece>, label: String) -> Self {
+        Self::Media(Box::new(MediaBody::new(pieces, label)))
     }
 }
 
@@ -115,27 +132,69 @@ impl HttpBody for Body {
     }
 }
 
+impl Piece {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Text(text) => text.len() as u64,
+            Self::Media(_, media) => media.end - media.start,
+        }
+    }
+}
+
 impl MediaBody {
+    fn new(pieces: VecDeque<Piece>, label: String) -> Self {
+        // Parts do not overlap, and what stands around them is short.
+        let left = pieces.iter().map(Piece::len).sum();
+        Self { pieces, left, is_open_ended: false, label, unsent: Arc::new(()), cut: None }
+    }
+
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if self.cut.is_some() {
             return self.poll_cut(cx);
         }
-        if self.left == 0 && !self.is_open_ended {
-            return Poll::Ready(None);
+        match ready!(self.poll_bytes(cx)) {
+            Some(Ok(bytes)) => {
+                self.left -= bytes.len() as u64;
+                let unsent = Unsent { bytes, _unsent: Arc::clone(&self.unsent) };
+                Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(unsent)))))
+            }
+            Some(Err(error)) => {
+                self.cut(error);
+                self.poll_cut(cx)
+            }
+            None => Poll::Ready(None),
         }
-        let error = match ready!(self.stream.poll_next(cx)) {
-            Some(Ok(bytes)) => match self.left.checked_sub(bytes.len() as u64) {
-                Some(left) => {
-                    self.left = left;
-                    let unsent = Unsent { bytes, _unsent: Arc::clone(&self.unsent) };
-                    return Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(unsent)))));
+    }
+
+    /// The next bytes of the piece whose turn it is: never more than were promised of it.
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        loop {
+            match self.pieces.front_mut() {
+                None => return Poll::Ready(None),
+                Some(Piece::Media(_, media)) if media.is_empty() && !self.is_open_ended => {}
+                Some(Piece::Media(stream, media)) => {
+                    return Poll::Ready(Some(match ready!(stream.poll_next(cx)) {
+                        Some(Ok(bytes)) if bytes.len() as u64 <= media.end - media.start => {
+                            media.start += bytes.len() as u64;
+                            Ok(bytes)
+                        }
+                        Some(Ok(_)) => Err(Error::Length),
+                        Some(Err(error)) => Err(Error::Playback(error)),
+                        None if self.is_open_ended => Err(Error::NotFollowed),
+                        None => Err(Error::Length),
+                    }));
                 }
-                None => Error::Length,
-            },
-            Some(Err(error)) => Error::Playback(error),
-            None if self.is_open_ended => Error::NotFollowed,
-            None => Error::Length,
-        };
+                Some(Piece::Text(text)) => {
+                    let text = std::mem::take(text);
+                    self.pieces.pop_front();
+                    return Poll::Ready(Some(Ok(text)));
+                }
+            }
+            self.pieces.pop_front();
+        }
+    }
+
+    fn cut(&mut self, error: Error) {
         if !matches!(error, Error::NotFollowed) {
             tracing::warn!(request = %self.label, left = self.left, %error, "the connection is cut");
         }
@@ -145,7 +204,8 @@ impl MediaBody {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let deadline = Instant::now() + if is_withdrawn { Duration::ZERO } else { LAST_BYTES_TIMEOUT };
         self.cut = Some(Cut { error, ticks, deadline, is_last_tick: is_withdrawn });
-        self.poll_cut(cx)
+        // What was to come is not held any longer.
+        self.pieces.clear();
     }
 
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {

@@ -1,7 +1,8 @@
 //! `GET` and `HEAD` of `/recordings/{id}/media`.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{collections::VecDeque, ops::Range, sync::Arc, time::SystemTime};
 
+use http_body::Body as _;
 use hyper::{
     HeaderMap, Method, Response, StatusCode,
     header::{self, HeaderName, HeaderValue},
@@ -11,13 +12,15 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use super::{
     Problem,
     app::{App, Request},
-    body::Body,
-    conditional::{if_range_holds, last_modified},
-    range::{Decision, Extent, decide},
+    body::{Body, Piece},
+    conditional::last_modified,
+    decision::{Decision, Representation, decide},
+    multipart::Multipart,
+    range::{Extent, Selection},
 };
 use crate::base::{ErrorCode, RecordingId};
 use crate::catalogue::RecordingState;
-use crate::service::OpenRecording;
+use crate::service::{OpenRecording, PlaybackError};
 
 /// What RFC 8187 lets stand in an extended parameter value is left as it is.
 const EXTENDED_VALUE: &AsciiSet = &NON_ALPHANUMERIC
@@ -45,61 +48,122 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
         problem
     };
     let recording = app.playback.open(id).await.map_err(failed)?;
-    let mut response = Response::new(Body::empty());
-    describe(response.headers_mut(), &recording, app.now());
     let disposition = disposition(request.query.as_deref(), &recording)?;
+    let now = app.now();
+    let len = recording.media_len;
+    let is_growing = matches!(recording.state, RecordingState::Recording { .. });
+    let representation = Representation {
+        validators: recording.validators.as_ref(),
+        extent: if is_growing { Extent::Growing(len) } else { Extent::Fixed(len) },
+        unit_len: recording.unit_len(),
+    };
+    let selection = match decide(&request.method, &request.headers, representation, now) {
+        Decision::Send(selection) => selection,
+        Decision::NotModified(_) => return Ok(not_modified(&recording)),
+        Decision::PreconditionFailed(_) => return Err(Problem::new(ErrorCode::PreconditionFailed)),
+    };
+
+    let mut response = Response::new(Body::empty());
+    describe(response.headers_mut(), &recording, now);
     if let Some(disposition) = disposition {
         response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
     }
-
-    let is_growing = matches!(recording.state, RecordingState::Recording { .. });
-    let len = recording.media_len;
-    let decision = match request.method {
-        // A range is defined for GET alone: HEAD is GET without one.
-        Method::GET => {
-            let may_be_partial = if_range_holds(&request.headers, recording.validators.as_ref(), app.now());
-            let values = request.headers.get_all(header::RANGE).iter().map(HeaderValue::as_bytes);
-            decide(values, may_be_partial, if is_growing { Extent::Growing(len) } else { Extent::Fixed(len) })
+    let sender = Sender { app, recording: &recording, label: format!("{} {id}", request.id) };
+    let body = match selection {
+        Selection::Whole(_) if request.method == Method::GET => {
+            sender.media(0..len, is_growing).await.map_err(failed)?
         }
-        _ => Decision::Whole(super::range::Ignored::Absent),
-    };
-    let media = match decision {
-        Decision::Whole(_) => 0..len,
-        Decision::Part(range) => {
+        Selection::Whole(_) => {
+            if !is_growing {
+                insert(response.headers_mut(), header::CONTENT_LENGTH, &len.to_string());
+            }
+            Body::empty()
+        }
+        Selection::Part(part) => {
             let total = if is_growing { "*".to_owned() } else { len.to_string() };
-            insert(
-                response.headers_mut(),
-                header::CONTENT_RANGE,
-                &format!("bytes {}-{}/{total}", range.start, range.end - 1),
-            );
+            let range = format!("bytes {}-{}/{total}", part.start, part.end - 1);
+            insert(response.headers_mut(), header::CONTENT_RANGE, &range);
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            range
+            sender.media(part, false).await.map_err(failed)?
         }
-        Decision::Unsatisfiable => return Ok(unsatisfiable(request, len, is_growing)),
+        Selection::Parts(parts) => {
+            let multipart = Multipart::new(&recording.media_type, len).map_err(|error| {
+                tracing::error!(request = %request.id, %id, %error, "no boundary can be made");
+                Problem::new(ErrorCode::Internal)
+            })?;
+            insert(response.headers_mut(), header::CONTENT_TYPE, &multipart.content_type());
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            sender.parts(&multipart, parts).await.map_err(failed)?
+        }
+        Selection::Unsatisfiable => return Ok(unsatisfiable(request, len, is_growing)),
     };
-    let is_open_ended = is_growing && response.status() == StatusCode::OK;
-    if !is_open_ended {
-        insert(response.headers_mut(), header::CONTENT_LENGTH, &(media.end - media.start).to_string());
+    if let Some(len) = body.size_hint().exact().filter(|_| request.method == Method::GET) {
+        insert(response.headers_mut(), header::CONTENT_LENGTH, &len.to_string());
     }
-    if request.method == Method::GET && (is_open_ended || !media.is_empty()) {
-        let media_len = media.end - media.start;
-        let mut stream = app.playback.stream(&recording, media);
-        stream.prime().await.map_err(failed)?;
-        *response.body_mut() = Body::media(stream, media_len, is_open_ended, format!("{} {id}", request.id));
-    }
+    *response.body_mut() = body;
     Ok(response)
 }
 
-/// What every answer with media says of it.
-fn describe(headers: &mut HeaderMap, recording: &Arc<OpenRecording>, now: SystemTime) {
+/// Makes bodies of a recording's media. What comes first is verified before there is a body.
+struct Sender<'a> {
+    app: &'a App,
+    recording: &'a Arc<OpenRecording>,
+    /// What request and recording are called in the log.
+    label: String,
+}
+
+impl Sender<'_> {
+    async fn media(self, media: Range<u64>, is_open_ended: bool) -> Result<Body, PlaybackError> {
+        if media.is_empty() && !is_open_ended {
+            return Ok(Body::empty());
+        }
+        let mut stream = self.app.playback.stream(self.recording, media.clone());
+        stream.prime().await?;
+        Ok(Body::media(stream, media, is_open_ended, self.label))
+    }
+
+    async fn parts(self, multipart: &Multipart<'_>, parts: Vec<Range<u64>>) -> Result<Body, PlaybackError> {
+        let mut pieces = VecDeque::with_capacity(2 * parts.len() + 1);
+        for part in parts {
+            let is_first = pieces.is_empty();
+            pieces.push_back(Piece::Text(multipart.head(&part, is_first).into()));
+            let mut stream = self.app.playback.stream(self.recording, part.clone());
+            if is_first {
+                stream.prime().await?;
+            }
+            pieces.push_back(Piece::Media(Box::new(stream), part));
+        }
+        pieces.push_back(Piece::Text(multipart.tail().into()));
+        Ok(Body::pieces(pieces, self.label))
+    }
+}
+
+/// 304: of what a 200 would say, what RFC 9110, section 15.4.5, asks for, and what is no metadata of the media.
+/// `Last-Modified` is not needed beside an entity tag, and without one there is none.
+fn not_modified(recording: &Arc<OpenRecording>) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    describe_resource(response.headers_mut(), recording);
+    response
+}
+
+/// What every answer says, with media or without.
+fn describe_resource(headers: &mut HeaderMap, recording: &OpenRecording) {
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     headers.insert("recording-state", HeaderValue::from_static(recording.state.as_str()));
-    insert(headers, header::CONTENT_TYPE, recording.media_type.as_str());
     if let Some(validators) = &recording.validators {
         insert(headers, header::ETAG, &validators.etag);
+    }
+}
+
+/// What every answer with media says of it.
+fn describe(headers: &mut HeaderMap, recording: &OpenRecording, now: SystemTime) {
+    describe_resource(headers, recording);
+    insert(headers, header::CONTENT_TYPE, recording.media_type.as_str());
+    if let Some(validators) = &recording.validators {
         insert(headers, header::LAST_MODIFIED, &last_modified(validators, now));
     }
     if !recording.media_type.is_inert() {

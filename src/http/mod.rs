@@ -1,8 +1,8 @@
 //! The HTTP face: from a request to an answer, by RFC 9110.
 //!
 //! Knows no file, key or SQL; [`crate::service`] does the work. One request's way: `server` accepts, `auth` asks who,
-//! `routes` decodes the path into a closed enum, `answer` picks the use case, `media` decides ranges and streams.
-//! `problem` alone turns an error into a status; text from below it never reaches a client.
+//! `routes` decodes the path into a closed enum, `answer` picks the use case, `decision` weighs conditions and ranges,
+//! `media` streams what it says. `problem` alone turns an error into a status; text from below it never reaches a client.
 
 mod answer;
 mod app;
@@ -10,10 +10,12 @@ mod auth;
 mod body;
 mod conditional;
 mod cors;
+mod decision;
 mod demo;
 mod document;
 mod link;
 mod media;
+mod multipart;
 mod player;
 mod problem;
 mod problem_page;

@@ -49,13 +49,19 @@ impl OpenRecording {
         }
     }
 
+    /// How many bytes of media are read and verified together: a record's, when it is sealed.
+    #[must_use]
+    pub fn unit_len(&self) -> u64 {
+        match &self.content {
+            OpenContent::Sealed { opener, .. } => opener.header().chunk_len.bytes(),
+            OpenContent::Plain => 1,
+        }
+    }
+
     /// The longest stretch of media from `position` on that one frame of about `frame_len` bytes carries: up to the
     /// end of a record, so that no record is read twice.
     pub(super) fn frame(&self, position: u64, end: u64, frame_len: u64) -> Range<u64> {
-        let unit = match &self.content {
-            OpenContent::Sealed { opener, .. } => frame_len.max(opener.header().chunk_len.bytes()),
-            OpenContent::Plain => frame_len,
-        };
+        let unit = frame_len.max(self.unit_len());
         position..end.min((position / unit + 1) * unit)
     }
 }

@@ -58,10 +58,14 @@ pub fn request(address: &str, method: &str, path: &str, headers: &[(&str, &str)]
         head.push_str(&format!("Content-Length: {}\r\n", body.len()));
     }
     head.push_str("\r\n");
+    send(address, method, &[head.as_bytes(), body].concat())
+}
+
+/// Sends these bytes and reads the answer until the connection ends; `method` tells whether it has a body.
+pub fn send(address: &str, method: &str, request: &[u8]) -> Reply {
     let mut stream = TcpStream::connect(address).expect("connects");
     stream.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
-    stream.write_all(head.as_bytes()).expect("sent");
-    stream.write_all(body).expect("sent");
+    stream.write_all(request).expect("sent");
     read_reply(stream, method)
 }
 

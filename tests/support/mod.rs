@@ -3,7 +3,7 @@
 mod client;
 mod server;
 
-pub use client::{Reply, get, request};
+pub use client::{Reply, get, request, send};
 pub use server::{Server, peak_memory, signal};
 
 use std::{
