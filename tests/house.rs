@@ -27,6 +27,7 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
             "ipnet",
             "jsonwebtoken",
             "metrics",
+            "socket2",
             "tokio_rustls",
             "hyper",
             "hyper_util",

@@ -15,6 +15,7 @@ mod open;
 mod print;
 mod recordings;
 mod serve;
+mod systemd;
 
 use std::{path::PathBuf, process::ExitCode};
 

@@ -3,14 +3,14 @@
 use std::{convert::Infallible, sync::atomic::Ordering};
 
 use hyper::{
-    Method, Response, StatusCode,
+    HeaderMap, Method, Response, StatusCode,
     body::Incoming,
     header::{self, HeaderValue},
 };
 
 use super::{
     App, Problem, RecordingDocument,
-    app::{Connection, Request, json},
+    app::{Connection, Door, Request, json},
     auth,
     body::Body,
     demo, media, player, problem_page,
@@ -59,10 +59,7 @@ impl App {
             }
             response
         });
-        let headers = response.headers_mut();
-        headers.extend(HeaderValue::try_from(&request.id).ok().map(|id| (X_REQUEST_ID, id)));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        dress(response.headers_mut(), &request.id);
         tracing::debug!(
             request = %request.id, method = %request.method, path = parts.uri.path(), status = response.status().as_u16()
         );
@@ -72,6 +69,9 @@ impl App {
     async fn route(&self, route: &Route, request: &Request, body: Incoming) -> Result<Response<Body>, Problem> {
         let is_known = match route {
             Route::Unknown => false,
+            // Nothing of a recording is to be had where no recordings are served.
+            Route::Live | Route::Ready => true,
+            _ if request.connection.door == Door::Admin => false,
             Route::DemoEncryption => self.is_demo,
             _ => true,
         };
@@ -90,7 +90,7 @@ impl App {
             Route::ImpossibleId => Err(Problem::new(ErrorCode::RecordingNotFound)),
             Route::Problem(code) => Ok(player::page(problem_page::html(*code))),
             Route::Live => Ok(json(&serde_json::json!({}))),
-            Route::Ready => Ok(self.ready()),
+            Route::Ready => Ok(self.ready(request.connection.door)),
             Route::DemoEncryption if request.method == Method::POST => demo::turn(self, &request.headers, body).await,
             Route::DemoEncryption => Ok(demo::show(self)),
             Route::Unknown => Err(Problem::new(ErrorCode::NotFound)),
@@ -146,16 +146,22 @@ impl App {
         Ok(json(&RecordingDocument::of_opened(&row, opened, &request.id, (self.clock)())))
     }
 
-    fn ready(&self) -> Response<Body> {
+    fn ready(&self, door: Door) -> Response<Body> {
         let mut degraded = Vec::new();
-        if self.keys.health().failure.is_some() {
+        let health = self.keys.health();
+        if health.failure.is_some() {
             degraded.push("keys-not-checked");
         }
         let is_draining = self.is_draining.load(Ordering::Relaxed);
         if is_draining {
             degraded.push("draining");
         }
-        let mut response = json(&serde_json::json!({ "degraded": degraded }));
+        let status = if is_draining { "draining" } else { "ready" };
+        let mut document = serde_json::json!({ "status": status, "degraded": degraded });
+        if door.shows_operation() {
+            document["keys"] = serde_json::json!({ "loaded_s_ago": health.loaded.elapsed().as_secs() });
+        }
+        let mut response = json(&document);
         if is_draining {
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         }
@@ -165,8 +171,15 @@ impl App {
 
 const X_REQUEST_ID: header::HeaderName = header::HeaderName::from_static("x-request-id");
 
+/// What every answer carries.
+pub(super) fn dress(headers: &mut HeaderMap, request_id: &str) {
+    headers.extend(HeaderValue::try_from(request_id).ok().map(|id| (X_REQUEST_ID, id)));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+}
+
 /// 16 hexadecimal digits; without random numbers nothing could be sealed, and requests still have names.
-fn request_id() -> String {
+pub(super) fn request_id() -> String {
     random::<8>().map_or_else(|_| "unnamed".into(), hex::encode)
 }
 
