@@ -17,6 +17,7 @@ class Client:
         if window is not None:
             self.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window})
         self.streams, self.order, self.goaway, self.closed = {}, [], False, False
+        self.pending = b""
         self.send()
 
     def send(self):
@@ -46,9 +47,21 @@ class Client:
             if not data:
                 self.closed = True
                 break
-            for event in self.h2.receive_data(data):
-                self.see(event, acknowledge)
+            self.pending += data
+            for frame in self.frames():
+                # After a GOAWAY the streams that are open go on (section 6.8 of RFC 9113); this library would not.
+                if self.goaway:
+                    self.h2.state_machine.state = h2.connection.ConnectionState.CLIENT_OPEN
+                for event in self.h2.receive_data(frame):
+                    self.see(event, acknowledge)
+            if self.goaway:
+                self.h2.state_machine.state = h2.connection.ConnectionState.CLIENT_OPEN
             self.send()
+
+    def frames(self):
+        while len(self.pending) >= 9 and len(self.pending) >= (end := 9 + int.from_bytes(self.pending[:3], "big")):
+            frame, self.pending = self.pending[:end], self.pending[end:]
+            yield frame
 
     def see(self, event, acknowledge):
         stream = self.streams.get(getattr(event, "stream_id", None))
