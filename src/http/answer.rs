@@ -156,9 +156,8 @@ impl App {
         if is_draining {
             degraded.push("draining");
         }
-        let status = if is_draining { "draining" } else { "ready" };
-        let mut document = serde_json::json!({ "status": status, "degraded": degraded });
-        if door.shows_operation() {
+        let mut document = serde_json::json!({ "degraded": degraded });
+        if door == Door::Admin {
             document["keys"] = serde_json::json!({ "loaded_s_ago": health.loaded.elapsed().as_secs() });
         }
         let mut response = json(&document);

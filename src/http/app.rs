@@ -73,13 +73,6 @@ pub(super) enum Door {
     Admin,
 }
 
-impl Door {
-    /// Whether metrics and readiness in detail are shown here.
-    pub(super) fn shows_operation(self) -> bool {
-        matches!(self, Self::Both | Self::Admin)
-    }
-}
-
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Peer {
