@@ -31,6 +31,7 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
             "ipnet",
             "jsonwebtoken",
             "metrics",
+            "socket2",
             "tokio_rustls",
             "hyper",
             "hyper_util",

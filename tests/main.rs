@@ -14,6 +14,7 @@
 
 mod browser;
 mod cli;
+mod connections;
 mod db;
 mod faults;
 mod fixtures;

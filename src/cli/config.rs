@@ -12,6 +12,7 @@ use super::{
     serve::refuse_strangers,
 };
 use crate::config::{AuditFailure, AuthMode, DefinitionKeySettings, Jwks, LogFormat, Peer, Settings};
+use crate::http::Tls;
 use crate::kms::FileDefinitionKey;
 
 #[derive(Subcommand)]
@@ -23,7 +24,12 @@ pub(super) enum Command {
 pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, Failure> {
     let Command::Check = command;
     let settings = settings(global)?;
-    refuse_strangers(&settings.server.listen, settings.auth.mode)?;
+    for listen in [Some(&settings.server.listen), settings.server.admin_listen.as_ref()].into_iter().flatten() {
+        refuse_strangers(listen, settings.auth.mode)?;
+    }
+    if let Some(tls) = &settings.server.tls {
+        Tls::load(&tls.cert, &tls.key)?;
+    }
     let DefinitionKeySettings::File(key_path) = &settings.definition_key;
     // In the one-machine default it is made at the first start.
     if key_path.exists() || settings.data_dir.is_none() {

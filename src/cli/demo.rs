@@ -15,14 +15,14 @@ use super::{
     Failure, Global,
     open::{Purpose, System},
     print,
-    serve::{Signals, bind, refuse_strangers, run_until_stopped, server},
+    serve::{Signals, Watching, bind, run_until_stopped, server, server_settings},
 };
 use crate::access::{Scope, Subject};
 use crate::base::{RecordingId, Timestamp};
 use crate::catalogue::{Content, Recording, RecordingState};
 use crate::config::{AuthMode, Listen, Settings, Source, parse_listen};
 use crate::crypto::{Key, database_key_fingerprint};
-use crate::http::{LocalKey, NewToken};
+use crate::http::{LocalKey, NewToken, ServerSettings};
 use crate::media::{MediaKind, MediaObject, Stage};
 use crate::sealed::{ChunkLen, HEADER_LEN, Role, Sealer, Sealing};
 use crate::service::{Ingest, KeyWatch, NewRecording, ReaderSource, Stop};
@@ -68,22 +68,19 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
         .tempdir()
         .map_err(|error| Failure::new(format!("a folder for the demo: {error}")))?;
     let listener = match arguments.listen {
-        Some(listen) => {
-            refuse_strangers(&listen, AuthMode::None)?;
-            bind(&listen).await?
-        }
-        None => match bind(&Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 8080)))).await {
+        Some(listen) => bind(&listen, AuthMode::None).await?,
+        None => match bind(&local(8080), AuthMode::None).await {
             Ok(listener) => listener,
-            Err(_) => bind(&Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))).await?,
+            Err(_) => bind(&local(0), AuthMode::None).await?,
         },
     };
     // The environment of a real system has no say in a demo.
     let settings = Settings::load(&Source::DataDir(folder.path().to_owned()), std::iter::empty())?;
     let system = System::open_without_definition_key(settings, Purpose::MakeKeys).await?;
     let keys = fill(&system).await?;
-    let server = server(&system, &keys, listener, true, DRAIN_TIMEOUT)?;
-    let address = server.address().map_err(|error| Failure::new(error.to_string()))?;
-    let url = format!("http://{address}/");
+    let settings = ServerSettings { drain_timeout: DRAIN_TIMEOUT, ..server_settings(&system, None) };
+    let server = server(&system, &keys, listener, settings, true)?;
+    let url = server.url();
     let sign_in = format!("{url}#token={}", token(&system)?);
     if global.json {
         let storage = &system.settings.storage;
@@ -96,7 +93,8 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
         ))?;
         print::line(&format!("Open {sign_in} to play them. Ctrl-C ends the demo and removes everything."))?;
     }
-    run_until_stopped(server, keys, system.settings.reload_interval, signals).await;
+    let watching = Watching { keys, interval: system.settings.reload_interval, tls: None };
+    run_until_stopped(server, watching, Duration::ZERO, signals).await;
     drop(folder);
     Ok(ExitCode::SUCCESS)
 }
@@ -108,6 +106,10 @@ fn token(system: &System) -> Result<String, Failure> {
     let subject = "demo".parse().unwrap_or_else(|()| Subject::local());
     let new = NewToken { subject, scopes: Scope::ALL.to_vec(), recordings: None, ttl: TOKEN_TTL };
     Ok(key.sign(&new, (system.clock)()).map_err(Failure::new)?.token)
+}
+
+fn local(port: u16) -> Listen {
+    Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], port)))
 }
 
 /// Makes keys, seals the samples, and adds one recording of each failure.

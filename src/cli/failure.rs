@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, path::Path, process::ExitCode};
 
-use crate::{base, catalogue, config, keys, kms, media, service};
+use crate::{base, catalogue, config, http, keys, kms, media, service};
 
 /// A failed command.
 #[derive(Debug)]
@@ -140,6 +140,31 @@ impl From<service::IngestError> for Failure {
             Error::Stopped => Self::new(error),
             Error::Sealing(_) => Self::new(error).advise("nothing was taken in"),
         }
+    }
+}
+
+impl From<http::ListenError> for Failure {
+    fn from(error: http::ListenError) -> Self {
+        let advice = match &error {
+            http::ListenError::InUse(_) | http::ListenError::System { .. } => {
+                "choose another address, port or socket file with --listen"
+            }
+            http::ListenError::NotSocket(_) => "it is left as it is; choose another socket file with --listen",
+        };
+        Self::new(error).advise(advice)
+    }
+}
+
+impl From<http::TlsError> for Failure {
+    fn from(error: http::TlsError) -> Self {
+        let advice = match &error {
+            http::TlsError::File { .. } => "see that the files of server.tls.cert and server.tls.key can be read",
+            http::TlsError::NoCertificate(_) | http::TlsError::NoKey(_) => {
+                "server.tls.cert is a chain of certificates and server.tls.key its private key, both in PEM"
+            }
+            http::TlsError::Pair { .. } => "put a certificate and the private key that belongs to it there",
+        };
+        Self::new(error).advise(advice)
     }
 }
 

@@ -17,6 +17,7 @@ mod open;
 mod print;
 mod recordings;
 mod serve;
+mod systemd;
 mod token;
 
 use std::{path::PathBuf, process::ExitCode};

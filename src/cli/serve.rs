@@ -1,7 +1,6 @@
 //! `sealtape serve`: the proxy.
 
 use std::{
-    io,
     process::ExitCode,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
@@ -10,19 +9,24 @@ use std::{
 use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
-    net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::Notify,
+    sync::{Notify, oneshot},
 };
 
-use super::{Failure, Global, auth::auth_settings, open::System, print};
+use super::{
+    Failure, Global,
+    auth::auth_settings,
+    open::System,
+    print,
+    systemd::{self, Sockets},
+};
 use crate::config::{AuthMode, Listen, parse_listen};
-use crate::http::{App, Auth, Cors, Server, ServerSettings};
+use crate::http::{App, Auth, Cors, Listener, Server, ServerSettings, Timeouts, Tls};
 use crate::service::KeyWatch;
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// Where to listen [default: 127.0.0.1:8080]
+    /// Where to listen: an address and port, or unix:PATH [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_listen)]
     listen: Option<Listen>,
 }
@@ -34,20 +38,44 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
 }
 
 async fn serve(global: &Global, arguments: Arguments, system: &System) -> Result<ExitCode, Failure> {
-    let listen = arguments.listen.unwrap_or_else(|| system.settings.server.listen.clone());
-    refuse_strangers(&listen, system.settings.auth.mode)?;
+    let settings = &system.settings.server;
+    let auth = system.settings.auth.mode;
+    // Sockets that were passed stand above settings, for whoever passes them decides who can reach them.
+    let passed = Sockets::take()?;
+    let listen = arguments.listen.as_ref().unwrap_or(&settings.listen);
+    let tls = settings.tls.as_ref().map(|tls| Tls::load(&tls.cert, &tls.key)).transpose()?;
     let keys = system.keys().await?;
-    let listener = bind(&listen).await?;
+    let listener = match passed.listener {
+        Some(listener) => checked(listener, auth)?,
+        None => bind(listen, auth).await?,
+    };
+    let admin = match (passed.admin, &settings.admin_listen) {
+        (Some(listener), _) => Some(checked(listener, auth)?),
+        (None, Some(listen)) => Some(bind(listen, auth).await?),
+        (None, None) => None,
+    };
     system.warn_of_key_beside_data();
     let signals = Signals::listen()?;
-    let server = server(system, &keys, listener, false, system.settings.server.drain_timeout)?;
-    let address = server.address().map_err(|error| Failure::new(error.to_string()))?;
+    let server = server(system, &keys, listener, server_settings(system, tls.clone()), false)?;
+    let (url, admin_url) = (server.url(), admin.as_ref().map(|admin| admin.url(false)));
+    let server = match admin {
+        Some(admin) => server.with_admin(admin),
+        None => server,
+    };
     if global.json {
-        print::json(&serde_json::json!({ "url": format!("http://{address}/") }))?;
+        let mut document = serde_json::json!({ "url": url });
+        if let Some(admin_url) = admin_url {
+            document["admin_url"] = admin_url.into();
+        }
+        print::json(&document)?;
     } else {
-        print::line(&format!("sealtape serves at http://{address}/"))?;
+        if let Some(admin_url) = admin_url {
+            print::line(&format!("metrics and readiness are at {admin_url}"))?;
+        }
+        print::line(&format!("sealtape serves at {url}"))?;
     }
-    run_until_stopped(server, keys, system.settings.reload_interval, signals).await;
+    let watching = Watching { keys, interval: system.settings.reload_interval, tls };
+    run_until_stopped(server, watching, settings.drain_delay, signals).await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -62,24 +90,47 @@ pub(super) fn refuse_strangers(listen: &Listen, auth: AuthMode) -> Result<(), Fa
     }
 }
 
-pub(super) async fn bind(listen: &Listen) -> Result<TcpListener, Failure> {
-    let Listen::Tcp(listen) = *listen else { return Err(Failure::new("socket files are not there yet")) };
-    TcpListener::bind(listen).await.map_err(|error| {
-        let what = match error.kind() {
-            io::ErrorKind::AddrInUse => format!("{listen} is in use by another program"),
-            _ => format!("{listen}: {error}"),
-        };
-        Failure::new(what).advise("choose another address or port with --listen")
+/// Listens, unless strangers could reach it and nobody would be asked who they are.
+pub(super) async fn bind(listen: &Listen, auth: AuthMode) -> Result<Listener, Failure> {
+    refuse_strangers(listen, auth)?;
+    Ok(match listen {
+        Listen::Tcp(address) => Listener::tcp(*address).await?,
+        Listen::Unix(path) => Listener::unix(path)?,
     })
+}
+
+/// A listener that was passed, under the same condition.
+fn checked(listener: Listener, auth: AuthMode) -> Result<Listener, Failure> {
+    if let Some(address) = listener.address() {
+        refuse_strangers(&Listen::Tcp(address), auth)?;
+    }
+    Ok(listener)
+}
+
+/// How the server serves, in its own words.
+pub(super) fn server_settings(system: &System, tls: Option<Tls>) -> ServerSettings {
+    let settings = &system.settings.server;
+    let timeouts = &settings.timeouts;
+    ServerSettings {
+        tls,
+        max_connections: settings.max_connections,
+        timeouts: Timeouts {
+            handshake: timeouts.handshake,
+            headers: timeouts.headers,
+            idle: timeouts.idle,
+            write: timeouts.write,
+        },
+        drain_timeout: settings.drain_timeout,
+    }
 }
 
 /// The server over a system, on a listener that is bound.
 pub(super) fn server(
     system: &System,
     keys: &Arc<KeyWatch>,
-    listener: TcpListener,
+    listener: Listener,
+    settings: ServerSettings,
     is_demo: bool,
-    drain_timeout: Duration,
 ) -> Result<Server, Failure> {
     let app = App {
         auth: Arc::new(Auth::new(auth_settings(&system.settings)?)?),
@@ -93,29 +144,61 @@ pub(super) fn server(
         is_draining: AtomicBool::new(false),
     };
     raise_descriptor_limit();
-    Ok(Server::new(listener, Arc::new(app), ServerSettings { drain_timeout }))
+    Ok(Server::new(listener, Arc::new(app), settings))
 }
 
-/// Serves, with keys watched, until a signal says to stop.
-pub(super) async fn run_until_stopped(server: Server, keys: Arc<KeyWatch>, interval: Duration, signals: Signals) {
+/// What is read again while a server runs.
+pub(super) struct Watching {
+    pub keys: Arc<KeyWatch>,
+    /// How often keys are read, changed or not.
+    pub interval: Duration,
+    pub tls: Option<Tls>,
+}
+
+/// Serves, with keys watched, until a signal says to stop. After SIGTERM connections are taken for `drain_delay`
+/// more; a person at a terminal does not wait for that. A second signal ends it at once.
+pub(super) async fn run_until_stopped(server: Server, watching: Watching, drain_delay: Duration, signals: Signals) {
+    let Signals { mut interrupt, mut terminate, hangup } = signals;
     let asked = Arc::new(Notify::new());
-    let watch = tokio::spawn(keys.watch(interval, Arc::clone(&asked)));
-    let Signals { mut interrupt, mut terminate, mut hangup } = signals;
-    let reload = tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
-            tracing::info!("keys are read again, as asked");
-            asked.notify_one();
-        }
-    });
-    let stop = async {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+    let Watching { keys, interval, tls } = watching;
+    let tasks = [
+        tokio::spawn(keys.watch(interval, Arc::clone(&asked))),
+        tokio::spawn(reload_when_asked(hangup, asked, tls)),
+        tokio::spawn(systemd::keep_watchdog()),
+    ];
+    let (stop, stopped) = oneshot::channel();
+    // Whoever would say when to stop is never gone before it.
+    let mut serving = std::pin::pin!(server.run(async { stopped.await.unwrap_or_default() }));
+    systemd::ready();
+    let delay = tokio::select! {
+        () = serving.as_mut() => Duration::ZERO,
+        _ = interrupt.recv() => Duration::ZERO,
+        _ = terminate.recv() => drain_delay,
     };
-    server.run(stop).await;
-    reload.abort();
-    watch.abort();
+    systemd::stopping();
+    if stop.send(delay).is_ok() {
+        tokio::select! {
+            () = serving.as_mut() => {}
+            _ = interrupt.recv() => tracing::warn!("asked twice to stop: streams are cut"),
+            _ = terminate.recv() => tracing::warn!("asked twice to stop: streams are cut"),
+        }
+    }
+    for task in tasks {
+        task.abort();
+    }
+}
+
+/// Has keys, and certificate and key of TLS, read again on SIGHUP.
+async fn reload_when_asked(mut hangup: tokio::signal::unix::Signal, keys: Arc<Notify>, tls: Option<Tls>) {
+    while hangup.recv().await.is_some() {
+        tracing::info!("keys are read again, as asked");
+        systemd::reloading();
+        keys.notify_one();
+        if let Some(tls) = &tls {
+            tls.reload();
+        }
+        systemd::ready();
+    }
 }
 
 /// The signals that a server obeys, taken before it says that it serves.

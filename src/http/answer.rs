@@ -10,7 +10,7 @@ use hyper::{
 
 use super::{
     App, Problem, RecordingDocument,
-    app::{Connection, Request, json},
+    app::{Connection, Door, Request, json},
     auth,
     body::Body,
     demo, link, media, player, problem_page,
@@ -64,9 +64,7 @@ impl App {
             response
         });
         let headers = response.headers_mut();
-        headers.extend(HeaderValue::try_from(&request.id).ok().map(|id| (X_REQUEST_ID, id)));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        dress(headers, &request.id);
         // Another site's page may embed what a link lets play, and nothing else.
         let is_by_link = matches!(request.caller.credential, Credential::Link { .. });
         let policy = HeaderValue::from_static(if is_by_link { "cross-origin" } else { "same-origin" });
@@ -81,6 +79,9 @@ impl App {
     async fn route(&self, route: &Route, request: &Request, body: Incoming) -> Result<Response<Body>, Problem> {
         let is_known = match route {
             Route::Unknown => false,
+            // Nothing of a recording is to be had where no recordings are served.
+            Route::Live | Route::Ready => true,
+            _ if request.connection.door == Door::Admin => false,
             Route::DemoEncryption => self.is_demo,
             _ => true,
         };
@@ -112,7 +113,7 @@ impl App {
             Route::ImpossibleId => Err(Problem::new(ErrorCode::RecordingNotFound)),
             Route::Problem(code) => Ok(player::page(problem_page::html(*code))),
             Route::Live => Ok(json(&serde_json::json!({}))),
-            Route::Ready => Ok(self.ready()),
+            Route::Ready => Ok(self.ready(request.connection.door)),
             Route::DemoEncryption if request.method == Method::POST => demo::turn(self, &request.headers, body).await,
             Route::DemoEncryption => Ok(demo::show(self)),
             Route::Unknown => Err(Problem::new(ErrorCode::NotFound)),
@@ -169,16 +170,21 @@ impl App {
         Ok(json(&RecordingDocument::of_opened(&row, opened, &request.id, (self.clock)())))
     }
 
-    fn ready(&self) -> Response<Body> {
+    fn ready(&self, door: Door) -> Response<Body> {
         let mut degraded = Vec::new();
-        if self.keys.health().failure.is_some() {
+        let health = self.keys.health();
+        if health.failure.is_some() {
             degraded.push("keys-not-checked");
         }
         let is_draining = self.is_draining.load(Ordering::Relaxed);
         if is_draining {
             degraded.push("draining");
         }
-        let mut response = json(&serde_json::json!({ "degraded": degraded }));
+        let mut document = serde_json::json!({ "degraded": degraded });
+        if door == Door::Admin {
+            document["keys"] = serde_json::json!({ "loaded_s_ago": health.loaded.elapsed().as_secs() });
+        }
+        let mut response = json(&document);
         if is_draining {
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         }
@@ -188,8 +194,15 @@ impl App {
 
 const X_REQUEST_ID: header::HeaderName = header::HeaderName::from_static("x-request-id");
 
+/// What every answer carries.
+pub(super) fn dress(headers: &mut HeaderMap, request_id: &str) {
+    headers.extend(HeaderValue::try_from(request_id).ok().map(|id| (X_REQUEST_ID, id)));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+}
+
 /// 16 hexadecimal digits; without random numbers nothing could be sealed, and requests still have names.
-fn request_id() -> String {
+pub(super) fn request_id() -> String {
     random::<8>().map_or_else(|_| "unnamed".into(), hex::encode)
 }
 

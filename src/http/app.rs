@@ -66,6 +66,19 @@ pub(super) struct Connection {
     pub peer: Peer,
     /// Whether it is encrypted.
     pub is_secure: bool,
+    /// By which listener it came.
+    pub door: Door,
+}
+
+/// What is to be had at a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Door {
+    /// Everything: there is no other listener.
+    Both,
+    /// Recordings; metrics and readiness in detail have a listener of their own.
+    Recordings,
+    /// Metrics and readiness alone.
+    Admin,
 }
 
 /// The other end of a connection.

@@ -1,5 +1,7 @@
 //! The switch of the demo: `/demo/encryption`, there in `demo` alone.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::{Response, body::Incoming, header};
@@ -14,6 +16,7 @@ use crate::base::ErrorCode;
 
 /// More than `{"enabled":false}` with some white space.
 const BODY_LEN_MAX: usize = 1024;
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,7 +43,8 @@ pub(super) async fn turn(app: &App, headers: &hyper::HeaderMap, body: Incoming) 
     let bad = || {
         Problem::new(ErrorCode::BadRequest).with_detail("the body must be {\"enabled\":true} or {\"enabled\":false}")
     };
-    let body: Bytes = Limited::new(body, BODY_LEN_MAX).collect().await.map_err(|_| bad())?.to_bytes();
+    let body = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_LEN_MAX).collect()).await;
+    let body: Bytes = body.map_err(|_| bad())?.map_err(|_| bad())?.to_bytes();
     let wanted: Wanted = serde_json::from_slice(&body).map_err(|_| bad())?;
     let turned = match app.database.set_encryption(wanted.enabled).await {
         Ok(()) => app.keys.reload().await.map_err(|error| error.to_string()),

@@ -33,4 +33,4 @@ pub use cors::Cors;
 pub use document::RecordingDocument;
 pub use problem::{Problem, ProblemDocument};
 pub use problem_text::advice;
-pub use server::{Server, ServerSettings};
+pub use server::{ListenError, Listener, Server, ServerSettings, Timeouts, Tls, TlsError};

@@ -7,6 +7,7 @@
 //! | [`keys`] | holds keys, backs them up, or asks what a stolen disk is worth |
 //! | [`playback`] | wants to know how a request becomes bytes, or why it does not |
 //! | [`configuration`] | sets up a server |
+//! | [`serving`] | puts it before players: connections, limits, times, TLS, stopping, systemd |
 //! | [`glossary`] | meets a word that is used here in one sense only |
 //! | [`decisions`] | asks why it was done so and not otherwise |
 //!
@@ -28,6 +29,10 @@ pub mod playback {}
 // Every setting, with its default.
 #[doc = include_str!("configuration.md")]
 pub mod configuration {}
+
+// Connections, limits, times, TLS, stopping, systemd.
+#[doc = include_str!("serving.md")]
+pub mod serving {}
 
 // The words.
 #[doc = include_str!("glossary.md")]

@@ -13,7 +13,7 @@ use super::{Reply, get};
 
 pub struct Server {
     child: Child,
-    /// `127.0.0.1:PORT`
+    /// `127.0.0.1:PORT`, or the path of a socket file.
     pub address: String,
     /// Everything that it said before its address.
     pub said: Vec<String>,
@@ -40,7 +40,7 @@ impl Server {
                 thread::sleep(Duration::from_millis(100));
                 panic!("it did not start: {}", log.lock().expect("log"));
             };
-            let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).map(str::to_owned);
+            let address = address_in(&line);
             said.push(line);
             if let Some(address) = address {
                 break address;
@@ -96,6 +96,17 @@ impl Server {
     pub fn wait(mut self) -> Option<i32> {
         self.child.wait().expect("ends").code()
     }
+}
+
+/// The address in the line that says where the recordings are.
+fn address_in(line: &str) -> Option<String> {
+    if line.starts_with("metrics") {
+        return None;
+    }
+    if let Some((_, path)) = line.split_once(" unix:") {
+        return Some(path.to_owned());
+    }
+    line.split_once("://").and_then(|(_, rest)| rest.split('/').next()).map(str::to_owned)
 }
 
 impl Drop for Server {

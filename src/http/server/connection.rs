@@ -1,0 +1,200 @@
+//! One connection, from its handshake to its end: HTTP/1.1 or HTTP/2, whichever the client speaks.
+
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+
+use hyper::{Response, Version, body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    Stage, Timeouts, Tls,
+    activity::{Activity, InFlight},
+    limits::{self, Admission, HEAD_LEN_MAX},
+    listener::Accepted,
+    socket::{Duplex, Socket},
+    streams::{Streams, Waiting, Watched},
+    wire::Wire,
+};
+use crate::base::ErrorCode;
+use crate::http::{
+    App, Problem,
+    app::{Connection, Door, Peer},
+};
+
+/// How long one who is told to go may take to go.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// How long one who is only told that there are too many may take for that.
+const REFUSED_TIMEOUT: Duration = Duration::from_secs(5);
+/// As many as fit into a head that is read: `a:\r\n` is the shortest.
+const HEADERS_MAX: usize = HEAD_LEN_MAX / 4;
+/// What HTTP/1.1 reads at most before it knows where a head ends, so that one somewhat too long can be answered.
+const HTTP1_BUFFER_LEN: usize = 2 * HEAD_LEN_MAX;
+/// The same for HTTP/2, which counts 32 bytes more for each field than are sent (section 6.5.2 of RFC 9113).
+const HTTP2_HEAD_LEN_MAX: usize = 2 * HEAD_LEN_MAX + 33 * HEADERS_MAX;
+/// Streams at a time of one client. Each may hold two frames of media that are not taken yet.
+const HTTP2_STREAMS: u32 = 100;
+/// What one stream may have waiting in the connection before no more of its media is read.
+const HTTP2_SEND_BUFFER_LEN: usize = 256 * 1024;
+/// What a client may send before it is told to go on: per stream, and for all of them.
+const HTTP2_STREAM_WINDOW: u32 = 256 * 1024;
+const HTTP2_CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Streams that were opened and reset before anybody looked, and streams that were reset for faults of the client:
+/// one who makes more of them is not after answers (CVE-2023-44487, CVE-2025-8671).
+const HTTP2_PENDING_RESETS: usize = 20;
+const HTTP2_FAULTY_RESETS: usize = 256;
+
+/// What the connections of one listener share.
+pub(super) struct Shared {
+    pub app: Arc<App>,
+    pub timeouts: Timeouts,
+    pub tls: Option<Tls>,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(
+    accepted: Accepted,
+    admission: Admission,
+    door: Door,
+    shared: Arc<Shared>,
+    mut stage: watch::Receiver<Stage>,
+) {
+    let Accepted { io, peer } = accepted;
+    let timeouts = timeouts(&shared.timeouts, &admission);
+    // Whoever opens a socket file is on this machine.
+    let tls = shared.tls.as_ref().filter(|_| peer != Peer::Unix);
+    let socket = Socket::new(io, timeouts.write);
+    let io: Box<dyn Duplex> = match tls {
+        None => Box::new(socket),
+        Some(tls) => tokio::select! {
+            shaken = timeout(timeouts.handshake, tls.acceptor().accept(socket)) => match shaken {
+                Ok(Ok(stream)) => Box::new(stream),
+                Ok(Err(error)) => return tracing::debug!(%error, "no TLS"),
+                Err(_) => return tracing::debug!("the TLS handshake took too long"),
+            },
+            _ = stage.wait_for(|stage| *stage == Stage::Cut) => return,
+        },
+    };
+    let connection = Connection { peer, is_secure: tls.is_some(), door };
+    tracing::trace!(peer = ?connection.peer, is_secure = connection.is_secure, "a connection");
+    speak(io, connection, &admission, timeouts, &shared.app, stage).await;
+}
+
+/// The times of one that is served, or refused.
+fn timeouts(timeouts: &Timeouts, admission: &Admission) -> Timeouts {
+    let limit = if admission.is_served { Duration::MAX } else { REFUSED_TIMEOUT };
+    Timeouts {
+        handshake: timeouts.handshake.min(limit),
+        headers: timeouts.headers.min(limit),
+        idle: timeouts.idle.min(limit),
+        write: timeouts.write.min(limit),
+    }
+}
+
+/// Speaks HTTP, and watches the clock.
+async fn speak(
+    io: Box<dyn Duplex>,
+    connection: Connection,
+    admission: &Admission,
+    timeouts: Timeouts,
+    app: &Arc<App>,
+    mut stage: watch::Receiver<Stage>,
+) {
+    let (activity, streams) = (Activity::new(), Streams::new(timeouts.write));
+    let is_served = admission.is_served;
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        let in_flight = activity.begin(request.version());
+        let waiting = (request.version() == Version::HTTP_2).then(|| streams.announce());
+        answer(Arc::clone(app), request, connection, is_served, in_flight, waiting)
+    });
+    let builder = builder(streams.clone(), timeouts.write);
+    let wire = Wire::new(io, activity.clone());
+    let mut http = pin!(builder.serve_connection(TokioIo::new(wire), service));
+    // No time begins between two looks that ends before the second.
+    let look_interval = timeouts.headers.min(timeouts.idle);
+    let mut look = pin!(sleep(look_interval));
+    let mut leaving: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            outcome = http.as_mut() => {
+                return if let Err(error) = outcome {
+                    tracing::debug!(%error, "a connection ended early");
+                };
+            }
+            changed = stage.changed() => match (changed, *stage.borrow_and_update()) {
+                (Ok(()), Stage::Serving) => {}
+                (Ok(()), Stage::Draining) => http.as_mut().graceful_shutdown(),
+                (Ok(()), Stage::Cut) | (Err(_), _) => return,
+            },
+            () = look.as_mut() => {
+                let now = Instant::now();
+                let next = match (activity.deadline(&timeouts), leaving) {
+                    (None, _) => {
+                        leaving = None;
+                        now + look_interval
+                    }
+                    (Some(deadline), _) if deadline > now => deadline.min(now + look_interval),
+                    (Some(_), Some(at)) if at <= now => return,
+                    (Some(_), Some(at)) => at,
+                    (Some(_), None) => {
+                        tracing::debug!("a client took too long for its request");
+                        http.as_mut().graceful_shutdown();
+                        *leaving.insert(now + GOODBYE)
+                    }
+                };
+                look.as_mut().reset(next);
+            }
+        }
+    }
+}
+
+async fn answer(
+    app: Arc<App>,
+    request: hyper::Request<Incoming>,
+    connection: Connection,
+    is_served: bool,
+    in_flight: InFlight,
+    waiting: Option<Waiting>,
+) -> Result<Response<Watched>, Infallible> {
+    let (parts, body) = request.into_parts();
+    let admitted = match limits::check(&parts) {
+        // Whoever asks whether the process lives hears that it does.
+        Ok(()) if !is_served && parts.uri.path() != "/livez" => Err(Problem::new(ErrorCode::Overloaded)),
+        checked => checked,
+    };
+    let response = match admitted {
+        Ok(()) => app.answer(hyper::Request::from_parts(parts, body), connection).await?,
+        Err(problem) => limits::refuse(&problem, &parts),
+    };
+    Ok(response.map(|body| Watched::new(body, in_flight, waiting)))
+}
+
+fn builder(streams: Streams, patience: Duration) -> Builder<Streams> {
+    let mut builder = Builder::new(streams);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // Heads are timed here, from their first byte on; hyper would count the time between requests in.
+        .header_read_timeout(None)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HTTP1_BUFFER_LEN);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(HTTP2_STREAMS)
+        .max_header_list_size(u32::try_from(HTTP2_HEAD_LEN_MAX).unwrap_or(u32::MAX))
+        .max_send_buf_size(HTTP2_SEND_BUFFER_LEN)
+        .initial_stream_window_size(HTTP2_STREAM_WINDOW)
+        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
+        .max_pending_accept_reset_streams(HTTP2_PENDING_RESETS)
+        .max_local_error_reset_streams(HTTP2_FAULTY_RESETS)
+        // One who has vanished is noticed as soon as one who takes nothing.
+        .keep_alive_interval(patience)
+        .keep_alive_timeout(patience);
+    builder
+}

@@ -1,0 +1,150 @@
+//! Streams of HTTP/2. Each has a window of its own, so a client that takes nothing of one stream is noticed here and
+//! not at the socket; that stream alone is reset.
+
+use std::{
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::rt::Executor;
+use tokio::time::{Instant, sleep};
+
+use super::activity::InFlight;
+use crate::http::body::{Body, Error};
+
+/// Since when a stream waits for its client to take something; none while the client waits for us.
+#[derive(Clone, Default)]
+pub(super) struct Waiting(Arc<Mutex<Option<Instant>>>);
+
+/// Runs the streams of one connection, each with an eye on its client.
+#[derive(Clone)]
+pub(super) struct Streams {
+    timeout: Duration,
+    /// The stream that is about to be run: a request is handed over and run in one breath.
+    next: Arc<Mutex<Option<Waiting>>>,
+}
+
+impl Streams {
+    pub(super) fn new(timeout: Duration) -> Self {
+        Self { timeout, next: Arc::default() }
+    }
+
+    /// A request was handed over on a stream that will be run next.
+    pub(super) fn announce(&self) -> Waiting {
+        let waiting = Waiting::default();
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(waiting.clone());
+        waiting
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        match self.next.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(waiting) => tokio::spawn(reset_when_stalled(stream, waiting, self.timeout)),
+            None => tokio::spawn(stream),
+        };
+    }
+}
+
+/// Runs a stream to its end, or until its client has taken nothing for too long. A stream that is dropped is reset.
+async fn reset_when_stalled(stream: impl Future<Output = ()>, waiting: Waiting, timeout: Duration) {
+    let mut stream = pin!(stream);
+    let mut check = pin!(sleep(timeout));
+    loop {
+        tokio::select! {
+            biased;
+            () = stream.as_mut() => return,
+            () = check.as_mut() => {}
+        }
+        let now = Instant::now();
+        // A wait that begins after this look ends no earlier than the next one.
+        let next = waiting.since().map_or(now + timeout, |since| since + timeout);
+        if next <= now {
+            tracing::debug!("a stream of which nothing was taken is reset");
+            return;
+        }
+        check.as_mut().reset(next);
+    }
+}
+
+impl Waiting {
+    fn since(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+}
+
+/// A body that says when it ends, and whether it waits.
+pub(super) struct Watched {
+    body: Body,
+    /// Over HTTP/2.
+    waiting: Option<Waiting>,
+    _request: InFlight,
+}
+
+impl Watched {
+    pub(super) fn new(body: Body, request: InFlight, waiting: Option<Waiting>) -> Self {
+        Self { body, waiting, _request: request }
+    }
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if let Some(waiting) = &self.waiting {
+            // Asked for more: what was given before is taken.
+            waiting.set(None);
+        }
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let (Some(waiting), Some(_)) = (&self.waiting, &frame) {
+            waiting.set(Some(Instant::now()));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_stream_that_waits_for_its_client_is_reset() {
+        let timeout = Duration::from_secs(1);
+        let run = |stall: bool| async move {
+            let waiting = Waiting::default();
+            let (seen, ended) = (waiting.clone(), Arc::new(Mutex::new(None)));
+            let end = Arc::clone(&ended);
+            let stream = async move {
+                for _ in 0..5 {
+                    seen.set(Some(Instant::now()));
+                    sleep(timeout / 3).await;
+                }
+                // It waits for us now, or for its client.
+                seen.set(stall.then(Instant::now));
+                sleep(timeout * 3).await;
+                end.lock().expect("lock").replace(());
+            };
+            reset_when_stalled(stream, waiting, timeout).await;
+            ended.lock().expect("lock").is_some()
+        };
+        let (patient, stalled) = tokio::join!(run(false), run(true));
+        assert!(patient && !stalled);
+    }
+}

@@ -1,0 +1,208 @@
+//! The bytes of a connection as HTTP sees them. Notes what passes, and gives the refusals that hyper writes by itself,
+//! to what it cannot read as a request, the body and the headers that every other refusal has.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
+
+use super::{activity::Activity, limits, socket::Duplex};
+use crate::base::ErrorCode;
+
+/// How long and for how many bytes one whose request was not read to its end is listened to after the refusal. A
+/// connection closed upon unread bytes is reset, and the refusal might be lost with it (section 9.6 of RFC 9112).
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_LEN_MAX: usize = 1 << 20;
+
+/// A connection under HTTP.
+pub(super) struct Wire {
+    io: Box<dyn Duplex>,
+    activity: Activity,
+    /// A refusal in the place of hyper's own, as far as it is not sent yet.
+    refusal: Vec<u8>,
+    linger: Option<Linger>,
+}
+
+struct Linger {
+    timer: Pin<Box<Sleep>>,
+    left: usize,
+}
+
+impl Wire {
+    pub(super) fn new(io: Box<dyn Duplex>, activity: Activity) -> Self {
+        Self { io, activity, refusal: Vec::new(), linger: None }
+    }
+
+    /// Sends what is left of a refusal.
+    fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.refusal.is_empty() {
+            let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.refusal))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.refusal.drain(..written);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes `bytes` as written when they are a refusal of hyper's own, and puts another in their place.
+    fn replace(&mut self, bytes: &[u8]) -> bool {
+        // Between answers nothing else can look like this: HTTP/2 frames begin with a length.
+        if !self.activity.is_at_rest() {
+            return false;
+        }
+        let Some(refusal) = in_place_of(bytes, self.activity.is_in_first_line()) else { return false };
+        self.refusal = refusal;
+        self.linger = Some(Linger { timer: Box::pin(sleep(LINGER)), left: LINGER_LEN_MAX });
+        true
+    }
+
+    /// Reads and forgets until the other end closes, too much came, or it took too long.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(linger) = &mut self.linger else { return Poll::Ready(()) };
+        let mut piece = [0; 4096];
+        while linger.left > 0 && linger.timer.as_mut().poll(cx).is_pending() {
+            let mut piece = ReadBuf::new(&mut piece);
+            match ready!(Pin::new(&mut self.io).poll_read(cx, &mut piece)) {
+                Ok(()) if !piece.filled().is_empty() => linger.left = linger.left.saturating_sub(piece.filled().len()),
+                Ok(()) | Err(_) => break,
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
+        self.activity.read(buffer.filled().get(before..).unwrap_or_default());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_refusal(cx))?;
+        if self.replace(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let written = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
+        self.activity.wrote();
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_refusal(cx))?;
+        if let Some(first) = slices.iter().find(|slice| !slice.is_empty())
+            && self.replace(first)
+        {
+            return Poll::Ready(Ok(first.len()));
+        }
+        let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, slices))?;
+        self.activity.wrote();
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_refusal(cx))?;
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        self.activity.flushed();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_refusal(cx))?;
+        ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+        ready!(self.poll_linger(cx));
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The refusal in the place of one that hyper wrote: a head alone, of one of three statuses.
+fn in_place_of(bytes: &[u8], is_in_first_line: bool) -> Option<Vec<u8>> {
+    let status = bytes.strip_prefix(b"HTTP/1.1 ").filter(|_| bytes.ends_with(b"\r\n\r\n"))?.get(..3)?;
+    let code = match status {
+        b"400" => ErrorCode::BadRequest,
+        // hyper reads up to a bound and does not ask which part of the head was too long.
+        b"431" if is_in_first_line => ErrorCode::UriTooLong,
+        b"414" => ErrorCode::UriTooLong,
+        b"431" => ErrorCode::HeadersTooLarge,
+        _ => return None,
+    };
+    let (refusal, document) = limits::refuse_unread(code);
+    let mut text = format!("HTTP/1.1 {}\r\n", refusal.status()).into_bytes();
+    let date = bytes.split(|byte| *byte == b'\n').find(|line| line.starts_with(b"date: "));
+    for (name, value) in refusal.headers() {
+        text.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    if let Some(date) = date {
+        text.extend_from_slice(date);
+        text.push(b'\n');
+    }
+    text.extend_from_slice(b"\r\n");
+    text.extend_from_slice(&document);
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    const OWN: &[u8] =
+        b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\ndate: now\r\n\r\n";
+
+    #[tokio::test]
+    async fn a_refusal_of_hyper_gets_a_document_and_an_answer_is_left_alone() {
+        let (near, mut far) = duplex(1 << 16);
+        let activity = Activity::new();
+        let mut wire = Wire::new(Box::new(near), activity.clone());
+        // Media that looks like a refusal.
+        let request = activity.begin(hyper::Version::HTTP_11);
+        wire.write_all(OWN).await.expect("written");
+        drop(request);
+        wire.write_all(OWN).await.expect("written");
+        wire.flush().await.expect("flushed");
+        let mut came = vec![0; 2 * OWN.len()];
+        far.read_exact(&mut came).await.expect("as it was");
+        assert_eq!(came, OWN.repeat(2));
+        activity.read(b"GET / HTTP/1.1\r\n");
+        wire.write_all(OWN).await.expect("written");
+        wire.flush().await.expect("flushed");
+        drop(wire);
+        let mut came = String::new();
+        far.read_to_string(&mut came).await.expect("text");
+        let (head, document) = came.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{head}");
+        for line in ["content-type: application/problem+json", "connection: close", "date: now", "x-request-id: "] {
+            assert_eq!(head.matches(line).count(), 1, "{line} in {head}");
+        }
+        assert!(head.contains(&format!("content-length: {}", document.len())), "{head}");
+        assert!(document.contains("\"code\":\"headers-too-large\""), "{document}");
+    }
+
+    #[test]
+    fn a_head_that_is_all_first_line_has_too_long_a_url() {
+        let text = in_place_of(OWN, true).expect("replaced");
+        assert!(text.starts_with(b"HTTP/1.1 414 URI Too Long\r\n"));
+        assert!(in_place_of(b"HTTP/1.1 200 OK\r\n\r\n", true).is_none());
+        assert!(in_place_of(b"HTTP/1.1 400 Bad Request\r\n\r\n{}", true).is_none(), "one that has a body");
+    }
+}
