@@ -27,3 +27,4 @@ mod playback_http;
 mod players;
 mod support;
 mod switch_and_keys;
+mod who;

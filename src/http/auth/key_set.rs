@@ -99,13 +99,7 @@ impl KeySet {
     pub async fn find(&self, fits: impl Fn(&TrustedKey) -> bool) -> Result<Vec<TrustedKey>, ()> {
         let select = |keys: &[TrustedKey]| keys.iter().filter(|key| fits(key)).cloned().collect::<Vec<_>>();
         match self {
-            Self::File(file) => {
-                let found = select(&file.value().ok_or(())?);
-                if !found.is_empty() {
-                    return Ok(found);
-                }
-                Ok(select(&file.fresh_value().ok_or(())?))
-            }
+            Self::File(file) => Ok(select(&file.value().ok_or(())?)),
             Self::Remote(remote) => {
                 let known = remote.fetched.load_full();
                 let found = known.as_ref().map(|fetched| select(&fetched.keys)).unwrap_or_default();

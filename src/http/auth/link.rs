@@ -100,7 +100,7 @@ impl LinkMinter {
     }
 
     fn secrets(&self) -> Result<Arc<LinkSecrets>, Error> {
-        if let Some(secrets) = self.secrets.fresh_value() {
+        if let Some(secrets) = self.secrets.value() {
             return Ok(secrets);
         }
         let path = self.secrets.path();
@@ -114,7 +114,7 @@ impl LinkMinter {
         let secret = Key::generate().map_err(|error| Error::content(path, error))?;
         let line = zeroize::Zeroizing::new(format!("{}\n", hex::encode(secret.expose())));
         private_file::create(path, &line)?;
-        self.secrets.fresh_value().ok_or_else(missing)
+        self.secrets.value().ok_or_else(missing)
     }
 }
 

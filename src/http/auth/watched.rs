@@ -5,16 +5,13 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
 };
 
 use super::private_file::Error;
 
-/// How often it is looked at, at most: a look is a stat.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// What a file holds. One that cannot be read any more, and is still there, leaves in force what was read before; one
-/// that is gone holds nothing.
+/// What a file holds now: it is looked at each time it is asked for, which costs a stat of a path that was just used.
+/// One that cannot be read any more, and is still there, leaves in force what was read before; one that is gone holds
+/// nothing.
 pub(super) struct Watched<T> {
     path: PathBuf,
     read: fn(&Path) -> Result<T, Error>,
@@ -22,7 +19,6 @@ pub(super) struct Watched<T> {
 }
 
 struct State<T> {
-    looked: Instant,
     stamp: Option<Stamp>,
     value: Option<Arc<T>>,
 }
@@ -42,31 +38,21 @@ impl<T> Watched<T> {
             Some(_) => Some(Arc::new(read(&path)?)),
             None => None,
         };
-        Ok(Self { path, read, state: Mutex::new(State { looked: Instant::now(), stamp, value }) })
+        Ok(Self { path, read, state: Mutex::new(State { stamp, value }) })
     }
 
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What it holds, at most a second old.
+    /// What it holds.
     pub fn value(&self) -> Option<Arc<T>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.looked.elapsed() >= LOOK_INTERVAL {
-            self.look(&mut state);
-        }
-        state.value.clone()
-    }
-
-    /// What it holds now.
-    pub fn fresh_value(&self) -> Option<Arc<T>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         self.look(&mut state);
         state.value.clone()
     }
 
     fn look(&self, state: &mut State<T>) {
-        state.looked = Instant::now();
         let stamp = stamp(&self.path);
         if stamp == state.stamp {
             return;
@@ -105,15 +91,15 @@ mod tests {
             text.parse().map_err(|error| Error::content(path, error))
         };
         let watched = Watched::new(path.clone(), read).expect("may be missing");
-        assert_eq!(watched.fresh_value().as_deref(), None);
+        assert_eq!(watched.value().as_deref(), None);
         fs::write(&path, "1").expect("written");
-        assert_eq!(watched.fresh_value().as_deref(), Some(&1));
+        assert_eq!(watched.value().as_deref(), Some(&1));
         fs::write(&path, "no number").expect("written");
-        assert_eq!(watched.fresh_value().as_deref(), Some(&1));
+        assert_eq!(watched.value().as_deref(), Some(&1));
         fs::write(&path, "23").expect("written");
-        assert_eq!(watched.fresh_value().as_deref(), Some(&23));
+        assert_eq!(watched.value().as_deref(), Some(&23));
         fs::remove_file(&path).expect("removed");
-        assert_eq!(watched.fresh_value().as_deref(), None);
+        assert_eq!(watched.value().as_deref(), None);
         fs::write(&path, "x").expect("written");
         assert!(Watched::new(path, read).is_err(), "at the start a bad file is told");
     }
