@@ -18,7 +18,11 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
     ("storage", PURE, &["async_trait", "tokio", "rustix", "url", "hex"]),
     ("db", PURE, &["async_trait", "tokio", "sqlx", "hex"]),
     ("kms", PURE, &["async_trait", "rustix", "zeroize"]),
-    ("service", PURE, &["moka", "infer", "mime_guess", "tokio", "bytes", "arc_swap", "zeroize", "hex", "tracing"]),
+    (
+        "service",
+        PURE,
+        &["moka", "symphonia", "infer", "mime_guess", "tokio", "bytes", "arc_swap", "zeroize", "hex", "tracing"],
+    ),
     (
         "http",
         &["base", "crypto", "sealed", "access", "keys", "catalogue", "media", "audit", "service"],

@@ -663,3 +663,31 @@ fn pages_of_other_origins_play_only_when_they_are_listed() {
     assert_eq!((reply.header("access-control-allow-origin"), reply.header("vary")), (None, None));
     assert_eq!(reply.header("cross-origin-resource-policy"), Some("same-origin"));
 }
+
+#[test]
+fn a_link_lives_for_twice_the_recording_when_nobody_says_how_long() {
+    let system = System::with_key();
+    for (name, arguments) in [
+        ("long.wav", &["-c:a", "pcm_mulaw", "-ar", "8000"][..]),
+        ("long.mp3", &["-c:a", "libmp3lame", "-b:a", "8k", "-ar", "8000"]),
+        ("long.ogg", &["-c:a", "libopus", "-b:a", "8k"]),
+        ("long.m4a", &["-c:a", "aac", "-b:a", "8k", "-ar", "8000"]),
+        ("long.webm", &["-c:a", "libopus", "-b:a", "8k"]),
+    ] {
+        let path = system.path(name);
+        let silence = ["-v", "error", "-nostdin", "-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", "1200"];
+        let made = tool("ffmpeg").args(silence).args(arguments).arg(&path).output().expect("ffmpeg runs");
+        assert!(made.status.success(), "{name}: {}", text(&made.stderr));
+        let id = name.replace('.', "-");
+        system.ok(&["import", path.to_str().expect("UTF-8"), "--id", &id]);
+        let expires = system.json(&["link", &id])["expires_at"].as_str().expect("a time").to_owned();
+        let expires: sealtape::base::Timestamp = expires.parse().expect("a time");
+        let lives = i64::try_from(expires.seconds()).expect("in range") - now();
+        assert!((2380..=2402).contains(&lives), "{name}: {lives}");
+    }
+    // What only looks like sound has no duration, and does no harm.
+    let mut hostile = b"RIFF\xFF\xFF\xFF\xFFWAVEfmt \x10\x00\x00\x00".to_vec();
+    hostile.extend(media(100_000));
+    system.import("hostile", &hostile);
+    assert!(system.json(&["link", "hostile"])["url"].as_str().is_some_and(|url| url.contains("link=v1.")));
+}

@@ -1,6 +1,6 @@
 //! `sealtape link`: a signed playback link.
 
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Args;
 use serde_json::json;
@@ -37,7 +37,7 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
 
 async fn link(global: &Global, arguments: Arguments, system: &System) -> Result<ExitCode, Failure> {
     let keys = system.keys().await?;
-    let playback = system.playback(&keys);
+    let playback = Arc::new(system.playback(&keys));
     playback.recording(&arguments.id).await.map_err(|error| Failure::from(error).of(&arguments.id))?;
     let duration = playback.media_duration(&arguments.id).await;
     let path = &system.settings.auth.link_secrets_file;

@@ -9,6 +9,7 @@ mod ingest;
 mod ingest_sealed;
 mod key_ops;
 mod key_watch;
+mod media_duration;
 mod media_type;
 mod opened;
 mod playback;

@@ -236,11 +236,6 @@ impl Playback {
         }
     }
 
-    /// How long the recording plays, when that can be told.
-    pub async fn media_duration(&self, _id: &RecordingId) -> Option<Duration> {
-        None
-    }
-
     /// The media of an open recording from one position to another, both within its length.
     #[must_use]
     pub fn stream(&self, recording: &Arc<OpenRecording>, media: Range<u64>) -> SpanStream {

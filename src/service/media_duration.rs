@@ -1,0 +1,122 @@
+//! How long a recording plays, told from its container's head and end, and from nothing else of it.
+//!
+//! The work is bounded, because a hostile file may send its reader to and fro: so many bytes and so much time, and then
+//! it counts as not known.
+
+use std::{
+    io::{self, Read, Seek, SeekFrom},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::{Buf, Bytes};
+use symphonia::core::{
+    formats::{FormatOptions, probe::Hint},
+    io::{MediaSource, MediaSourceStream},
+    meta::MetadataOptions,
+};
+use tokio::{runtime::Handle, task::spawn_blocking};
+
+use super::{OpenRecording, Playback, PlaybackError, SpanStream};
+use crate::base::RecordingId;
+
+/// How much is read, at most: a head with its index, and the end.
+const READ_LEN_MAX: u64 = 16 << 20;
+const TIME_MAX: Duration = Duration::from_secs(2);
+/// How much is read at a time.
+const PIECE_LEN: u64 = 64 << 10;
+
+impl Playback {
+    /// How long the recording plays; none when it does not play, or when its container does not say, or not soon.
+    pub async fn media_duration(self: &Arc<Self>, id: &RecordingId) -> Option<Duration> {
+        let recording = self.open(id).await.ok()?;
+        let is_timed =
+            ["audio/", "video/", "application/ogg"].iter().any(|kind| recording.media_type.as_str().starts_with(kind));
+        if !is_timed {
+            return None;
+        }
+        let media = Media {
+            playback: Arc::clone(self),
+            recording,
+            runtime: Handle::current(),
+            position: 0,
+            piece: Bytes::new(),
+            read_len: 0,
+            deadline: Instant::now() + TIME_MAX,
+        };
+        spawn_blocking(move || probe(media)).await.ok()?
+    }
+}
+
+fn probe(media: Media) -> Option<Duration> {
+    let stream = MediaSourceStream::new(Box::new(media), Default::default());
+    let probe = symphonia::default::get_probe();
+    let format = probe.probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default()).ok()?;
+    let info = format.media_info();
+    let time = info.time_base?.calc_duration(info.duration?)?;
+    u64::try_from(time.as_nanos()).ok().map(Duration::from_nanos)
+}
+
+/// A recording's media as something that can be read and sought in, on a thread that may wait.
+struct Media {
+    playback: Arc<Playback>,
+    recording: Arc<OpenRecording>,
+    runtime: Handle,
+    position: u64,
+    /// What was read and not taken yet, from `position` on.
+    piece: Bytes,
+    read_len: u64,
+    deadline: Instant,
+}
+
+impl Media {
+    fn next_piece(&mut self) -> io::Result<Bytes> {
+        let end = self.recording.media_len.min(self.position.saturating_add(PIECE_LEN));
+        if self.position >= end {
+            return Ok(Bytes::new());
+        }
+        if self.read_len >= READ_LEN_MAX || Instant::now() >= self.deadline {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let mut stream: SpanStream = self.playback.stream(&self.recording, self.position..end);
+        let piece = self.runtime.block_on(std::future::poll_fn(|cx| stream.poll_next(cx)));
+        let piece = piece.transpose().map_err(|error: PlaybackError| io::Error::other(error))?.unwrap_or_default();
+        self.read_len += piece.len() as u64;
+        Ok(piece)
+    }
+}
+
+impl Read for Media {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.piece.is_empty() {
+            self.piece = self.next_piece()?;
+        }
+        let len = self.piece.len().min(buffer.len());
+        self.piece.copy_to_slice(&mut buffer[..len]);
+        self.position += len as u64;
+        Ok(len)
+    }
+}
+
+impl Seek for Media {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::End(offset) => self.recording.media_len.checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+        };
+        self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
+        self.piece = Bytes::new();
+        Ok(self.position)
+    }
+}
+
+impl MediaSource for Media {
+    fn is_seekable(&self) -> bool {
+        true
+    }
+
+    fn byte_len(&self) -> Option<u64> {
+        Some(self.recording.media_len)
+    }
+}
