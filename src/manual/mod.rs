@@ -8,6 +8,7 @@
 //! | [`playback`] | wants to know how a request becomes bytes, or why it does not |
 //! | [`configuration`] | sets up a server |
 //! | [`serving`] | puts it before players: connections, limits, times, TLS, stopping, systemd |
+//! | [`mod@access`] | decides who may listen: tokens, links, a proxy that signs in, other origins |
 //! | [`glossary`] | meets a word that is used here in one sense only |
 //! | [`decisions`] | asks why it was done so and not otherwise |
 //!
@@ -33,6 +34,10 @@ pub mod configuration {}
 // Connections, limits, times, TLS, stopping, systemd.
 #[doc = include_str!("serving.md")]
 pub mod serving {}
+
+// Tokens, links, scopes, a trusted proxy, other origins.
+#[doc = include_str!("access.md")]
+pub mod access {}
 
 // The words.
 #[doc = include_str!("glossary.md")]

@@ -109,6 +109,7 @@ async fn chromium_plays_seeks_and_shows_errors() {
     shows_a_codec_that_it_lacks(&browser, &server).await;
     shows_failures(&browser, &server).await;
     follows_the_switch(&browser, &server).await;
+    signs_in_by_the_address(&browser, &server).await;
     browser.client.clone().close().await.expect("closes");
 }
 
@@ -180,4 +181,32 @@ async fn follows_the_switch(browser: &Browser, server: &Server) {
     browser.run("document.querySelector('[data-testid=switch]').click(); return true").await;
     browser.until("return (document.querySelector('audio')?.readyState ?? 0) >= 1").await;
     assert_eq!(server.get("/recordings/call-reminder-mp3/media").status, 200);
+}
+
+/// The address that the demo prints signs the browser in: the token is taken out of the address, stays for the tab, and
+/// media elements play by a signed link.
+async fn signs_in_by_the_address(browser: &Browser, server: &Server) {
+    let line = server.said.last().expect("a line");
+    let hash = line.split_whitespace().find_map(|word| word.split_once('#')).expect("an address with a fragment").1;
+    assert!(hash.starts_with("token="), "{hash}");
+    browser.open(server, &format!("#{hash}")).await;
+    browser.until("return document.querySelectorAll('[data-testid=row]').length > 5").await;
+    assert_eq!(
+        browser.run("return location.hash").await,
+        "",
+        "the token stays neither in the address nor in the history"
+    );
+    browser.run("location.hash = '#/recordings/call-triage-opus'; return true").await;
+    browser.until("return (document.querySelector('audio')?.readyState ?? 0) >= 1").await;
+    browser.until("return document.querySelector('audio').currentSrc.includes('/media?link=v1.')").await;
+    let download = browser.element("download").await.attr("href").await.expect("asked").expect("a link");
+    assert!(download.contains("link=v1.") && download.contains("download="), "{download}");
+    assert!(!download.contains(hash), "the token goes into no address");
+    browser.client.refresh().await.expect("reloads");
+    browser.until("return document.querySelector('audio')?.currentSrc.includes('/media?link=v1.') ?? false").await;
+    // A token that is not taken any more says so, and the next visit is not signed in.
+    browser.open(server, "#token=x.y.z").await;
+    assert_eq!(browser.element("problem-code").await.text().await.expect("text"), "unauthenticated");
+    browser.open(server, "").await;
+    browser.until("return document.querySelectorAll('[data-testid=row]').length > 5").await;
 }
