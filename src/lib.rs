@@ -15,13 +15,15 @@
 //!
 //! ```text
 //! layer 4  faces      cli      one file a command; open.rs builds adapters and hands them to the service
-//!                     http     routes, ranges, problems, bodies, the player's files
+//!                     http     connections, who asks, routes, conditions and ranges, bodies, problems, the player's files
 //!                     config   TOML and environment -> validated settings
-//! layer 3  use cases  service  playback, ingest, key operations, the watch over keys; no hyper, no SQL, no path
+//! layer 3  use cases  service  playback, who listens, ingest, key operations, the watch over keys; no hyper, no SQL
 //! layer 2  adapters   storage  local files            db   SQLite            kms   a definition key in a file
+//!                     audit    the playback record
 //! layer 1  rules      catalogue  what a recording is; trait Database      media   trait MediaStore
 //!                     keys       the envelope, the key ring; trait DefinitionKey
-//! layer 0  pure       sealed   the file format        crypto   primitives    base   words everyone may use
+//! layer 0  pure       sealed   the file format        access   who may       crypto   primitives
+//!                     base     words everyone may use
 //! ```
 //!
 //! Layers 0 and 1 build alone with `--no-default-features`: no runtime, server or database is even a dependency then.
@@ -31,6 +33,7 @@
 //! * The format: [`manual::format`], then [`sealed`].
 //! * One request's way: [`manual::playback`], then [`http`], [`service::Playback`] and [`service::SpanStream`].
 //! * One recording's way in: [`service::Ingest`].
+//! * Who may listen: [`mod@manual::access`], then [`access::Grant`] and [`http::Auth`].
 //! * Keys: [`manual::keys`], then [`keys::KeyRing`] and [`service::KeyWatch`].
 //!
 //! # Invariants
