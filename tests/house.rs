@@ -15,10 +15,14 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
     ("keys", &["base", "crypto", "sealed"], &["async_trait", "hex", "zeroize"]),
     ("catalogue", &["base", "crypto", "sealed", "keys"], &["async_trait"]),
     ("media", &["base", "crypto", "sealed"], &["async_trait"]),
-    ("storage", PURE, &["async_trait", "tokio", "rustix", "url", "hex"]),
+    ("storage", PURE, &["async_trait", "metrics", "tokio", "rustix", "url", "hex"]),
     ("db", PURE, &["async_trait", "tokio", "sqlx", "hex"]),
     ("kms", PURE, &["async_trait", "rustix", "zeroize"]),
-    ("service", PURE, &["moka", "infer", "mime_guess", "tokio", "bytes", "arc_swap", "zeroize", "hex", "tracing"]),
+    (
+        "service",
+        PURE,
+        &["moka", "infer", "metrics", "mime_guess", "tokio", "bytes", "arc_swap", "zeroize", "hex", "tracing"],
+    ),
     (
         "http",
         &["base", "crypto", "sealed", "access", "keys", "catalogue", "media", "audit", "service"],

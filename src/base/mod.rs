@@ -5,6 +5,7 @@
 mod error_code;
 mod fingerprint;
 mod media_type;
+pub mod metrics;
 mod recording_id;
 mod secret;
 mod timestamp;

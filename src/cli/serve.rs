@@ -15,7 +15,7 @@ use tokio::{
     sync::Notify,
 };
 
-use super::{Failure, Global, open::System, print};
+use super::{Failure, Global, open::System, print, telemetry};
 use crate::config::{AuthMode, Listen, parse_listen};
 use crate::http::{App, Server, ServerSettings};
 use crate::service::KeyWatch;
@@ -88,6 +88,7 @@ pub(super) fn server(
         clock: Arc::clone(&system.clock),
         is_demo,
         is_draining: AtomicBool::new(false),
+        observers: telemetry::observers(),
     };
     raise_descriptor_limit();
     Server::new(listener, Arc::new(app), ServerSettings { drain_timeout })
@@ -98,6 +99,7 @@ pub(super) async fn run_until_stopped(server: Server, keys: Arc<KeyWatch>, inter
     let asked = Arc::new(Notify::new());
     let watch = tokio::spawn(keys.watch(interval, Arc::clone(&asked)));
     let Signals { mut interrupt, mut terminate, mut hangup } = signals;
+    let upkeep = tokio::spawn(telemetry::upkeep());
     let reload = tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             tracing::info!("keys are read again, as asked");
@@ -111,6 +113,7 @@ pub(super) async fn run_until_stopped(server: Server, keys: Arc<KeyWatch>, inter
         }
     };
     server.run(stop).await;
+    upkeep.abort();
     reload.abort();
     watch.abort();
 }

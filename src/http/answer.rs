@@ -13,7 +13,7 @@ use super::{
     app::{Connection, Request, json},
     auth,
     body::Body,
-    demo, media, player, problem_page,
+    demo, media, openapi, player, problem_page,
     routes::Route,
 };
 use crate::access::Grant;
@@ -91,6 +91,8 @@ impl App {
             Route::Problem(code) => Ok(player::page(problem_page::html(*code))),
             Route::Live => Ok(json(&serde_json::json!({}))),
             Route::Ready => Ok(self.ready()),
+            Route::Metrics => self.metrics(),
+            Route::OpenApi => Ok(openapi::document()),
             Route::DemoEncryption if request.method == Method::POST => demo::turn(self, &request.headers, body).await,
             Route::DemoEncryption => Ok(demo::show(self)),
             Route::Unknown => Err(Problem::new(ErrorCode::NotFound)),
@@ -135,12 +137,12 @@ impl App {
 
     async fn recording(&self, request: &Request, id: &RecordingId) -> Result<Response<Body>, Problem> {
         let row = self.playback.recording(id).await.map_err(|error| {
-            tracing::info!(request = %request.id, %id, %error, "cannot be described");
+            tracing::debug!(request = %request.id, %id, %error, "cannot be described");
             Problem::of_playback(&error, id)
         })?;
         let opened = self.playback.open(id).await;
         if let Err(error) = &opened {
-            tracing::info!(request = %request.id, %id, code = %error.code(), %error, "does not play");
+            tracing::debug!(request = %request.id, %id, code = %error.code(), %error, "does not play");
         }
         let opened = opened.as_ref().map(|opened| &**opened);
         Ok(json(&RecordingDocument::of_opened(&row, opened, &request.id, (self.clock)())))

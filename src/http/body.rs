@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
+use super::observe::{Active, count_media};
 use crate::service::{PlaybackError, SpanStream};
 
 /// How long a cut waits for good bytes to be on their way, at most, and how often it looks.
@@ -36,6 +37,9 @@ pub(super) struct MediaBody {
     /// Held by every frame that the connection has not sent yet.
     unsent: Arc<()>,
     cut: Option<Cut>,
+    _active: Active,
+    /// The request's span, which ends with the body.
+    span: tracing::Span,
 }
 
 /// A cut that waits. A connection that is cut forgets what it was given and has not sent, and good bytes that came
@@ -84,7 +88,23 @@ impl Body {
 
     /// `len` bytes of media; the length is promised unless the answer is open-ended.
     pub(super) fn media(stream: SpanStream, len: u64, is_open_ended: bool, label: String) -> Self {
-        Self::Media(Box::new(MediaBody { stream, left: len, is_open_ended, label, unsent: Arc::new(()), cut: None }))
+        Self::Media(Box::new(MediaBody {
+            stream,
+            left: len,
+            is_open_ended,
+            label,
+            unsent: Arc::new(()),
+            cut: None,
+            _active: Active::stream(),
+            span: tracing::Span::none(),
+        }))
+    }
+
+    /// Keeps a span open until the last byte of media was handed over.
+    pub(super) fn keep(&mut self, span: tracing::Span) {
+        if let Self::Media(media) = self {
+            media.span = span;
+        }
     }
 }
 
@@ -127,6 +147,7 @@ impl MediaBody {
             Some(Ok(bytes)) => match self.left.checked_sub(bytes.len() as u64) {
                 Some(left) => {
                     self.left = left;
+                    count_media(bytes.len());
                     let unsent = Unsent { bytes, _unsent: Arc::clone(&self.unsent) };
                     return Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(unsent)))));
                 }

@@ -12,6 +12,8 @@ mod conditional;
 mod demo;
 mod document;
 mod media;
+mod observe;
+mod openapi;
 mod player;
 mod problem;
 mod problem_page;
@@ -22,6 +24,7 @@ mod server;
 
 pub use app::App;
 pub use document::RecordingDocument;
+pub use observe::{Adopt, Observers, TRACE_TARGET};
 pub use problem::{Problem, ProblemDocument};
 pub use problem_text::advice;
 pub use server::{Server, ServerSettings};

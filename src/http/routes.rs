@@ -26,13 +26,46 @@ pub(super) enum Route {
     Live,
     /// `/readyz`
     Ready,
+    /// `/metrics`
+    Metrics,
+    /// `/openapi.json`
+    OpenApi,
     /// `/demo/encryption`
     DemoEncryption,
     /// Anything else.
     Unknown,
 }
 
+/// What a route is called where requests are counted and described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RouteName {
+    /// In metrics.
+    pub class: &'static str,
+    /// In traces and in `openapi.json`.
+    pub template: &'static str,
+}
+
 impl Route {
+    /// Its name, without what it names.
+    pub(super) fn name(&self) -> RouteName {
+        let (class, template) = match self {
+            Self::Home => ("home", "/"),
+            Self::Asset(_) => ("player", "/player/{file}"),
+            Self::Recordings => ("recordings", "/recordings"),
+            Self::Recording(_) => ("recording", "/recordings/{id}"),
+            Self::Media(_) => ("media", "/recordings/{id}/media"),
+            Self::ImpossibleId => ("impossible-id", "/recordings/{id}"),
+            Self::Problem(_) => ("problem", "/problems/{code}"),
+            Self::Live => ("livez", "/livez"),
+            Self::Ready => ("readyz", "/readyz"),
+            Self::Metrics => ("metrics", "/metrics"),
+            Self::OpenApi => ("openapi", "/openapi.json"),
+            Self::DemoEncryption => ("demo-encryption", "/demo/encryption"),
+            Self::Unknown => ("unknown", "/{unknown}"),
+        };
+        RouteName { class, template }
+    }
+
     /// Decodes a path, as it stands in the request.
     pub(super) fn decode(path: &str) -> Self {
         let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
@@ -45,6 +78,8 @@ impl Route {
             ["problems", code] => code.parse().map_or(Self::Unknown, Self::Problem),
             ["livez"] => Self::Live,
             ["readyz"] => Self::Ready,
+            ["metrics"] => Self::Metrics,
+            ["openapi.json"] => Self::OpenApi,
             ["demo", "encryption"] => Self::DemoEncryption,
             _ => Self::Unknown,
         }
@@ -63,6 +98,8 @@ impl Route {
             | Self::Problem(_)
             | Self::Live
             | Self::Ready
+            | Self::Metrics
+            | Self::OpenApi
             | Self::Unknown => &[Method::GET, Method::HEAD],
         }
     }
@@ -101,6 +138,8 @@ mod tests {
             ("/problems/other", Route::Unknown),
             ("/livez", Route::Live),
             ("/readyz", Route::Ready),
+            ("/metrics", Route::Metrics),
+            ("/openapi.json", Route::OpenApi),
             ("/demo/encryption", Route::DemoEncryption),
             ("//", Route::Unknown),
             ("", Route::Home),

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::{
     App,
     app::{Connection, Peer},
+    observe::Active,
 };
 
 /// How long to wait after the system refused a connection for want of something.
@@ -86,12 +87,14 @@ impl Server {
         let app = Arc::clone(&self.app);
         let service = service_fn(move |request| {
             let app = Arc::clone(&app);
-            async move { app.answer(request, Connection { peer, is_secure: false }).await }
+            async move { app.observed(request, Connection { peer, is_secure: false }).await }
         });
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_headers(HEADERS_MAX);
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+        let active = Active::connection();
         tokio::spawn(async move {
+            let _counted = active;
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");
             }

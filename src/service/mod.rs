@@ -10,6 +10,7 @@ mod ingest_sealed;
 mod key_ops;
 mod key_watch;
 mod media_type;
+mod meter;
 mod opened;
 mod playback;
 mod source;
