@@ -524,7 +524,7 @@ fn secrets_of_links_are_changed_while_it_runs() {
     fs::write(&file, format!("{}\n", "b".repeat(64))).expect("written");
     assert!(server.wait_until(Duration::from_secs(10), |server| server.get(&old).status == 403));
     assert_eq!(server.get(&new).status, 200);
-    let mode = fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    let mode: fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     fs::set_permissions(&file, mode).expect("chmod");
     let error = system.fails(1, &["link", "team-a.1"]);
     assert!(error.contains("others may read it") && error.contains("chmod 600"), "{error}");

@@ -6,6 +6,7 @@ mod duration;
 mod error_code;
 mod fingerprint;
 mod media_type;
+pub mod metrics;
 mod recording_id;
 mod secret;
 mod timestamp;

@@ -18,15 +18,16 @@ mod print;
 mod recordings;
 mod serve;
 mod systemd;
+mod telemetry;
 mod token;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use tracing_subscriber::filter::LevelFilter;
 
-use crate::config::Source;
+use crate::config::{LogFormat, Source};
 use failure::Failure;
 
 /// Where everything lies unless something else is said.
@@ -128,12 +129,15 @@ pub fn run() -> ExitCode {
     };
     // Whatever is made here is nobody else's business.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    start_log(matches!(cli.command, Command::Serve(_)));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::new(format!("the system gives no threads: {error}")).report(),
     };
+    let traces = cli.start_telemetry(runtime.handle());
     let outcome = runtime.block_on(cli.dispatch());
+    if let Some(traces) = traces {
+        traces.flush();
+    }
     // A read that waits for standard input would wait for ever.
     runtime.shutdown_background();
     match outcome {
@@ -143,6 +147,20 @@ pub fn run() -> ExitCode {
 }
 
 impl Cli {
+    /// Logs go to standard error: what a server does, and of other commands only what went wrong.
+    fn start_telemetry(&self, runtime: &tokio::runtime::Handle) -> Option<telemetry::Traces> {
+        let (level, format, is_server) = match &self.command {
+            Command::Serve(_) => {
+                // Settings that cannot be read are reported by the command itself.
+                let format = open::settings(&self.global).map_or(LogFormat::Pretty, |settings| settings.server.log);
+                (LevelFilter::INFO, format, true)
+            }
+            Command::Demo(_) => (LevelFilter::WARN, LogFormat::Pretty, true),
+            _ => (LevelFilter::WARN, LogFormat::Pretty, false),
+        };
+        telemetry::start(level, format, is_server, runtime)
+    }
+
     async fn dispatch(self) -> Result<ExitCode, Failure> {
         let global = &self.global;
         match self.command {
@@ -165,11 +183,4 @@ impl Cli {
             }
         }
     }
-}
-
-/// Logs go to standard error: what a server does, and of other commands only what went wrong. `RUST_LOG` overrides.
-fn start_log(is_server: bool) {
-    let level = if is_server { LevelFilter::INFO } else { LevelFilter::WARN };
-    let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
 }

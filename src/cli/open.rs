@@ -18,7 +18,7 @@ use crate::keys::{DefinitionKey, LocalDefinitionKey};
 use crate::kms::{self, FileDefinitionKey};
 use crate::media::MediaStore;
 use crate::service::{Clock, Ingest, KeyOps, KeyWatch, Playback, PlaybackSettings};
-use crate::storage::LocalStore;
+use crate::storage::{LocalStore, Metered};
 
 /// What a command is for, as far as it matters to what it may make.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl System {
         let database = SqliteDatabase::open(&settings.database, may_make && LocalStore::is_empty(&settings.storage))
             .await
             .map_err(|error| Failure::from(error).of(settings.database.display()))?;
-        let store = LocalStore::open(&settings.storage, is_new || settings.data_dir.is_some())?;
+        let store = Metered::new(LocalStore::open(&settings.storage, is_new || settings.data_dir.is_some())?);
         Ok(Self { settings, database: Arc::new(database), store: Arc::new(store), clock: clock() })
     }
 

@@ -19,6 +19,7 @@ use super::{
     open::System,
     print,
     systemd::{self, Sockets},
+    telemetry,
 };
 use crate::config::{AuthMode, Listen, parse_listen};
 use crate::http::{App, Auth, Cors, Listener, Server, ServerSettings, Timeouts, Tls};
@@ -142,6 +143,7 @@ pub(super) fn server(
         clock: Arc::clone(&system.clock),
         is_demo,
         is_draining: AtomicBool::new(false),
+        observers: telemetry::observers(),
     };
     raise_descriptor_limit();
     Ok(Server::new(listener, Arc::new(app), settings))
@@ -165,6 +167,7 @@ pub(super) async fn run_until_stopped(server: Server, watching: Watching, drain_
         tokio::spawn(keys.watch(interval, Arc::clone(&asked))),
         tokio::spawn(reload_when_asked(hangup, asked, tls)),
         tokio::spawn(systemd::keep_watchdog()),
+        tokio::spawn(telemetry::upkeep()),
     ];
     let (stop, stopped) = oneshot::channel();
     // Whoever would say when to stop is never gone before it.

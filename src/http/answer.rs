@@ -13,7 +13,7 @@ use super::{
     app::{Connection, Door, Request, json},
     auth,
     body::Body,
-    demo, link, media, player, problem_page,
+    demo, link, media, openapi, player, problem_page,
     routes::Route,
 };
 use crate::access::{Credential, Grant, Scope};
@@ -81,6 +81,7 @@ impl App {
             Route::Unknown => false,
             // Nothing of a recording is to be had where no recordings are served.
             Route::Live | Route::Ready => true,
+            Route::Metrics => request.connection.door != Door::Recordings,
             _ if request.connection.door == Door::Admin => false,
             Route::DemoEncryption => self.is_demo,
             _ => true,
@@ -114,6 +115,8 @@ impl App {
             Route::Problem(code) => Ok(player::page(problem_page::html(*code))),
             Route::Live => Ok(json(&serde_json::json!({}))),
             Route::Ready => Ok(self.ready(request.connection.door)),
+            Route::Metrics => self.metrics(),
+            Route::OpenApi => Ok(openapi::document()),
             Route::DemoEncryption if request.method == Method::POST => demo::turn(self, &request.headers, body).await,
             Route::DemoEncryption => Ok(demo::show(self)),
             Route::Unknown => Err(Problem::new(ErrorCode::NotFound)),
@@ -159,12 +162,12 @@ impl App {
 
     async fn recording(&self, request: &Request, id: &RecordingId) -> Result<Response<Body>, Problem> {
         let row = self.playback.recording(id).await.map_err(|error| {
-            tracing::info!(request = %request.id, %id, %error, "cannot be described");
+            tracing::debug!(request = %request.id, %id, %error, "cannot be described");
             Problem::of_playback(&error, id)
         })?;
         let opened = self.playback.open(id).await;
         if let Err(error) = &opened {
-            tracing::info!(request = %request.id, %id, code = %error.code(), %error, "does not play");
+            tracing::debug!(request = %request.id, %id, code = %error.code(), %error, "does not play");
         }
         let opened = opened.as_ref().map(|opened| &**opened);
         Ok(json(&RecordingDocument::of_opened(&row, opened, &request.id, (self.clock)())))

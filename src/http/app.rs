@@ -12,7 +12,7 @@ use hyper::{
 };
 use serde::Serialize;
 
-use super::{auth::Auth, body::Body, cors::Cors};
+use super::{auth::Auth, body::Body, cors::Cors, observe::Observers};
 use crate::access::Grant;
 use crate::catalogue::Database;
 use crate::service::{Clock, KeyWatch, Playback};
@@ -37,6 +37,8 @@ pub struct App {
     pub is_demo: bool,
     /// Whether the server is about to stop.
     pub is_draining: AtomicBool,
+    /// Where what is observed goes.
+    pub observers: Observers,
 }
 
 impl App {

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
+use super::observe::{Active, count_media};
 use crate::service::{PlaybackError, SpanStream};
 
 /// How long a cut waits for good bytes to be on their way, at most, and how often it looks.
@@ -39,6 +40,9 @@ pub(super) struct MediaBody {
     /// Held by every frame that the connection has not sent yet.
     unsent: Arc<()>,
     cut: Option<Cut>,
+    _active: Active,
+    /// The request's span, which ends with the body.
+    span: tracing::Span,
 }
 
 /// What a body is made of, one after the other.
@@ -103,6 +107,13 @@ impl Body {
     pub(super) fn pieces(pieces: VecDeque<Piece>, label: String) -> Self {
         Self::Media(Box::new(MediaBody::new(pieces, label)))
     }
+
+    /// Keeps a span open until the last byte of media was handed over.
+    pub(super) fn keep(&mut self, span: tracing::Span) {
+        if let Self::Media(media) = self {
+            media.span = span;
+        }
+    }
 }
 
 impl HttpBody for Body {
@@ -145,7 +156,16 @@ impl MediaBody {
     fn new(pieces: VecDeque<Piece>, label: String) -> Self {
         // Parts do not overlap, and what stands around them is short.
         let left = pieces.iter().map(Piece::len).sum();
-        Self { pieces, left, is_open_ended: false, label, unsent: Arc::new(()), cut: None }
+        Self {
+            pieces,
+            left,
+            is_open_ended: false,
+            label,
+            unsent: Arc::new(()),
+            cut: None,
+            _active: Active::stream(),
+            span: tracing::Span::none(),
+        }
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
@@ -176,6 +196,7 @@ impl MediaBody {
                     return Poll::Ready(Some(match ready!(stream.poll_next(cx)) {
                         Some(Ok(bytes)) if bytes.len() as u64 <= media.end - media.start => {
                             media.start += bytes.len() as u64;
+                            count_media(bytes.len());
                             Ok(bytes)
                         }
                         Some(Ok(_)) => Err(Error::Length),

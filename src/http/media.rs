@@ -44,7 +44,7 @@ const DOWNLOAD_NAME_LEN_MAX: usize = 255;
 pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Result<Response<Body>, Problem> {
     let failed = |error| {
         let problem = Problem::of_playback(&error, id);
-        tracing::info!(request = %request.id, %id, code = %problem.code(), %error, "does not play");
+        tracing::debug!(request = %request.id, %id, code = %problem.code(), %error, "does not play");
         problem
     };
     let recording = app.playback.open(id).await.map_err(failed)?;

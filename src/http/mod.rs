@@ -16,6 +16,8 @@ mod document;
 mod link;
 mod media;
 mod multipart;
+mod observe;
+mod openapi;
 mod player;
 mod problem;
 mod problem_page;
@@ -31,6 +33,7 @@ pub use auth::{
 };
 pub use cors::Cors;
 pub use document::RecordingDocument;
+pub use observe::{Adopt, Observers, TRACE_TARGET};
 pub use problem::{Problem, ProblemDocument};
 pub use problem_text::advice;
 pub use server::{ListenError, Listener, Server, ServerSettings, Timeouts, Tls, TlsError};

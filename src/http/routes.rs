@@ -28,13 +28,47 @@ pub(super) enum Route {
     Live,
     /// `/readyz`
     Ready,
+    /// `/metrics`
+    Metrics,
+    /// `/openapi.json`
+    OpenApi,
     /// `/demo/encryption`
     DemoEncryption,
     /// Anything else.
     Unknown,
 }
 
+/// What a route is called where requests are counted and described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RouteName {
+    /// In metrics.
+    pub class: &'static str,
+    /// In traces and in `openapi.json`.
+    pub template: &'static str,
+}
+
 impl Route {
+    /// Its name, without what it names.
+    pub(super) fn name(&self) -> RouteName {
+        let (class, template) = match self {
+            Self::Home => ("home", "/"),
+            Self::Asset(_) => ("player", "/player/{file}"),
+            Self::Recordings => ("recordings", "/recordings"),
+            Self::Recording(_) => ("recording", "/recordings/{id}"),
+            Self::Media(_) => ("media", "/recordings/{id}/media"),
+            Self::ImpossibleId => ("impossible-id", "/recordings/{id}"),
+            Self::Link(_) => ("link", "/recordings/{id}/link"),
+            Self::Problem(_) => ("problem", "/problems/{code}"),
+            Self::Live => ("livez", "/livez"),
+            Self::Ready => ("readyz", "/readyz"),
+            Self::Metrics => ("metrics", "/metrics"),
+            Self::OpenApi => ("openapi", "/openapi.json"),
+            Self::DemoEncryption => ("demo-encryption", "/demo/encryption"),
+            Self::Unknown => ("unknown", "/{unknown}"),
+        };
+        RouteName { class, template }
+    }
+
     /// Decodes a path, as it stands in the request.
     pub(super) fn decode(path: &str) -> Self {
         let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
@@ -48,6 +82,8 @@ impl Route {
             ["problems", code] => code.parse().map_or(Self::Unknown, Self::Problem),
             ["livez"] => Self::Live,
             ["readyz"] => Self::Ready,
+            ["metrics"] => Self::Metrics,
+            ["openapi.json"] => Self::OpenApi,
             ["demo", "encryption"] => Self::DemoEncryption,
             _ => Self::Unknown,
         }
@@ -62,7 +98,14 @@ impl Route {
             | Self::Link(_)
             | Self::ImpossibleId
             | Self::DemoEncryption => true,
-            Self::Home | Self::Asset(_) | Self::Problem(_) | Self::Live | Self::Ready | Self::Unknown => false,
+            Self::Home
+            | Self::Asset(_)
+            | Self::Problem(_)
+            | Self::Live
+            | Self::Ready
+            | Self::Metrics
+            | Self::OpenApi
+            | Self::Unknown => false,
         }
     }
 
@@ -78,6 +121,8 @@ impl Route {
             | Self::Problem(_)
             | Self::Live
             | Self::Ready
+            | Self::Metrics
+            | Self::OpenApi
             | Self::DemoEncryption
             | Self::Unknown => None,
         }
@@ -97,6 +142,8 @@ impl Route {
             | Self::Problem(_)
             | Self::Live
             | Self::Ready
+            | Self::Metrics
+            | Self::OpenApi
             | Self::Unknown => &[Method::GET, Method::HEAD],
         }
     }
@@ -136,6 +183,8 @@ mod tests {
             ("/problems/other", Route::Unknown),
             ("/livez", Route::Live),
             ("/readyz", Route::Ready),
+            ("/metrics", Route::Metrics),
+            ("/openapi.json", Route::OpenApi),
             ("/demo/encryption", Route::DemoEncryption),
             ("//", Route::Unknown),
             ("", Route::Home),

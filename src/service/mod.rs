@@ -11,6 +11,7 @@ mod key_ops;
 mod key_watch;
 mod media_duration;
 mod media_type;
+mod meter;
 mod opened;
 mod playback;
 mod source;

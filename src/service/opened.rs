@@ -2,6 +2,8 @@
 
 use std::{ops::Range, sync::Arc};
 
+use metrics::Counter;
+
 use crate::base::{Fingerprint, MediaType, RecordingId, Timestamp};
 use crate::catalogue::RecordingState;
 use crate::media::MediaFile;
@@ -35,7 +37,7 @@ pub struct Validators {
 }
 
 pub(super) enum OpenContent {
-    Sealed { opener: Box<Opener>, fingerprint: Fingerprint },
+    Sealed { opener: Box<Opener>, fingerprint: Fingerprint, reads: Counter },
     Plain,
 }
 

@@ -2,9 +2,14 @@
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
-use moka::future::Cache;
+use moka::{Entry, future::Cache};
 
-use super::{Clock, KeyWatch, OpenRecording, SpanStream, Validators, buffers::BufferPool, opened::OpenContent};
+use super::{
+    Clock, KeyWatch, OpenRecording, SpanStream, Validators,
+    buffers::BufferPool,
+    meter::{self, METER},
+    opened::OpenContent,
+};
 use crate::base::{ErrorCode, Fingerprint, RecordingId, SealId};
 use crate::catalogue::{self, Content, Cursor, Database, Page, Recording, RecordingState};
 use crate::keys::{OpeningRefused, Switch};
@@ -213,6 +218,15 @@ impl Playback {
     ///
     /// The first reason why it does not play.
     pub async fn open(&self, id: &RecordingId) -> Result<Arc<OpenRecording>, Error> {
+        let opened = self.open_latest(id).await;
+        if let Err(Error::Corrupt(corruption)) = &opened {
+            METER.count_failure(corruption);
+            tracing::warn!(%id, %corruption, "does not verify");
+        }
+        opened
+    }
+
+    async fn open_latest(&self, id: &RecordingId) -> Result<Arc<OpenRecording>, Error> {
         if let Some(remembered) = self.remembered(id).await {
             match self.open_row(&remembered).await {
                 // The row stays until a fresh one takes its place: while the database is away it is what refuses.
@@ -239,12 +253,16 @@ impl Playback {
     /// The media of an open recording from one position to another, both within its length.
     #[must_use]
     pub fn stream(&self, recording: &Arc<OpenRecording>, media: Range<u64>) -> SpanStream {
+        if let OpenContent::Sealed { reads, .. } = &recording.content {
+            reads.increment(1);
+        }
         SpanStream::new(Arc::clone(recording), Arc::clone(&self.keys), self.buffers.clone(), media)
     }
 
     async fn remembered(&self, id: &RecordingId) -> Option<Arc<Recording>> {
-        let (epoch, recording) = self.rows.get(id).await?;
-        (epoch == self.keys.epoch()).then_some(recording)
+        let row = self.rows.get(id).await.filter(|(epoch, _)| *epoch == self.keys.epoch());
+        METER.rows.count(row.is_some());
+        row.map(|(_, recording)| recording)
     }
 
     async fn fresh_row(&self, id: &RecordingId) -> Result<Option<Arc<Recording>>, catalogue::Error> {
@@ -330,8 +348,10 @@ impl Playback {
     }
 
     async fn open_sealed(&self, key: OpenedKey, state: RecordingState) -> Result<Arc<OpenRecording>, Error> {
-        let opening = self.opened.try_get_with_by_ref(&key, self.open_sealed_file(&key, state));
-        let opened = opening.await.map_err(|error| Error::clone(&error))?;
+        let opening = self.opened.entry_by_ref(&key).or_try_insert_with(self.open_sealed_file(&key, state));
+        let opened = opening.await.map_err(|error| Error::clone(&error));
+        METER.opened.count(opened.as_ref().is_ok_and(|opened| !opened.is_fresh()));
+        let opened = opened?.into_value();
         // Asked for each request: a key or switch withdrawn stops what is open already.
         if let Some(fingerprint) = opened.fingerprint() {
             self.keys.ring().opening(&fingerprint)?;
@@ -369,7 +389,11 @@ impl Playback {
             state,
             mended: header.mended,
             validators,
-            content: OpenContent::Sealed { fingerprint: header.fingerprint, opener: Box::new(opener) },
+            content: OpenContent::Sealed {
+                fingerprint: header.fingerprint,
+                reads: meter::reads(&header.fingerprint),
+                opener: Box::new(opener),
+            },
             file,
         }))
     }
@@ -381,7 +405,7 @@ impl Playback {
         state: RecordingState,
         digest: [u8; 32],
     ) -> Result<Arc<OpenRecording>, Error> {
-        let opening = self.opened.try_get_with_by_ref(&key, async {
+        let opening = self.opened.entry_by_ref(&key).or_try_insert_with(async {
             let file = self.store.open(&key.object).await?.ok_or(Error::MediaMissing)?;
             if state == RecordingState::Complete && file.version().len != recording.media_len {
                 return Err(Error::Corrupt(Corruption::ShortRead));
@@ -401,7 +425,9 @@ impl Playback {
                 file,
             }))
         });
-        opening.await.map_err(|error| Error::clone(&error))
+        let opened = opening.await.map_err(|error| Error::clone(&error));
+        METER.opened.count(opened.as_ref().is_ok_and(|opened| !opened.is_fresh()));
+        opened.map(Entry::into_value)
     }
 
     /// The key of a fingerprint; one that is not loaded causes one immediate look for it, and no other is tried.

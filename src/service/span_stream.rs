@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{KeyWatch, OpenRecording, PlaybackError as Error, buffers::BufferPool, opened::OpenContent};
+use super::{KeyWatch, OpenRecording, PlaybackError as Error, buffers::BufferPool, meter::METER, opened::OpenContent};
 use crate::media;
 use crate::sealed::Corruption;
 
@@ -139,10 +139,12 @@ impl SpanStream {
         match opened {
             Ok(()) => Ok(self.buffers.lend(plaintext)),
             Err(damage) if damage.verified_len == 0 => {
+                METER.count_failure(&damage.corruption);
                 self.buffers.put_wiped(plaintext);
                 Err(Error::Corrupt(damage.corruption))
             }
             Err(damage) => {
+                METER.count_failure(&damage.corruption);
                 // What verified may be heard; the stream breaks where the damage begins.
                 self.failed = Some(Error::Corrupt(damage.corruption));
                 Ok(self.buffers.lend(plaintext).slice(..damage.verified_len))

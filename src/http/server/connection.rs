@@ -25,6 +25,7 @@ use crate::base::ErrorCode;
 use crate::http::{
     App, Problem,
     app::{Connection, Door, Peer},
+    observe::Active,
 };
 
 /// How long one who is told to go may take to go.
@@ -105,6 +106,7 @@ async fn speak(
     app: &Arc<App>,
     mut stage: watch::Receiver<Stage>,
 ) {
+    let _counted = Active::connection();
     let (activity, streams) = (Activity::new(), Streams::new(timeouts.write));
     let is_served = admission.is_served;
     let service = service_fn(|request: hyper::Request<Incoming>| {
@@ -168,7 +170,7 @@ async fn answer(
         checked => checked,
     };
     let response = match admitted {
-        Ok(()) => app.answer(hyper::Request::from_parts(parts, body), connection).await?,
+        Ok(()) => app.observed(hyper::Request::from_parts(parts, body), connection).await?,
         Err(problem) => limits::refuse(&problem, &parts),
     };
     Ok(response.map(|body| Watched::new(body, in_flight, waiting)))

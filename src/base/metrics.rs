@@ -1,0 +1,160 @@
+//! Every metric by name, unit and meaning: the one table behind `/metrics`, the manual and the dashboard.
+//!
+//! Plain data. Who counts is in `service`, `storage`, `http` and `audit`; who renders is in `cli`.
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// As Prometheus knows it.
+    pub name: &'static str,
+    /// How its values are to be read.
+    pub kind: MetricKind,
+    /// Of its values.
+    pub unit: MetricUnit,
+    /// What its values are told apart by. No label ever holds an ID, a subject, a link or a token.
+    pub labels: &'static [&'static str],
+    /// One sentence, for people.
+    pub meaning: &'static str,
+    /// What dashboards may rely on.
+    pub stability: Stability,
+}
+
+/// How values are to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// Only grows, from zero at each start.
+    Counter,
+    /// As it is now.
+    Gauge,
+    /// Counts in buckets, with a sum.
+    Histogram,
+}
+
+/// What a value counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricUnit {
+    /// Things.
+    Count,
+    /// Bytes.
+    Bytes,
+    /// Seconds.
+    Seconds,
+    /// 0 or 1.
+    Truth,
+}
+
+/// What dashboards may rely on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stability {
+    /// Name, unit and labels stay until a version that says otherwise in the changelog.
+    Stable,
+    /// The same, and it appears only once there is a playback record.
+    WithAudit,
+}
+
+impl MetricKind {
+    /// As Prometheus calls it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+impl MetricUnit {
+    /// As the manual calls it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Bytes => "bytes",
+            Self::Seconds => "seconds",
+            Self::Truth => "0 or 1",
+        }
+    }
+}
+
+macro_rules! metrics {
+    ($($(#[doc = $meaning:literal])+ $constant:ident = $name:literal, $kind:ident, $unit:ident, $labels:expr, $stability:ident;)*) => {
+        $(
+            $(#[doc = $meaning])+
+            pub const $constant: &str = $name;
+        )*
+
+        /// Every metric.
+        pub const ALL: &[Metric] = &[$(Metric {
+            name: $name,
+            kind: MetricKind::$kind,
+            unit: MetricUnit::$unit,
+            labels: &$labels,
+            meaning: concat!($($meaning),+).trim_ascii(),
+            stability: Stability::$stability,
+        },)*];
+    };
+}
+
+metrics! {
+    /// Requests answered, by what was asked for.
+    REQUESTS = "sealtape_requests_total", Counter, Count, ["route", "method", "status"], Stable;
+    /// Problems told to clients, by their code.
+    PROBLEMS = "sealtape_problems_total", Counter, Count, ["code"], Stable;
+    /// From a request's head to the first verified byte of media that it asked for.
+    TIME_TO_FIRST_BYTE = "sealtape_time_to_first_byte_seconds", Histogram, Seconds, [], Stable;
+    /// Media handed to the transport, after verification.
+    MEDIA_BYTES = "sealtape_media_bytes_total", Counter, Bytes, [], Stable;
+    /// Answers with media that are under way: active players.
+    STREAMS_ACTIVE = "sealtape_streams_active", Gauge, Count, [], Stable;
+    /// Connections that are open.
+    CONNECTIONS_ACTIVE = "sealtape_connections_active", Gauge, Count, [], Stable;
+    /// Lookups that found what they looked for in memory: catalogue rows, opened recordings.
+    CACHE_HITS = "sealtape_cache_hits_total", Counter, Count, ["cache"], Stable;
+    /// Lookups that had to ask the database or the media store.
+    CACHE_MISSES = "sealtape_cache_misses_total", Counter, Count, ["cache"], Stable;
+    /// Since the key ring was last read from the database.
+    KEY_RING_AGE = "sealtape_key_ring_age_seconds", Gauge, Seconds, [], Stable;
+    /// Whether the last check of keys and switch failed; those in memory are used on.
+    KEY_RING_CHECK_FAILED = "sealtape_key_ring_check_failed", Gauge, Truth, [], Stable;
+    /// Database keys in memory, in any state.
+    KEYS = "sealtape_keys", Gauge, Count, [], Stable;
+    /// Reads of sealed recordings by the key that they need: the first 16 digits of its fingerprint.
+    KEY_READS = "sealtape_key_reads_total", Counter, Count, ["fingerprint"], Stable;
+    /// Stored bytes that are not what was written, by where that was seen: header, place, end, chunk, length.
+    VERIFICATION_FAILURES = "sealtape_verification_failures_total", Counter, Count, ["kind"], Stable;
+    /// How long the media store took; reads that memory answers at once are not in it.
+    STORAGE_TIME = "sealtape_storage_seconds", Histogram, Seconds, ["operation"], Stable;
+    /// Operations that the media store failed.
+    STORAGE_ERRORS = "sealtape_storage_errors_total", Counter, Count, ["operation"], Stable;
+    /// Whether the server is about to stop.
+    DRAINING = "sealtape_draining", Gauge, Truth, [], Stable;
+    /// Always 1; the label says which version this is.
+    BUILD_INFO = "sealtape_build_info", Gauge, Truth, ["version"], Stable;
+    /// Events appended to the playback record.
+    AUDIT_EVENTS = "sealtape_audit_events_total", Counter, Count, [], WithAudit;
+    /// Events that could not be written, where the settings say to go on without.
+    AUDIT_EVENTS_LOST = "sealtape_audit_events_lost_total", Counter, Count, [], WithAudit;
+    /// How long it took to make a group of events durable.
+    AUDIT_COMMIT_TIME = "sealtape_audit_commit_seconds", Histogram, Seconds, [], WithAudit;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_say_what_they_count() {
+        let mut names: Vec<&str> = ALL.iter().map(|metric| metric.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len(), "names are unique");
+        for Metric { name, kind, unit, meaning, .. } in ALL {
+            assert!(name.starts_with("sealtape_"), "{name}");
+            assert_eq!(name.ends_with("_total"), *kind == MetricKind::Counter, "{name}");
+            assert_eq!(name.contains("_seconds"), *unit == MetricUnit::Seconds, "{name}");
+            assert_eq!(name.contains("_bytes"), *unit == MetricUnit::Bytes, "{name}");
+            assert!(meaning.ends_with('.') && meaning.chars().next().is_some_and(char::is_uppercase), "{meaning}");
+        }
+    }
+}

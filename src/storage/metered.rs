@@ -1,0 +1,101 @@
+//! A store that times another: one place for every kind of store.
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::Instant,
+};
+
+use async_trait::async_trait;
+use metrics::{Counter, Histogram, counter, histogram};
+
+use crate::base::{RecordingId, metrics as names};
+use crate::media::{Error, MediaFile, MediaKind, MediaObject, MediaStore, MediaWriter, Version};
+
+/// A store whose operations are timed and whose failures are counted.
+pub struct Metered<S>(S);
+
+impl<S: MediaStore> Metered<S> {
+    /// Times `store`.
+    pub fn new(store: S) -> Self {
+        Self(store)
+    }
+}
+
+#[async_trait]
+impl<S: MediaStore> MediaStore for Metered<S> {
+    async fn version(&self, object: &MediaObject) -> Result<Option<Version>, Error> {
+        METER.version.time(self.0.version(object)).await
+    }
+
+    async fn open(&self, object: &MediaObject) -> Result<Option<Arc<dyn MediaFile>>, Error> {
+        let file = METER.open.time(self.0.open(object)).await?;
+        Ok(file.map(|file| Arc::new(MeteredFile(file)) as Arc<dyn MediaFile>))
+    }
+
+    async fn create(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
+        self.0.create(id, kind).await
+    }
+
+    async fn remove(&self, object: &MediaObject) -> Result<(), Error> {
+        self.0.remove(object).await
+    }
+
+    fn location(&self, object: &MediaObject) -> String {
+        self.0.location(object)
+    }
+}
+
+struct MeteredFile(Arc<dyn MediaFile>);
+
+#[async_trait]
+impl MediaFile for MeteredFile {
+    fn version(&self) -> Version {
+        self.0.version()
+    }
+
+    // Once a frame, and without a wait: the time would tell less than the clock costs.
+    fn try_read_now(&self, offset: u64, buffer: &mut [u8]) -> Result<bool, Error> {
+        self.0.try_read_now(offset, buffer).inspect_err(|_| METER.read.errors.increment(1))
+    }
+
+    async fn read(&self, offset: u64, buffer: Vec<u8>) -> Result<Vec<u8>, Error> {
+        METER.read.time(self.0.read(offset, buffer)).await
+    }
+}
+
+/// Handles, resolved once, after the recorder is in its place.
+static METER: LazyLock<Meter> = LazyLock::new(|| Meter {
+    version: Operation::of("version"),
+    open: Operation::of("open"),
+    read: Operation::of("read"),
+});
+
+struct Meter {
+    version: Operation,
+    open: Operation,
+    read: Operation,
+}
+
+struct Operation {
+    time: Histogram,
+    errors: Counter,
+}
+
+impl Operation {
+    fn of(operation: &'static str) -> Self {
+        Self {
+            time: histogram!(names::STORAGE_TIME, "operation" => operation),
+            errors: counter!(names::STORAGE_ERRORS, "operation" => operation),
+        }
+    }
+
+    async fn time<T>(&self, operation: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let begun = Instant::now();
+        let outcome = operation.await;
+        self.time.record(begun.elapsed());
+        if outcome.is_err() {
+            self.errors.increment(1);
+        }
+        outcome
+    }
+}
