@@ -344,7 +344,7 @@ fn readiness_fails_first_then_the_listener_closes_then_streams_finish() {
 #[test]
 fn a_drained_http2_connection_is_told_to_go_and_a_second_signal_ends_it() {
     let (system, media) = system();
-    let server = serve(&system, &[]);
+    let server = serve(&system, &[("DRAIN_TIMEOUT", "120s")]);
     let drained = frames(&server, "drain");
     assert_eq!((&drained["goaway"], &drained["a"]["ended"]), (&true.into(), &true.into()));
     assert_eq!(drained["a"]["sha256"], sha256(&system, &media));

@@ -9,7 +9,7 @@ use std::{
 /// Room, rooms that it may import, foreign crates that it may name beside those that everyone may.
 const LAW: &[(&str, &[&str], &[&str])] = &[
     ("base", &[], &["zeroize", "subtle", "hex", "jiff"]),
-    ("crypto", &["base"], &["aes", "ctr", "aws_lc_rs", "hmac", "hkdf", "sha2", "aes_kw", "getrandom"]),
+    ("crypto", &["base"], &["zeroize", "hex", "aes", "ctr", "aws_lc_rs", "hmac", "hkdf", "sha2", "aes_kw", "getrandom"]),
     ("sealed", &["base", "crypto"], &["zeroize"]),
     ("access", &["base", "crypto"], &["base64", "hex"]),
     ("keys", &["base", "crypto", "sealed"], &["async_trait", "hex", "zeroize"]),

@@ -34,7 +34,7 @@ class Client:
         self.send()
         return stream
 
-    def pump(self, until, limit=30.0, acknowledge=True):
+    def pump(self, until, limit=120.0, acknowledge=True):
         end = time.monotonic() + limit
         while not self.closed and not until() and time.monotonic() < end:
             self.socket.settimeout(0.2)
