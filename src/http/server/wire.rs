@@ -16,8 +16,10 @@ use tokio::{
 use super::{activity::Activity, limits, socket::Duplex};
 use crate::base::ErrorCode;
 
-/// How long and for how many bytes one whose request was not read to its end is listened to after the refusal. A
-/// connection closed upon unread bytes is reset, and the refusal might be lost with it (section 9.6 of RFC 9112).
+/// How long and for how many bytes the other end is still listened to after the last byte was sent. A connection closed
+/// upon unread bytes, or sent to afterwards, is reset, and what the other end has not read yet is lost with it: a
+/// refusal of a request that was not read to its end, or the end of a stream whose window was just opened further
+/// (section 9.6 of RFC 9112).
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_LEN_MAX: usize = 1 << 20;
 
@@ -60,13 +62,13 @@ impl Wire {
         }
         let Some(refusal) = in_place_of(bytes, self.activity.is_in_first_line()) else { return false };
         self.refusal = refusal;
-        self.linger = Some(Linger { timer: Box::pin(sleep(LINGER)), left: LINGER_LEN_MAX });
         true
     }
 
     /// Reads and forgets until the other end closes, too much came, or it took too long.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(linger) = &mut self.linger else { return Poll::Ready(()) };
+        let begin = || Linger { timer: Box::pin(sleep(LINGER)), left: LINGER_LEN_MAX };
+        let linger = self.linger.get_or_insert_with(begin);
         let mut piece = [0; 4096];
         while linger.left > 0 && linger.timer.as_mut().poll(cx).is_pending() {
             let mut piece = ReadBuf::new(&mut piece);
