@@ -18,7 +18,12 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
     ("storage", PURE, &["async_trait", "tokio", "rustix", "url", "hex"]),
     ("db", PURE, &["async_trait", "tokio", "sqlx", "hex"]),
     ("kms", PURE, &["async_trait", "rustix", "zeroize"]),
-    ("service", PURE, &["moka", "infer", "mime_guess", "tokio", "bytes", "arc_swap", "zeroize", "hex", "tracing"]),
+    ("audit", PURE, &["hex", "rustix", "serde", "serde_json", "tokio", "tracing"]),
+    (
+        "service",
+        USED_BY_SERVICE,
+        &["moka", "infer", "mime_guess", "tokio", "bytes", "arc_swap", "zeroize", "hex", "tracing"],
+    ),
     (
         "http",
         &["base", "crypto", "sealed", "access", "keys", "catalogue", "media", "audit", "service"],
@@ -90,6 +95,9 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
 
 /// Layers 0 and 1.
 const PURE: &[&str] = &["base", "crypto", "sealed", "access", "keys", "catalogue", "media"];
+
+/// Those, and the record.
+const USED_BY_SERVICE: &[&str] = &["base", "crypto", "sealed", "access", "keys", "catalogue", "media", "audit"];
 
 /// Crates that every room may name.
 const EVERYWHERE: &[&str] = &["core", "std", "thiserror", "crate", "super", "self", "Self"];
