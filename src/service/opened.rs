@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use crate::base::{Fingerprint, MediaType, RecordingId, Timestamp};
+use crate::base::{Fingerprint, MediaType, RecordingId, SealId, Timestamp};
 use crate::catalogue::RecordingState;
 use crate::media::MediaFile;
 use crate::sealed::Opener;
@@ -45,6 +45,15 @@ impl OpenRecording {
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         match &self.content {
             OpenContent::Sealed { fingerprint, .. } => Some(*fingerprint),
+            OpenContent::Plain => None,
+        }
+    }
+
+    /// The name of its sealing, when it is sealed: of one version of the recording, whatever wraps its key.
+    #[must_use]
+    pub fn seal_id(&self) -> Option<SealId> {
+        match &self.content {
+            OpenContent::Sealed { opener, .. } => Some(opener.header().seal_id),
             OpenContent::Plain => None,
         }
     }
