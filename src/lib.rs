@@ -76,6 +76,8 @@ pub mod keys;
 pub mod media;
 
 #[cfg(feature = "app")]
+pub mod audit;
+#[cfg(feature = "app")]
 pub mod db;
 #[cfg(feature = "app")]
 pub mod kms;

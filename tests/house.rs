@@ -9,7 +9,11 @@ use std::{
 /// Room, rooms that it may import, foreign crates that it may name beside those that everyone may.
 const LAW: &[(&str, &[&str], &[&str])] = &[
     ("base", &[], &["zeroize", "subtle", "hex", "jiff"]),
-    ("crypto", &["base"], &["zeroize", "hex", "aes", "ctr", "aws_lc_rs", "hmac", "hkdf", "sha2", "aes_kw", "getrandom"]),
+    (
+        "crypto",
+        &["base"],
+        &["zeroize", "hex", "aes", "ctr", "aws_lc_rs", "hmac", "hkdf", "sha2", "aes_kw", "getrandom"],
+    ),
     ("sealed", &["base", "crypto"], &["zeroize"]),
     ("access", &["base", "crypto"], &["base64", "hex"]),
     ("keys", &["base", "crypto", "sealed"], &["async_trait", "hex", "zeroize"]),
@@ -18,9 +22,10 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
     ("storage", PURE, &["async_trait", "metrics", "tokio", "rustix", "url", "hex"]),
     ("db", PURE, &["async_trait", "tokio", "sqlx", "hex"]),
     ("kms", PURE, &["async_trait", "rustix", "zeroize"]),
+    ("audit", PURE, &["hex", "metrics", "rustix", "serde", "serde_json", "tokio", "tracing"]),
     (
         "service",
-        PURE,
+        USED_BY_SERVICE,
         &[
             "moka",
             "symphonia",
@@ -111,6 +116,9 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
 
 /// Layers 0 and 1.
 const PURE: &[&str] = &["base", "crypto", "sealed", "access", "keys", "catalogue", "media"];
+
+/// Those, and the record.
+const USED_BY_SERVICE: &[&str] = &["base", "crypto", "sealed", "access", "keys", "catalogue", "media", "audit"];
 
 /// Crates that every room may name.
 const EVERYWHERE: &[&str] = &["core", "std", "thiserror", "crate", "super", "self", "Self"];

@@ -34,8 +34,12 @@ pub enum RecordingSet {
 /// How a caller said who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
-    /// Not at all: the server answers on its own machine alone, and asks nobody.
+    /// Not at all, or in a way that does not count.
+    None,
+    /// By being here: the server answers on its own machine alone, and asks nobody.
     Local,
+    /// By running a command on the host.
+    Command,
     /// By a bearer token.
     Token,
     /// A trusted peer said it.
@@ -84,10 +88,16 @@ impl Grant {
         }
     }
 
-    /// Nothing: for callers who are not known yet, or not any more.
+    /// Nothing: for callers who are not known.
     #[must_use]
     pub fn nobody() -> Self {
-        Self { scopes: Scopes::default(), recordings: RecordingSet::Listed(Vec::new()), ..Self::everything() }
+        Self {
+            subject: Subject::unknown(),
+            credential: Credential::None,
+            scopes: Scopes::default(),
+            recordings: RecordingSet::Listed(Vec::new()),
+            expires_at: None,
+        }
     }
 
     /// Whether something may be done that concerns no one recording.

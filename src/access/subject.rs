@@ -16,6 +16,12 @@ impl Subject {
         Self("local".into())
     }
 
+    /// A caller who is not known.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self("unknown".into())
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -4,8 +4,9 @@ use std::{ops::Range, process::ExitCode, sync::Arc};
 
 use clap::Args;
 
-use super::{Failure, Global, open::System, print};
+use super::{Failure, Global, open::System, print, record::Record};
 use crate::base::RecordingId;
+use crate::service::{OpenRecording, Playback, PlaybackError};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -25,19 +26,46 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
 async fn cat(system: &System, arguments: Arguments) -> Result<ExitCode, Failure> {
     let keys = system.keys().await?;
     let playback = system.playback(&keys);
-    let failed = |error| Failure::from(error).of(&arguments.id);
-    let recording = playback.open(&arguments.id).await.map_err(failed)?;
+    let record = Record::open(system).await?;
+    let listening = record.listening();
+    let failed = |error: PlaybackError| {
+        listening.refused(record.player(), Some(&arguments.id), error.code(), "");
+        Failure::from(error).of(&arguments.id)
+    };
+    let outcome = match playback.open(&arguments.id).await {
+        Ok(recording) => read(&arguments, &playback, recording, &record).await,
+        Err(error) => Err(failed(error)),
+    };
+    listening.close_all().await;
+    outcome
+}
+
+async fn read(
+    arguments: &Arguments,
+    playback: &Playback,
+    recording: Arc<OpenRecording>,
+    record: &Record,
+) -> Result<ExitCode, Failure> {
     let len = recording.media_len;
-    let media = match arguments.range {
+    let media = match arguments.range.clone() {
         None => 0..len,
         Some(range) if range.start < len => range.start..range.end.min(len),
         Some(_) => {
             return Err(Failure::new(format!("{}: the range lies past its end ({len} bytes)", arguments.id)));
         }
     };
-    let mut stream = playback.stream(&Arc::clone(&recording), media);
+    let mut position = media.start;
+    let mut stream = playback.stream(&recording, media);
+    let begun = record.listening().begin(record.player(), (&*recording).into(), "").await;
+    let listener = begun.map_err(|error| Failure::new(error).advise("see to the folder of the playback record"))?;
     while let Some(frame) = std::future::poll_fn(|cx| stream.poll_next(cx)).await {
-        print::bytes(&frame.map_err(failed)?)?;
+        let frame = frame.map_err(|error| {
+            listener.failed(error.code());
+            Failure::from(error).of(&arguments.id)
+        })?;
+        print::bytes(&frame)?;
+        listener.handed(position..position + frame.len() as u64);
+        position += frame.len() as u64;
         if print::is_closed() {
             break;
         }

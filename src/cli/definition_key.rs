@@ -9,7 +9,9 @@ use super::{
     Failure, Global,
     open::{Purpose, System, settings, warn_of_key_beside_data},
     print,
+    record::Record,
 };
+use crate::audit::{Event, EventKind};
 use crate::config::DefinitionKeySettings;
 use crate::keys::DefinitionKey;
 use crate::kms::FileDefinitionKey;
@@ -46,7 +48,10 @@ async fn generate_on(global: &Global, system: &System) -> Result<ExitCode, Failu
         ))
         .advise("put it back from your backup; another key cannot take its place"));
     }
+    let record = Record::open(system).await?;
     let made = FileDefinitionKey::generate(path)?;
+    let fingerprint = Some(made.name().0.clone());
+    record.write(Event { fingerprint, ..record.event(EventKind::DefinitionKeyGenerate) }).await?;
     if global.json {
         print::json(&json!({ "kind": "file", "path": path, "fingerprint": made.name().0, "database_keys": 0 }))?;
     } else {

@@ -15,6 +15,7 @@ use super::{
     Failure, Global,
     open::{Purpose, System},
     print,
+    record::listening,
     serve::{Signals, Watching, bind, run_until_stopped, server, server_settings},
 };
 use crate::access::{Scope, Subject};
@@ -79,7 +80,8 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
     let system = System::open_without_definition_key(settings, Purpose::MakeKeys).await?;
     let keys = fill(&system).await?;
     let settings = ServerSettings { drain_timeout: DRAIN_TIMEOUT, ..server_settings(&system, None) };
-    let server = server(&system, &keys, listener, settings, true)?;
+    let listening = listening(&system).await?;
+    let server = server(&system, &keys, &listening, listener, settings, true)?;
     let url = server.url();
     let sign_in = format!("{url}#token={}", token(&system)?);
     if global.json {
@@ -93,7 +95,7 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
         ))?;
         print::line(&format!("Open {sign_in} to play them. Ctrl-C ends the demo and removes everything."))?;
     }
-    let watching = Watching { keys, interval: system.settings.reload_interval, tls: None };
+    let watching = Watching { keys, listening, interval: system.settings.reload_interval, tls: None };
     run_until_stopped(server, watching, Duration::ZERO, signals).await;
     drop(folder);
     Ok(ExitCode::SUCCESS)

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::{Failure, Global, open::System, print};
+use super::{Failure, Global, open::System, print, record::Record};
+use crate::audit::EventKind;
 use crate::keys::Switch;
 
 #[derive(Subcommand)]
@@ -29,13 +30,13 @@ async fn run_on(global: &Global, command: Command, system: &System) -> Result<Ex
     let keys = system.keys().await?;
     let effect = match command {
         Command::Enable => {
-            system.database.set_encryption(true).await?;
+            turn(system, true).await?;
             Some(
                 "Encryption is on: new recordings are sealed and sealed ones play. Running servers see it within a second.",
             )
         }
         Command::Disable => {
-            system.database.set_encryption(false).await?;
+            turn(system, false).await?;
             Some(
                 "Encryption is off: new recordings stay plain and sealed ones do not play. Running servers see it within a second.",
             )
@@ -66,4 +67,11 @@ async fn run_on(global: &Global, command: Command, system: &System) -> Result<Ex
         print::line(&format!("New recordings are sealed under {fingerprint}."))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn turn(system: &System, enabled: bool) -> Result<(), Failure> {
+    let record = Record::open(system).await?;
+    system.database.set_encryption(enabled).await?;
+    let kind = if enabled { EventKind::EncryptionEnable } else { EventKind::EncryptionDisable };
+    record.write(record.event(kind)).await
 }

@@ -11,7 +11,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, Global, failure, open::System, print};
+use super::{Failure, Global, failure, open::System, print, record::Record};
+use crate::audit::{Event, EventKind};
 use crate::base::{MediaType, RecordingId};
 use crate::http::RecordingDocument;
 use crate::keys::Switch;
@@ -53,6 +54,7 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
 async fn import_all(global: &Global, arguments: &Arguments, system: &System) -> Result<ExitCode, Failure> {
     let keys = system.keys().await?;
     let (ingest, playback) = (system.ingest(&keys), system.playback(&keys));
+    let record = Record::open(system).await?;
     let (sender, mut stop) = Stop::channel();
     obey_signals(sender)?;
 
@@ -60,6 +62,7 @@ async fn import_all(global: &Global, arguments: &Arguments, system: &System) -> 
     for file in &arguments.files {
         match import(&ingest, arguments, file, &mut stop).await {
             Ok(ingested) => {
+                record.write(event(&record, &ingested)).await?;
                 if let Some(reason) = &ingested.broken_off {
                     failed += 1;
                     Failure::new(format!("{} is unfinished: {reason}", ingested.recording.id))
@@ -133,6 +136,17 @@ async fn take_in(
     let ingested = ingest.ingest(new, &mut source, stop, &|bytes| bar.inc(bytes)).await;
     bar.finish_and_clear();
     Ok(ingested?)
+}
+
+fn event(record: &Record, ingested: &Ingested) -> Event {
+    let recording = &ingested.recording;
+    Event {
+        recording: Some(recording.id.to_string()),
+        fingerprint: recording.fingerprint().map(|fingerprint| fingerprint.to_string()),
+        bytes: Some(recording.media_len),
+        outcome: Some(recording.state.as_str().into()),
+        ..record.event(EventKind::RecordingImport)
+    }
 }
 
 /// A bar on a terminal, nothing of the kind in a pipe.

@@ -9,7 +9,9 @@ use super::{
     Failure, Global,
     open::{Purpose, System},
     print,
+    record::Record,
 };
+use crate::audit::{Event, EventKind};
 use crate::service::KeySummary;
 
 #[derive(Subcommand)]
@@ -32,7 +34,10 @@ async fn run_on(global: &Global, command: Command, system: &System) -> Result<Ex
     let ops = system.key_ops();
     match command {
         Command::Generate => {
+            let record = Record::open(system).await?;
             let row = ops.generate(&definition_key).await?;
+            let fingerprint = Some(row.fingerprint.to_string());
+            record.write(Event { fingerprint, ..record.event(EventKind::KeysGenerate) }).await?;
             let keys = ops.list(&definition_key).await?;
             let made = keys.iter().find(|key| key.fingerprint == row.fingerprint);
             if global.json {

@@ -10,9 +10,11 @@ use super::{
     auth::may_make,
     open::{System, operator},
     print,
+    record::Record,
     token::parse_subject,
 };
 use crate::access::{Grant, Subject};
+use crate::audit::{Event, EventKind};
 use crate::base::RecordingId;
 use crate::config::{Listen, Settings, parse_duration};
 use crate::http::{LinkMinter, MintError};
@@ -37,6 +39,7 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
 
 async fn link(global: &Global, arguments: Arguments, system: &System) -> Result<ExitCode, Failure> {
     let keys = system.keys().await?;
+    let record = Record::open(system).await?;
     let playback = Arc::new(system.playback(&keys));
     playback.recording(&arguments.id).await.map_err(|error| Failure::from(error).of(&arguments.id))?;
     let duration = playback.media_duration(&arguments.id).await;
@@ -48,6 +51,13 @@ async fn link(global: &Global, arguments: Arguments, system: &System) -> Result<
         MintError::TooLong => Failure::new(error).advise("say a shorter --ttl"),
         MintError::Secrets(error) => error.into(),
     })?;
+    record
+        .write(Event {
+            recording: Some(arguments.id.to_string()),
+            detail: Some(format!("for {} until {}", minted.subject, minted.expires_at)),
+            ..record.event(EventKind::LinkMint)
+        })
+        .await?;
     let url = format!("{}/recordings/{}/media?link={}", base(&system.settings)?, arguments.id, minted.link);
     if global.json {
         print::json(&json!({ "url": url, "expires_at": minted.expires_at.to_string() }))?;

@@ -3,6 +3,7 @@
 //! `open.rs` is the only place that builds adapters and hands them to the service. Exit codes: 0 done, 1 failed,
 //! 2 usage, 3 some items failed while others were done. Errors are one or two lines: what failed, and what to do.
 
+mod audit;
 mod auth;
 mod cat;
 mod config;
@@ -15,6 +16,7 @@ mod keys;
 mod link;
 mod open;
 mod print;
+mod record;
 mod recordings;
 mod serve;
 mod systemd;
@@ -93,6 +95,11 @@ enum Command {
     Token {
         #[command(subcommand)]
         command: token::Command,
+    },
+    /// The playback record: who listened to what, and what was changed
+    Audit {
+        #[command(subcommand)]
+        command: audit::Command,
     },
     /// The configuration
     Config {
@@ -174,6 +181,7 @@ impl Cli {
             Command::Encryption { command } => encryption::run(global, command).await,
             Command::Link(arguments) => link::run(global, arguments).await,
             Command::Token { command } => token::run(global, command).await,
+            Command::Audit { command } => audit::run(global, command).await,
             Command::Config { command } => config::run(global, command).await,
             Command::Completions { shell } => {
                 let mut script = Vec::new();

@@ -18,12 +18,14 @@ use super::{
     auth::auth_settings,
     open::System,
     print,
+    record::listening,
     systemd::{self, Sockets},
     telemetry,
 };
+use crate::audit::{Event, EventKind};
 use crate::config::{AuthMode, Listen, parse_listen};
 use crate::http::{App, Auth, Cors, Listener, Server, ServerSettings, Timeouts, Tls};
-use crate::service::KeyWatch;
+use crate::service::{KeyWatch, Listening};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -57,7 +59,8 @@ async fn serve(global: &Global, arguments: Arguments, system: &System) -> Result
     };
     system.warn_of_key_beside_data();
     let signals = Signals::listen()?;
-    let server = server(system, &keys, listener, server_settings(system, tls.clone()), false)?;
+    let listening = listening(system).await?;
+    let server = server(system, &keys, &listening, listener, server_settings(system, tls.clone()), false)?;
     let (url, admin_url) = (server.url(), admin.as_ref().map(|admin| admin.url(false)));
     let server = match admin {
         Some(admin) => server.with_admin(admin),
@@ -75,7 +78,7 @@ async fn serve(global: &Global, arguments: Arguments, system: &System) -> Result
         }
         print::line(&format!("sealtape serves at {url}"))?;
     }
-    let watching = Watching { keys, interval: system.settings.reload_interval, tls };
+    let watching = Watching { keys, listening, interval: system.settings.reload_interval, tls };
     run_until_stopped(server, watching, settings.drain_delay, signals).await;
     Ok(ExitCode::SUCCESS)
 }
@@ -129,11 +132,13 @@ pub(super) fn server_settings(system: &System, tls: Option<Tls>) -> ServerSettin
 pub(super) fn server(
     system: &System,
     keys: &Arc<KeyWatch>,
+    listening: &Arc<Listening>,
     listener: Listener,
     settings: ServerSettings,
     is_demo: bool,
 ) -> Result<Server, Failure> {
     let app = App {
+        listening: Arc::clone(listening),
         auth: Arc::new(Auth::new(auth_settings(&system.settings)?)?),
         cors: Cors::new(system.settings.server.allow_origins.clone()),
         public_url: system.settings.server.public_url.clone(),
@@ -152,6 +157,8 @@ pub(super) fn server(
 /// What is read again while a server runs.
 pub(super) struct Watching {
     pub keys: Arc<KeyWatch>,
+    /// What is closed and put on record at the end.
+    pub listening: Arc<Listening>,
     /// How often keys are read, changed or not.
     pub interval: Duration,
     pub tls: Option<Tls>,
@@ -162,7 +169,8 @@ pub(super) struct Watching {
 pub(super) async fn run_until_stopped(server: Server, watching: Watching, drain_delay: Duration, signals: Signals) {
     let Signals { mut interrupt, mut terminate, hangup } = signals;
     let asked = Arc::new(Notify::new());
-    let Watching { keys, interval, tls } = watching;
+    let Watching { keys, listening, interval, tls } = watching;
+    listening.note(Event::new(EventKind::ServerStart));
     let tasks = [
         tokio::spawn(keys.watch(interval, Arc::clone(&asked))),
         tokio::spawn(reload_when_asked(hangup, asked, tls)),
@@ -189,6 +197,9 @@ pub(super) async fn run_until_stopped(server: Server, watching: Watching, drain_
     for task in tasks {
         task.abort();
     }
+    listening.close_all().await;
+    // As far as it can be; why not, is in the log.
+    let _last_word = listening.log().record(Event::new(EventKind::ServerStop)).await;
 }
 
 /// Has keys, and certificate and key of TLS, read again on SIGHUP.

@@ -5,8 +5,9 @@ use std::{process::ExitCode, time::Duration};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Failure, Global, auth::may_make, print};
+use super::{Failure, Global, auth::may_make, print, record::Record};
 use crate::access::{Scope, Subject};
+use crate::audit::{Event, EventKind, bounded};
 use crate::base::RecordingId;
 use crate::config::parse_duration;
 use crate::http::{LocalKey, NewToken, TokenError};
@@ -39,11 +40,12 @@ pub(super) struct Arguments {
 pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, Failure> {
     let Command::Create(arguments) = command;
     let system = super::open::System::open(global).await?;
-    let outcome = create(global, arguments, &system);
+    let outcome = create(global, arguments, &system).await;
     system.close(outcome).await
 }
 
-fn create(global: &Global, arguments: Arguments, system: &super::open::System) -> Result<ExitCode, Failure> {
+async fn create(global: &Global, arguments: Arguments, system: &super::open::System) -> Result<ExitCode, Failure> {
+    let record = Record::open(system).await?;
     let path = &system.settings.auth.token_key_file;
     let key = LocalKey::read_or_make(path, may_make(&system.settings, path))?;
     let ids = arguments.recording.iter().map(ToString::to_string);
@@ -58,6 +60,10 @@ fn create(global: &Global, arguments: Arguments, system: &super::open::System) -
         TokenError::Key(error) => Failure::from(error),
         TokenError::Signing => Failure::new(error).advise("see to the machine's random numbers"),
     })?;
+    let scopes = new.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ");
+    let of = new.recordings.as_ref().map(|ids| format!(" of {}", ids.join(" "))).unwrap_or_default();
+    let detail = format!("{} for {}: {scopes}{of}, until {}", signed.id, new.subject, signed.expires_at);
+    record.write(Event { detail: Some(bounded(&detail)), ..record.event(EventKind::TokenCreate) }).await?;
     if global.json {
         print::json(&json!({
             "token": signed.token, "id": signed.id, "expires_at": signed.expires_at.to_string(),

@@ -54,6 +54,9 @@ impl App {
                 Err(problem) => Err(problem),
             },
         };
+        if let Err(problem) = &outcome {
+            self.record_refusal(&route, &request, problem.code());
+        }
         let is_read = matches!(request.method, Method::GET | Method::HEAD);
         let mut response = outcome.unwrap_or_else(|problem| {
             let mut response = problem.answer(&request.id, is_read);
@@ -74,6 +77,24 @@ impl App {
             request = %request.id, method = %request.method, path = parts.uri.path(), status = response.status().as_u16()
         );
         Ok(response)
+    }
+
+    /// Puts on record that somebody may not, or that media was asked for and not given.
+    fn record_refusal(&self, route: &Route, request: &Request, code: ErrorCode) {
+        let is_of_caller = matches!(code, ErrorCode::Unauthenticated | ErrorCode::Forbidden | ErrorCode::LinkExpired);
+        // A request that was malformed, or for what is not there of a recording, was not for listening.
+        let is_of_request = matches!(
+            code,
+            ErrorCode::BadRequest
+                | ErrorCode::MethodNotAllowed
+                | ErrorCode::PreconditionFailed
+                | ErrorCode::RangeNotSatisfiable
+                | ErrorCode::UnsupportedMediaType
+        );
+        let is_for_media = matches!(route, Route::Media(_) | Route::Link(_) | Route::ImpossibleId);
+        if is_of_caller || is_for_media && !is_of_request {
+            self.listening.refused(&self.player(request), route.recording(), code, &request.id);
+        }
     }
 
     async fn route(&self, route: &Route, request: &Request, body: Incoming) -> Result<Response<Body>, Problem> {
@@ -117,7 +138,7 @@ impl App {
             Route::Ready => Ok(self.ready(request.connection.door)),
             Route::Metrics => self.metrics(),
             Route::OpenApi => Ok(openapi::document()),
-            Route::DemoEncryption if request.method == Method::POST => demo::turn(self, &request.headers, body).await,
+            Route::DemoEncryption if request.method == Method::POST => demo::turn(self, request, body).await,
             Route::DemoEncryption => Ok(demo::show(self)),
             Route::Unknown => Err(Problem::new(ErrorCode::NotFound)),
         }
@@ -178,6 +199,9 @@ impl App {
         let health = self.keys.health();
         if health.failure.is_some() {
             degraded.push("keys-not-checked");
+        }
+        if self.listening.log().health().is_some() {
+            degraded.push("audit-unavailable");
         }
         let is_draining = self.is_draining.load(Ordering::Relaxed);
         if is_draining {

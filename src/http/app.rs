@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{auth::Auth, body::Body, cors::Cors, observe::Observers};
 use crate::access::Grant;
 use crate::catalogue::Database;
-use crate::service::{Clock, KeyWatch, Playback};
+use crate::service::{Clock, KeyWatch, Listening, Playback, Player};
 
 /// What answers need.
 pub struct App {
@@ -25,6 +25,8 @@ pub struct App {
     pub keys: Arc<KeyWatch>,
     /// For the demo's switch.
     pub database: Arc<dyn Database>,
+    /// Knows who listens, and records it.
+    pub listening: Arc<Listening>,
     /// Knows callers.
     pub auth: Arc<Auth>,
     /// Pages of other origins that may play.
@@ -42,6 +44,12 @@ pub struct App {
 }
 
 impl App {
+    /// The player that a request comes from, as the playback record tells it.
+    pub(super) fn player(&self, request: &Request) -> Player {
+        let user_agent = request.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes);
+        Player::new(&request.caller, &self.auth.client(&request.headers, request.connection), user_agent)
+    }
+
     pub(super) fn now(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis((self.clock)().millis())
     }

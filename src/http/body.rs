@@ -14,7 +14,8 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::observe::{Active, count_media};
-use crate::service::{PlaybackError, SpanStream};
+use crate::base::ErrorCode;
+use crate::service::{Listener, PlaybackError, SpanStream};
 
 /// How long a cut waits for good bytes to be on their way, at most, and how often it looks.
 const LAST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,6 +42,8 @@ pub(super) struct MediaBody {
     unsent: Arc<()>,
     cut: Option<Cut>,
     _active: Active,
+    /// The listening session that hears it; none of a body that is not recorded.
+    listener: Option<Listener>,
     /// The request's span, which ends with the body.
     span: tracing::Span,
 }
@@ -88,6 +91,17 @@ pub(super) enum Error {
     Length,
 }
 
+impl Error {
+    /// The name that the playback record gives it.
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Playback(error) => error.code(),
+            Self::NotFollowed => ErrorCode::RangeNotSatisfiable,
+            Self::Length => ErrorCode::Internal,
+        }
+    }
+}
+
 impl Body {
     pub(super) fn full(bytes: impl Into<Bytes>) -> Self {
         Self::Full(Some(bytes.into()))
@@ -106,6 +120,13 @@ impl Body {
     /// Text and media by turns. A stream holds nothing before its turn comes.
     pub(super) fn pieces(pieces: VecDeque<Piece>, label: String) -> Self {
         Self::Media(Box::new(MediaBody::new(pieces, label)))
+    }
+
+    /// Tells a listening session what is handed over.
+    pub(super) fn tell(&mut self, listener: Listener) {
+        if let Self::Media(media) = self {
+            media.listener = Some(listener);
+        }
     }
 
     /// Keeps a span open until the last byte of media was handed over.
@@ -164,6 +185,7 @@ impl MediaBody {
             unsent: Arc::new(()),
             cut: None,
             _active: Active::stream(),
+            listener: None,
             span: tracing::Span::none(),
         }
     }
@@ -195,8 +217,12 @@ impl MediaBody {
                 Some(Piece::Media(stream, media)) => {
                     return Poll::Ready(Some(match ready!(stream.poll_next(cx)) {
                         Some(Ok(bytes)) if bytes.len() as u64 <= media.end - media.start => {
-                            media.start += bytes.len() as u64;
+                            let given = media.start..media.start + bytes.len() as u64;
+                            media.start = given.end;
                             count_media(bytes.len());
+                            if let Some(listener) = &self.listener {
+                                listener.handed(given);
+                            }
                             Ok(bytes)
                         }
                         Some(Ok(_)) => Err(Error::Length),
@@ -218,6 +244,9 @@ impl MediaBody {
     fn cut(&mut self, error: Error) {
         if !matches!(error, Error::NotFollowed) {
             tracing::warn!(request = %self.label, left = self.left, %error, "the connection is cut");
+        }
+        if let (Some(listener), false) = (&self.listener, matches!(error, Error::NotFollowed)) {
+            listener.failed(error.code());
         }
         // Who may not play any more is not waited for.
         let is_withdrawn = matches!(error, Error::Playback(PlaybackError::Refused(_)));

@@ -9,9 +9,10 @@ use serde::Deserialize;
 
 use super::{
     Problem,
-    app::{App, json},
+    app::{App, Request, json},
     body::Body,
 };
+use crate::audit::{Event, EventKind};
 use crate::base::ErrorCode;
 
 /// More than `{"enabled":false}` with some white space.
@@ -30,7 +31,8 @@ pub(super) fn show(app: &App) -> Response<Body> {
 }
 
 /// Turns the switch.
-pub(super) async fn turn(app: &App, headers: &hyper::HeaderMap, body: Incoming) -> Result<Response<Body>, Problem> {
+pub(super) async fn turn(app: &App, request: &Request, body: Incoming) -> Result<Response<Body>, Problem> {
+    let headers = &request.headers;
     // A browser says which page sends a POST; a page of another site has no business here.
     let is_own_page = match (headers.get(header::ORIGIN), headers.get(header::HOST)) {
         (None, _) => true,
@@ -46,6 +48,9 @@ pub(super) async fn turn(app: &App, headers: &hyper::HeaderMap, body: Incoming) 
     let body = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_LEN_MAX).collect()).await;
     let body: Bytes = body.map_err(|_| bad())?.map_err(|_| bad())?.to_bytes();
     let wanted: Wanted = serde_json::from_slice(&body).map_err(|_| bad())?;
+    let kind = if wanted.enabled { EventKind::EncryptionEnable } else { EventKind::EncryptionDisable };
+    let event = Event { request_ids: vec![request.id.clone()], ..app.player(request).event(kind) };
+    app.listening.record(event).await.map_err(|error| Problem::new(error.code()))?;
     let turned = match app.database.set_encryption(wanted.enabled).await {
         Ok(()) => app.keys.reload().await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),

@@ -10,10 +10,11 @@ use serde::Deserialize;
 use super::{
     Problem,
     app::{App, Request, json},
-    auth::MintError,
+    auth::{MintError, Minted},
     body::Body,
 };
 use crate::access::Subject;
+use crate::audit::{Event, EventKind};
 use crate::base::{ErrorClass, ErrorCode, RecordingId, parse_duration};
 
 /// More than both fields with the longest subject.
@@ -62,8 +63,22 @@ pub(super) async fn mint(
             Problem::new(ErrorCode::Internal)
         }
     })?;
+    app.record_mint(request, id, &minted).await?;
     let url = format!("{}/recordings/{id}/media?link={}", base(app, request), minted.link);
     Ok(json(&serde_json::json!({ "url": url, "expires_at": minted.expires_at.to_string() })))
+}
+
+impl App {
+    /// Puts a link on record before anybody has it.
+    async fn record_mint(&self, request: &Request, id: &RecordingId, minted: &Minted) -> Result<(), Problem> {
+        let event = Event {
+            recording: Some(id.to_string()),
+            request_ids: vec![request.id.clone()],
+            detail: Some(format!("for {} until {}", minted.subject, minted.expires_at)),
+            ..self.player(request).event(EventKind::LinkMint)
+        };
+        self.listening.record(event).await.map_err(|error| Problem::new(error.code()))
+    }
 }
 
 async fn read(headers: &HeaderMap, body: Incoming) -> Result<Wanted, Problem> {

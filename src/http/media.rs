@@ -101,6 +101,15 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
         insert(response.headers_mut(), header::CONTENT_LENGTH, &len.to_string());
     }
     *response.body_mut() = body;
+    if let Body::Media(_) = response.body() {
+        // Last: nothing can refuse it any more, and not a byte of it has left.
+        let listener = app.listening.begin(&app.player(request), (&*recording).into(), &request.id).await;
+        let listener = listener.map_err(|error| {
+            tracing::warn!(request = %request.id, %id, %error, "it is not played");
+            Problem::new(error.code())
+        })?;
+        response.body_mut().tell(listener);
+    }
     Ok(response)
 }
 

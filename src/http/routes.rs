@@ -109,6 +109,14 @@ impl Route {
         }
     }
 
+    /// The recording that it is about.
+    pub(super) fn recording(&self) -> Option<&RecordingId> {
+        match self {
+            Self::Link(id) => Some(id),
+            other => other.link_target(),
+        }
+    }
+
     /// The recording that a signed link to it would open here.
     pub(super) fn link_target(&self) -> Option<&RecordingId> {
         match self {

@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use metrics::Counter;
 
-use crate::base::{Fingerprint, MediaType, RecordingId, Timestamp};
+use crate::base::{Fingerprint, MediaType, RecordingId, SealId, Timestamp};
 use crate::catalogue::RecordingState;
 use crate::media::MediaFile;
 use crate::sealed::Opener;
@@ -57,6 +57,15 @@ impl OpenRecording {
         match &self.content {
             OpenContent::Sealed { opener, .. } => opener.header().chunk_len.bytes(),
             OpenContent::Plain => 1,
+        }
+    }
+
+    /// The name of its sealing, when it is sealed: of one version of the recording, whatever wraps its key.
+    #[must_use]
+    pub fn seal_id(&self) -> Option<SealId> {
+        match &self.content {
+            OpenContent::Sealed { opener, .. } => Some(opener.seal_id()),
+            OpenContent::Plain => None,
         }
     }
 
