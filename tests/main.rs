@@ -12,6 +12,7 @@
     reason = "a test that meets what it did not expect should stop there"
 )]
 
+mod audit;
 mod browser;
 mod cli;
 mod connections;

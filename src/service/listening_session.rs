@@ -279,7 +279,8 @@ impl Listener {
         let mut activity = session.activity();
         activity.active += 1;
         activity.requests += 1;
-        if activity.request_ids.len() < REQUESTS_NAMED_MAX {
+        // A command has no request.
+        if !request_id.is_empty() && activity.request_ids.len() < REQUESTS_NAMED_MAX {
             activity.request_ids.push(request_id.to_owned());
         }
         (activity.media_len, activity.is_growing) = (heard.media_len, heard.is_growing);

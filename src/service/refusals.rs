@@ -50,7 +50,8 @@ impl Refusals {
         let of = player.map_or_else(|| Event::new(EventKind::Refused), |player| player.event(EventKind::Refused));
         let event = Event { recording: recording.map(ToString::to_string), ..of }.with_code(code);
         self.told.insert(key, (event.clone(), 0));
-        Some(Event { request_ids: vec![request_id.to_owned()], ..event })
+        let request_ids = if request_id.is_empty() { vec![] } else { vec![request_id.to_owned()] };
+        Some(Event { request_ids, ..event })
     }
 
     /// What the window that is over leaves to tell.
