@@ -9,6 +9,7 @@
 //! | [`configuration`] | sets up a server |
 //! | [`serving`] | puts it before players: connections, limits, times, TLS, stopping, systemd |
 //! | [`mod@access`] | decides who may listen: tokens, links, a proxy that signs in, other origins |
+//! | [`record`] | must know, or prove, who listened to what |
 //! | [`glossary`] | meets a word that is used here in one sense only |
 //! | [`decisions`] | asks why it was done so and not otherwise |
 //!
@@ -38,6 +39,10 @@ pub mod serving {}
 // Tokens, links, scopes, a trusted proxy, other origins.
 #[doc = include_str!("access.md")]
 pub mod access {}
+
+// Who listened to what, in a chain that shows every change.
+#[doc = include_str!("record.md")]
+pub mod record {}
 
 // The words.
 #[doc = include_str!("glossary.md")]
