@@ -24,6 +24,7 @@ mod house;
 mod http_cases;
 mod media_store;
 mod memory;
+mod openapi;
 mod playback_http;
 mod players;
 mod support;

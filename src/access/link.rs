@@ -17,7 +17,7 @@ use crate::crypto::LinkMac;
 
 const PREFIX: &str = "v1.";
 /// Longer than any link that [`LinkSecrets::sign`] writes.
-const LEN_MAX: usize = 2048;
+const LEN_MAX: usize = 4096;
 
 /// What a link says.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -88,7 +88,7 @@ fn parse_scopes(text: &str) -> Result<Vec<Scope>, String> {
 }
 
 pub(super) fn parse_subject(text: &str) -> Result<Subject, String> {
-    text.parse().map_err(|()| "it must be a name of 1 to 256 bytes, without control characters".into())
+    text.parse().map_err(|()| "it must be a name of 1 to 256 characters, none of them a control character".into())
 }
 
 /// A prefix as the claim writes it: with a star at its end.

@@ -10,7 +10,7 @@ use hyper::{
     HeaderMap, Method, Response,
     header::{self, HeaderValue},
 };
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{auth::Auth, body::Body, cors::Cors, observe::Observers};
 use crate::access::Grant;
@@ -106,4 +106,10 @@ pub(super) fn json(document: &impl Serialize) -> Response<Body> {
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// What a request's body says, when it is a JSON object: a list of the values of its fields is none.
+pub(super) fn read_object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body).ok()?;
+    serde_json::from_value(fields.into()).ok()
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{
     Problem,
-    app::{App, Request, json},
+    app::{App, Request, json, read_object},
     body::Body,
 };
 use crate::audit::{Event, EventKind};
@@ -47,7 +47,7 @@ pub(super) async fn turn(app: &App, request: &Request, body: Incoming) -> Result
     };
     let body = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_LEN_MAX).collect()).await;
     let body: Bytes = body.map_err(|_| bad())?.map_err(|_| bad())?.to_bytes();
-    let wanted: Wanted = serde_json::from_slice(&body).map_err(|_| bad())?;
+    let wanted: Wanted = read_object(&body).ok_or_else(bad)?;
     let kind = if wanted.enabled { EventKind::EncryptionEnable } else { EventKind::EncryptionDisable };
     let event = Event { request_ids: vec![request.id.clone()], ..app.player(request).event(kind) };
     app.listening.record(event).await.map_err(|error| Problem::new(error.code()))?;

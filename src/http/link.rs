@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{
     Problem,
-    app::{App, Request, json},
+    app::{App, Request, json, read_object},
     auth::{MintError, Minted},
     body::Body,
 };
@@ -32,7 +32,7 @@ struct Wanted {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Ttl {
-    Seconds(u64),
+    Seconds(serde_json::Number),
     Text(String),
 }
 
@@ -46,8 +46,8 @@ pub(super) async fn mint(
     let wanted = read(&request.headers, body).await?;
     let ttl = wanted.ttl.map(seconds).transpose()?;
     let subject = wanted.subject.map(|subject| subject.parse::<Subject>()).transpose();
-    let subject =
-        subject.map_err(|()| bad("`subject` must be a name of 1 to 256 bytes, without control characters"))?;
+    let subject = subject
+        .map_err(|()| bad("`subject` must be a name of 1 to 256 characters, none of them a control character"))?;
     match app.playback.recording(id).await {
         Ok(_) => {}
         // A link is leave to play and promises nothing: while the catalogue is away it is minted all the same.
@@ -94,17 +94,23 @@ async fn read(headers: &HeaderMap, body: Incoming) -> Result<Wanted, Problem> {
     if !essence.eq_ignore_ascii_case("application/json") {
         return Err(Problem::new(ErrorCode::UnsupportedMediaType).with_detail("the body must be application/json"));
     }
-    serde_json::from_slice(&body)
-        .map_err(|_| bad("the body must be {\"ttl\":\"15m\",\"subject\":\"NAME\"}, or parts of it"))
+    read_object(&body).ok_or_else(|| bad("the body must be {\"ttl\":\"15m\",\"subject\":\"NAME\"}, or parts of it"))
 }
 
 fn seconds(ttl: Ttl) -> Result<Duration, Problem> {
     let ttl = match ttl {
-        Ttl::Seconds(seconds) => Some(Duration::from_secs(seconds)),
+        Ttl::Seconds(seconds) => whole(&seconds).map(Duration::from_secs),
         Ttl::Text(text) => parse_duration(&text),
     };
     ttl.filter(|ttl| ttl.as_secs() > 0)
         .ok_or_else(|| bad("`ttl` must be a time such as \"15m\", or a number of seconds"))
+}
+
+/// A whole number, however it is written: to JSON 60 and 60.0 are one number.
+fn whole(number: &serde_json::Number) -> Option<u64> {
+    let text = number.to_string();
+    let digits = text.strip_suffix(".0").unwrap_or(&text);
+    digits.parse().ok()
 }
 
 /// Where the player reaches the server: as settings say, else as the request itself did.

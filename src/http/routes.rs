@@ -141,12 +141,13 @@ impl Route {
         match self {
             Self::DemoEncryption => &[Method::GET, Method::HEAD, Method::POST],
             Self::Link(_) => &[Method::POST],
+            // Whatever is asked of it: there is no such recording.
+            Self::ImpossibleId => &[Method::GET, Method::HEAD, Method::POST],
             Self::Home
             | Self::Asset(_)
             | Self::Recordings
             | Self::Recording(_)
             | Self::Media(_)
-            | Self::ImpossibleId
             | Self::Problem(_)
             | Self::Live
             | Self::Ready
