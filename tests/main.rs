@@ -24,6 +24,7 @@ mod house;
 mod http_cases;
 mod media_store;
 mod memory;
+mod observe;
 mod openapi;
 mod playback_http;
 mod players;

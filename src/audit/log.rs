@@ -78,6 +78,8 @@ impl AuditLog {
             lost_untold: AtomicU64::new(0),
             failure: Mutex::new(None),
         });
+        // At zero from the start, so that the first one is seen as a rise.
+        counter!(names::AUDIT_EVENTS_LOST).increment(0);
         let (writer, store, now) = (Arc::clone(&shared), Store::new(folder, file_len_max), Arc::clone(&clock));
         let started = thread::Builder::new().name("audit".into()).spawn(move || writer.write(store, &now));
         if started.is_err() {

@@ -15,8 +15,6 @@ pub struct Metric {
     pub labels: &'static [&'static str],
     /// One sentence, for people.
     pub meaning: &'static str,
-    /// What dashboards may rely on.
-    pub stability: Stability,
 }
 
 /// How values are to be read.
@@ -41,15 +39,6 @@ pub enum MetricUnit {
     Seconds,
     /// 0 or 1.
     Truth,
-}
-
-/// What dashboards may rely on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stability {
-    /// Name, unit and labels stay until a version that says otherwise in the changelog.
-    Stable,
-    /// The same, and it appears only once there is a playback record.
-    WithAudit,
 }
 
 impl MetricKind {
@@ -78,7 +67,7 @@ impl MetricUnit {
 }
 
 macro_rules! metrics {
-    ($($(#[doc = $meaning:literal])+ $constant:ident = $name:literal, $kind:ident, $unit:ident, $labels:expr, $stability:ident;)*) => {
+    ($($(#[doc = $meaning:literal])+ $constant:ident = $name:literal, $kind:ident, $unit:ident, $labels:expr;)*) => {
         $(
             $(#[doc = $meaning])+
             pub const $constant: &str = $name;
@@ -91,52 +80,53 @@ macro_rules! metrics {
             unit: MetricUnit::$unit,
             labels: &$labels,
             meaning: concat!($($meaning),+).trim_ascii(),
-            stability: Stability::$stability,
         },)*];
     };
 }
 
 metrics! {
     /// Requests answered, by what was asked for.
-    REQUESTS = "sealtape_requests_total", Counter, Count, ["route", "method", "status"], Stable;
+    REQUESTS = "sealtape_requests_total", Counter, Count, ["route", "method", "status"];
     /// Problems told to clients, by their code.
-    PROBLEMS = "sealtape_problems_total", Counter, Count, ["code"], Stable;
+    PROBLEMS = "sealtape_problems_total", Counter, Count, ["code"];
     /// From a request's head to the first verified byte of media that it asked for.
-    TIME_TO_FIRST_BYTE = "sealtape_time_to_first_byte_seconds", Histogram, Seconds, [], Stable;
+    TIME_TO_FIRST_BYTE = "sealtape_time_to_first_byte_seconds", Histogram, Seconds, [];
     /// Media handed to the transport, after verification.
-    MEDIA_BYTES = "sealtape_media_bytes_total", Counter, Bytes, [], Stable;
-    /// Answers with media that are under way: active players.
-    STREAMS_ACTIVE = "sealtape_streams_active", Gauge, Count, [], Stable;
+    MEDIA_BYTES = "sealtape_media_bytes_total", Counter, Bytes, [];
+    /// Answers with media that are under way.
+    STREAMS_ACTIVE = "sealtape_streams_active", Gauge, Count, [];
+    /// Listening sessions that are open: players that asked for media within the last half minute.
+    SESSIONS_ACTIVE = "sealtape_sessions_active", Gauge, Count, [];
     /// Connections that are open.
-    CONNECTIONS_ACTIVE = "sealtape_connections_active", Gauge, Count, [], Stable;
+    CONNECTIONS_ACTIVE = "sealtape_connections_active", Gauge, Count, [];
     /// Lookups that found what they looked for in memory: catalogue rows, opened recordings.
-    CACHE_HITS = "sealtape_cache_hits_total", Counter, Count, ["cache"], Stable;
+    CACHE_HITS = "sealtape_cache_hits_total", Counter, Count, ["cache"];
     /// Lookups that had to ask the database or the media store.
-    CACHE_MISSES = "sealtape_cache_misses_total", Counter, Count, ["cache"], Stable;
+    CACHE_MISSES = "sealtape_cache_misses_total", Counter, Count, ["cache"];
     /// Since the key ring was last read from the database.
-    KEY_RING_AGE = "sealtape_key_ring_age_seconds", Gauge, Seconds, [], Stable;
+    KEY_RING_AGE = "sealtape_key_ring_age_seconds", Gauge, Seconds, [];
     /// Whether the last check of keys and switch failed; those in memory are used on.
-    KEY_RING_CHECK_FAILED = "sealtape_key_ring_check_failed", Gauge, Truth, [], Stable;
+    KEY_RING_CHECK_FAILED = "sealtape_key_ring_check_failed", Gauge, Truth, [];
     /// Database keys in memory, in any state.
-    KEYS = "sealtape_keys", Gauge, Count, [], Stable;
+    KEYS = "sealtape_keys", Gauge, Count, [];
     /// Reads of sealed recordings by the key that they need: the first 16 digits of its fingerprint.
-    KEY_READS = "sealtape_key_reads_total", Counter, Count, ["fingerprint"], Stable;
+    KEY_READS = "sealtape_key_reads_total", Counter, Count, ["fingerprint"];
     /// Stored bytes that are not what was written, by where that was seen: header, place, end, chunk, length.
-    VERIFICATION_FAILURES = "sealtape_verification_failures_total", Counter, Count, ["kind"], Stable;
+    VERIFICATION_FAILURES = "sealtape_verification_failures_total", Counter, Count, ["kind"];
     /// How long the media store took; reads that memory answers at once are not in it.
-    STORAGE_TIME = "sealtape_storage_seconds", Histogram, Seconds, ["operation"], Stable;
+    STORAGE_TIME = "sealtape_storage_seconds", Histogram, Seconds, ["operation"];
     /// Operations that the media store failed.
-    STORAGE_ERRORS = "sealtape_storage_errors_total", Counter, Count, ["operation"], Stable;
+    STORAGE_ERRORS = "sealtape_storage_errors_total", Counter, Count, ["operation"];
     /// Whether the server is about to stop.
-    DRAINING = "sealtape_draining", Gauge, Truth, [], Stable;
+    DRAINING = "sealtape_draining", Gauge, Truth, [];
     /// Always 1; the label says which version this is.
-    BUILD_INFO = "sealtape_build_info", Gauge, Truth, ["version"], Stable;
+    BUILD_INFO = "sealtape_build_info", Gauge, Truth, ["version"];
     /// Events appended to the playback record.
-    AUDIT_EVENTS = "sealtape_audit_events_total", Counter, Count, [], WithAudit;
+    AUDIT_EVENTS = "sealtape_audit_events_total", Counter, Count, [];
     /// Events that could not be written, where the settings say to go on without.
-    AUDIT_EVENTS_LOST = "sealtape_audit_events_lost_total", Counter, Count, [], WithAudit;
+    AUDIT_EVENTS_LOST = "sealtape_audit_events_lost_total", Counter, Count, [];
     /// How long it took to make a group of events durable.
-    AUDIT_COMMIT_TIME = "sealtape_audit_commit_seconds", Histogram, Seconds, [], WithAudit;
+    AUDIT_COMMIT_TIME = "sealtape_audit_commit_seconds", Histogram, Seconds, [];
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 //! | [`serving`] | puts it before players: connections, limits, times, TLS, stopping, systemd |
 //! | [`mod@access`] | decides who may listen: tokens, links, a proxy that signs in, other origins |
 //! | [`record`] | must know, or prove, who listened to what |
+//! | [`observing`] | watches it: metrics, dashboard, logs, traces |
 //! | [`glossary`] | meets a word that is used here in one sense only |
 //! | [`decisions`] | asks why it was done so and not otherwise |
 //!
@@ -43,6 +44,10 @@ pub mod access {}
 // Who listened to what, in a chain that shows every change.
 #[doc = include_str!("record.md")]
 pub mod record {}
+
+// Metrics, dashboard, logs, traces.
+#[doc = include_str!("observing.md")]
+pub mod observing {}
 
 // The words.
 #[doc = include_str!("glossary.md")]

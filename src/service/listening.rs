@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use metrics::gauge;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{
@@ -17,7 +18,7 @@ use super::{
     refusals::Refusals,
 };
 use crate::audit::{self, AuditLog, Event, EventKind};
-use crate::base::{ErrorCode, RecordingId};
+use crate::base::{ErrorCode, RecordingId, metrics as names};
 
 /// How many sessions are held at a time; each takes a few KiB at most.
 const SESSIONS_MAX: usize = 16_384;
@@ -219,6 +220,8 @@ impl Listening {
             });
             sessions.values().cloned().collect()
         };
+        #[expect(clippy::cast_precision_loss, reason = "some thousands at most")]
+        gauge!(names::SESSIONS_ACTIVE).set(open.len() as f64);
         for session in closed {
             self.tell(session.close("idle"));
         }
