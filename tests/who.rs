@@ -336,14 +336,40 @@ struct KeySetSite {
     log: PathBuf,
 }
 
+/// Serves the folder that it runs in; over TLS, with `cert.pem` and `key.pem`, when a second argument says so.
+const SITE: &str = "
+import http.server, ssl, sys
+site = http.server.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), http.server.SimpleHTTPRequestHandler)
+if len(sys.argv) > 2:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain('cert.pem', 'key.pem')
+    site.socket = context.wrap_socket(site.socket, server_side=True)
+site.serve_forever()
+";
+
 impl KeySetSite {
     fn start(key_set: &str) -> Self {
+        Self::start_with(key_set, false)
+    }
+
+    fn start_with(key_set: &str, is_secure: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("jwks.json"), key_set).expect("written");
+        if is_secure {
+            let made = tool("openssl")
+                .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+                .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])
+                .args(["-keyout", "key.pem", "-out", "cert.pem"])
+                .current_dir(folder.path())
+                .output()
+                .expect("openssl");
+            assert!(made.status.success(), "{}", text(&made.stderr));
+        }
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr()).expect("a port").port();
         let log = folder.path().join("log");
         let child = std::process::Command::new("/usr/bin/python3")
-            .args(["-u", "-m", "http.server", "--bind", "127.0.0.1", &port.to_string()])
+            .args(["-u", "-c", SITE, &port.to_string()])
+            .args(is_secure.then_some("tls"))
             .current_dir(folder.path())
             .stderr(fs::File::create(&log).expect("made"))
             .stdout(std::process::Stdio::null())
@@ -355,7 +381,8 @@ impl KeySetSite {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        Self { folder, child, url: format!("http://127.0.0.1:{port}/jwks.json"), log }
+        let place = if is_secure { "https://localhost" } else { "http://127.0.0.1" };
+        Self { folder, child, url: format!("{place}:{port}/jwks.json"), log }
     }
 
     fn serve(&self, key_set: &str) {
@@ -372,6 +399,26 @@ impl Drop for KeySetSite {
         let _gone_already = self.child.kill();
         let _gone_already = self.child.wait();
     }
+}
+
+#[test]
+fn keys_come_over_tls_only_from_a_provider_that_the_machine_trusts() {
+    let (system, provider) = (system(), Provider::new());
+    let site = KeySetSite::start_with(&provider.key_set(&["ed"]), true);
+    let token = provider.token("ed", &claims(json!({})));
+    let start = |certificates: &Path| {
+        let mut command = system.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.env("SEALTAPE_AUTH__MODE", "token").env("SEALTAPE_AUTH__JWKS", &site.url);
+        command.env("SEALTAPE_AUTH__ISSUER", "https://idp.example").env("SEALTAPE_AUTH__AUDIENCE", "sealtape-test");
+        command.env("SSL_CERT_FILE", certificates);
+        Server::start(command)
+    };
+    let trusted = start(&site.folder.path().join("cert.pem"));
+    assert_eq!(with_token(&trusted, PATH, &token).status, 200, "{}", trusted.log());
+    let others = KeySetSite::start_with("{}", true);
+    let stranger = start(&others.folder.path().join("cert.pem"));
+    assert_eq!(refused(&with_token(&stranger, PATH, &token)), unauthenticated());
+    assert!(stranger.log().contains("cannot be fetched"), "{}", stranger.log());
 }
 
 #[test]

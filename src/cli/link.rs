@@ -42,7 +42,10 @@ async fn link(global: &Global, arguments: Arguments, system: &System) -> Result<
     let record = Record::open(system).await?;
     let playback = Arc::new(system.playback(&keys));
     playback.recording(&arguments.id).await.map_err(|error| Failure::from(error).of(&arguments.id))?;
-    let duration = playback.media_duration(&arguments.id).await;
+    let duration = match arguments.ttl {
+        Some(_) => None,
+        None => playback.media_duration(&arguments.id).await,
+    };
     let path = &system.settings.auth.link_secrets_file;
     let minter = LinkMinter::new(path.clone(), may_make(&system.settings, path))?;
     let grant = Grant { subject: operator(), ..Grant::everything() };

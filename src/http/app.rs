@@ -6,8 +6,11 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
 use hyper::{
     HeaderMap, Method, Response,
+    body::Incoming,
     header::{self, HeaderValue},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -16,6 +19,9 @@ use super::{auth::Auth, body::Body, cors::Cors, observe::Observers};
 use crate::access::Grant;
 use crate::catalogue::Database;
 use crate::service::{Clock, KeyWatch, Listening, Playback, Player};
+
+/// How long a client may take for a short body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What answers need.
 pub struct App {
@@ -106,6 +112,12 @@ pub(super) fn json(document: &impl Serialize) -> Response<Body> {
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// A request's whole body of at most `len_max` bytes; none when it is longer, or slow, or broke off.
+pub(super) async fn read_body(body: Incoming, len_max: usize) -> Option<Bytes> {
+    let body = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, len_max).collect()).await;
+    Some(body.ok()?.ok()?.to_bytes())
 }
 
 /// What a request's body says, when it is a JSON object: a list of the values of its fields is none.

@@ -1,15 +1,11 @@
 //! The switch of the demo: `/demo/encryption`, there in `demo` alone.
 
-use std::time::Duration;
-
-use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
 use hyper::{Response, body::Incoming, header};
 use serde::Deserialize;
 
 use super::{
     Problem,
-    app::{App, Request, json, read_object},
+    app::{App, Request, json, read_body, read_object},
     body::Body,
 };
 use crate::audit::{Event, EventKind};
@@ -17,7 +13,6 @@ use crate::base::ErrorCode;
 
 /// More than `{"enabled":false}` with some white space.
 const BODY_LEN_MAX: usize = 1024;
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,8 +40,7 @@ pub(super) async fn turn(app: &App, request: &Request, body: Incoming) -> Result
     let bad = || {
         Problem::new(ErrorCode::BadRequest).with_detail("the body must be {\"enabled\":true} or {\"enabled\":false}")
     };
-    let body = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_LEN_MAX).collect()).await;
-    let body: Bytes = body.map_err(|_| bad())?.map_err(|_| bad())?.to_bytes();
+    let body = read_body(body, BODY_LEN_MAX).await.ok_or_else(bad)?;
     let wanted: Wanted = read_object(&body).ok_or_else(bad)?;
     let kind = if wanted.enabled { EventKind::EncryptionEnable } else { EventKind::EncryptionDisable };
     let event = Event { request_ids: vec![request.id.clone()], ..app.player(request).event(kind) };

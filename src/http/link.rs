@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
 use hyper::{HeaderMap, Response, body::Incoming, header};
 use serde::Deserialize;
 
 use super::{
     Problem,
-    app::{App, Request, json, read_object},
+    app::{App, Request, json, read_body, read_object},
     auth::{MintError, Minted},
     body::Body,
 };
@@ -54,7 +52,10 @@ pub(super) async fn mint(
         Err(error) if error.code().class() == ErrorClass::Transient => {}
         Err(error) => return Err(Problem::of_playback(&error, id)),
     }
-    let duration = app.playback.media_duration(id).await;
+    let duration = match ttl {
+        Some(_) => None,
+        None => app.playback.media_duration(id).await,
+    };
     let minted = app.auth.links().mint(&request.caller, id, ttl, subject, duration, (app.clock)());
     let minted = minted.map_err(|error| match error {
         MintError::TooLong => bad("`ttl` must be 30 days at most"),
@@ -82,10 +83,8 @@ impl App {
 }
 
 async fn read(headers: &HeaderMap, body: Incoming) -> Result<Wanted, Problem> {
-    let body: Bytes = match Limited::new(body, BODY_LEN_MAX).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(_) => return Err(bad("the body is longer than a wish for a link can be, or broke off")),
-    };
+    let body = read_body(body, BODY_LEN_MAX).await;
+    let body = body.ok_or_else(|| bad("the body is longer than a wish for a link can be, too slow, or broke off"))?;
     if body.is_empty() {
         return Ok(Wanted::default());
     }

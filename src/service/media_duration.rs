@@ -15,7 +15,7 @@ use symphonia::core::{
     io::{MediaSource, MediaSourceStream},
     meta::MetadataOptions,
 };
-use tokio::{runtime::Handle, task::spawn_blocking};
+use tokio::{runtime::Handle, sync::Semaphore, task::spawn_blocking};
 
 use super::{OpenRecording, Playback, PlaybackError, SpanStream};
 use crate::base::RecordingId;
@@ -23,6 +23,8 @@ use crate::base::RecordingId;
 /// How much is read, at most: a head with its index, and the end.
 const READ_LEN_MAX: u64 = 16 << 20;
 const TIME_MAX: Duration = Duration::from_secs(2);
+/// How many recordings are looked into at a time; others wait.
+static PROBES: Semaphore = Semaphore::const_new(4);
 /// How much is read at a time.
 const PIECE_LEN: u64 = 64 << 10;
 
@@ -35,6 +37,8 @@ impl Playback {
         if !is_timed {
             return None;
         }
+        // Never closed, so that there always is a permit in the end.
+        let _permit = PROBES.acquire().await.ok()?;
         let media = Media {
             playback: Arc::clone(self),
             recording,
