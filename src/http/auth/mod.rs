@@ -146,7 +146,7 @@ impl Auth {
         let link = self.links.verify(link, id, now).map_err(|error| match error {
             LinkError::Expired => Problem::new(ErrorCode::LinkExpired),
             LinkError::NotAuthentic => Problem::new(ErrorCode::Forbidden)
-                .with_detail("the link is not one that was signed here for this recording"),
+                .with_detail("The link is not one that was signed here for this recording."),
         })?;
         Ok(Grant {
             subject: link.subject,
@@ -161,7 +161,7 @@ impl Auth {
         let refused = |detail| Problem::new(ErrorCode::Unauthenticated).with_detail(detail).with_challenge(CHALLENGE);
         if !peer::is_trusted(connection.peer, &self.settings.proxy_peers) {
             return Err(refused(
-                "requests are answered only when they come through the sign-in in front of this server",
+                "Requests are answered only when they come through the sign-in in front of this server.",
             ));
         }
         let mut values = headers.get_all(self.settings.subject_header.as_str()).iter();
@@ -169,7 +169,7 @@ impl Auth {
             (Some(value), None) => core::str::from_utf8(value.as_bytes()).ok().and_then(|text| text.parse().ok()),
             _ => None,
         };
-        let subject: Subject = subject.ok_or_else(|| refused("the sign-in in front of this server named nobody"))?;
+        let subject: Subject = subject.ok_or_else(|| refused("The sign-in in front of this server named nobody."))?;
         Ok(Grant {
             subject,
             credential: Credential::Proxy,
@@ -197,12 +197,12 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, &'static str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err("the request says twice who sends it");
+        return Err("The request says twice who sends it.");
     }
     let token = value.to_str().ok().and_then(|text| text.split_once(' '));
     match token {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim_matches(' '))),
-        _ => Err("the header Authorization must be `Bearer` and a token"),
+        _ => Err("The header Authorization must be `Bearer` and a token."),
     }
 }
 

@@ -61,12 +61,12 @@ impl Error {
     /// For whoever showed it.
     pub fn detail(self) -> &'static str {
         match self {
-            Self::Malformed => "the token cannot be read",
-            Self::NotTrusted => "the token is not signed by a key that is trusted here",
-            Self::Expired => "the token has expired",
-            Self::NotYet => "the token is not good yet",
-            Self::NotForUs => "the token was issued by somebody else, or for another service",
-            Self::KeysUnavailable => "the identity provider's keys cannot be fetched at the moment; try again shortly",
+            Self::Malformed => "The token cannot be read.",
+            Self::NotTrusted => "The token is not signed by a key that is trusted here.",
+            Self::Expired => "The token has expired.",
+            Self::NotYet => "The token is not good yet.",
+            Self::NotForUs => "The token was issued by somebody else, or for another service.",
+            Self::KeysUnavailable => "The identity provider's keys cannot be fetched at the moment. Try again shortly.",
         }
     }
 }
