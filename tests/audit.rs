@@ -479,3 +479,55 @@ fn the_record_is_private_and_said_to_be_missing() {
     assert!(empty.fails(1, &["audit", "verify"]).contains("there is no playback record here"));
     assert!(empty.fails(1, &["audit", "show"]).contains("there is no playback record here"));
 }
+
+/// A disk that fills up in the middle of a line: what was half written is taken back, nothing plays meanwhile, and
+/// nothing that was on record is lost.
+#[test]
+fn a_disk_that_fills_up_in_the_middle_of_a_line_loses_nothing() {
+    let (system, _) = system();
+    let server = system.serve();
+    let play = |server: &Server, name: &str| {
+        // A long name makes long lines, and the record the longest file of the system.
+        let agent = format!("{name}-{}", "x".repeat(400));
+        get(&server.address, "/recordings/call/media", &[("User-Agent", &agent), ("Range", "bytes=0-9")])
+    };
+    for i in 0..300 {
+        assert_eq!(play(&server, &format!("before{i}")).status, 206);
+    }
+    stop(server);
+    let path = record_files(&system).pop().expect("a file");
+    let len = fs::metadata(&path).expect("there").len();
+    assert!(len > 200_000, "{len}");
+
+    // The system refuses to make a file longer than this: as on a full disk, a part of a write may get through.
+    let plain = system.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let mut limited = std::process::Command::new("bash");
+    limited.args(["-c", &format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", len / 1024 + 5)]);
+    limited.arg(plain.get_program()).args(plain.get_args()).env("SEALTAPE_SERVER__DRAIN_DELAY", "0s");
+    let server = Server::start(limited);
+    let mut heard = BTreeSet::new();
+    let mut refused = 0;
+    for i in 0..40 {
+        let reply = play(&server, &format!("full{i}"));
+        match reply.status {
+            206 => assert!(heard.insert(format!("full{i}"))),
+            _ => {
+                assert_eq!(reply.problem(), "audit-unavailable");
+                refused += 1;
+            }
+        }
+    }
+    assert!(!heard.is_empty() && refused > 0, "{} heard, {refused} refused", heard.len());
+    server.signal("KILL");
+    assert_eq!(server.wait(), None);
+
+    system.ok(&["link", "call"]);
+    let verified = system.json(&["audit", "verify"]);
+    assert_eq!(verified["sound"], true, "{verified}");
+    let opened: BTreeSet<String> = of_kind(&system, "opened")
+        .iter()
+        .map(|event| event["user_agent"].as_str().expect("one").split('-').next().expect("a name").to_owned())
+        .collect();
+    assert!(heard.iter().all(|name| opened.contains(name)), "{heard:?}");
+    assert_eq!(opened.iter().filter(|name| name.starts_with("before")).count(), 300);
+}

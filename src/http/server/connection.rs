@@ -171,7 +171,12 @@ async fn answer(
     };
     let response = match admitted {
         Ok(()) => app.observed(hyper::Request::from_parts(parts, body), connection).await?,
-        Err(problem) => limits::refuse(&problem, &parts),
+        Err(problem) => {
+            let mut refusal = limits::refuse(&problem, &parts);
+            // A page of another origin is told, too.
+            app.cors.mark(&parts.headers, refusal.headers_mut());
+            refusal
+        }
     };
     Ok(response.map(|body| Watched::new(body, in_flight, waiting)))
 }
