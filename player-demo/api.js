@@ -35,7 +35,12 @@ export function mediaUrl(id, download = null) {
   return `${path(id)}/media${given === '' ? '' : `?${given}`}`;
 }
 
-/** Why a link does not play any more, if that is it: then the next `recording` mints another. */
+/** Whether a recording plays by a signed link here. */
+export function playsByLink(id) {
+  return linkParameter(id) !== '';
+}
+
+/** The link is not good any more: the next `recording` mints another. */
 export function forgetLink(id) {
   dropLink(id);
 }

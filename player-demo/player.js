@@ -16,6 +16,8 @@ export function createPlayer(host, announce) {
   let place = { time: 0, playing: false };
   /** Every new intention takes a turn; what an older one still brings is dropped. */
   let turn = 0;
+  /** When a link that was refused was last replaced. */
+  let renewed = -Infinity;
 
   const head = element('div.detail-head');
   const notes = element('div.notes');
@@ -97,9 +99,15 @@ export function createPlayer(host, announce) {
     const mine = ++turn;
     const range = media.bytesAround();
     place = media.place();
+    const playedFrom = api.mediaUrl(id);
     try {
       const fresh = await api.recording(id);
       if (mine !== turn) return;
+      if (fresh.playable && api.mediaUrl(id) !== playedFrom) {
+        // Its link had run out, and there is another one now: it goes on from its place.
+        mount();
+        return;
+      }
       if (!fresh.playable) {
         fail(fresh.problem ?? {});
         return;
@@ -116,13 +124,19 @@ export function createPlayer(host, announce) {
     }
   }
 
+  /** Whether a new link may help; one that was just renewed and is refused again does not. */
+  function isOfLink(code) {
+    return ['link-expired', 'forbidden'].includes(code) && api.playsByLink(id) && performance.now() - renewed > RENEWAL_PAUSE_MS;
+  }
+
   /** The first bytes; null when the link had run out, and playing goes on from the same place with a new one. */
   async function firstBytes() {
     const mine = turn;
     try {
       return await api.readMedia(id, 0, ENOUGH - 1);
     } catch (error) {
-      if (!(error instanceof api.Problem) || error.document.code !== 'link-expired') throw error;
+      if (!(error instanceof api.Problem) || !isOfLink(error.document.code)) throw error;
+      renewed = performance.now();
       api.forgetLink(id);
       await api.recording(id);
       if (mine === turn) mount();
@@ -243,6 +257,8 @@ function interrupted({ code, started, codec }, seconds) {
       + 'Try again; if that does not help, look at the file itself with a program for its format.',
   };
 }
+
+const RENEWAL_PAUSE_MS = 10_000;
 
 const UNRECOGNISED = 'Its first bytes belong to no format known here, though the server has no fault to report.';
 

@@ -115,6 +115,10 @@ fn frames_by_hand() {
     assert_eq!(range[0]["sha256"], sha256(&system, &media[1000..2000]));
     assert_eq!((&range[1]["status"], &range[1]["len"]), (&200.into(), &0.into()));
     assert_eq!(range[1]["headers"]["content-length"], LEN.to_string());
+    for (head, status) in [(&range[2], 200), (&range[3], 404)] {
+        assert_eq!((&head["status"], &head["len"]), (&status.into(), &0.into()), "a head alone: {head}");
+        assert!(head["headers"]["content-length"].as_str().is_some_and(|len| len != "0"), "{head}");
+    }
     let after = frames(&server, "cancel");
     assert_eq!(after["sha256"], sha256(&system, &media[1000..2000]), "the server goes on");
     let both = frames(&server, "interleaved");

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use sealtape::access::RecordingSet;
 use sealtape::base::{Fingerprint, RecordingId, SealId, Timestamp};
 use sealtape::catalogue::{Content, Database, Error, Recording, RecordingState};
 use sealtape::crypto::Key;
@@ -66,7 +67,7 @@ async fn recordings(database: &dyn Database) {
 
     let (mut ids, mut after) = (Vec::new(), None);
     loop {
-        let page = database.recordings(after.as_ref(), 1).await.expect("lists");
+        let page = database.recordings(after.as_ref(), 1, &RecordingSet::All).await.expect("lists");
         assert_eq!(page.recordings.len(), 1);
         ids.extend(page.recordings.into_iter().map(|recording| recording.id.to_string()));
         after = page.next;
@@ -75,6 +76,24 @@ async fn recordings(database: &dyn Database) {
         }
     }
     assert_eq!(ids, ["replaced", "sealed", "plain"], "newest first, IDs downwards within a millisecond");
+    for (items, expected) in [
+        (vec!["sealed", "plain"], vec!["sealed", "plain"]),
+        (vec!["p*", "sealed*"], vec!["sealed", "plain"]),
+        (vec!["*"], vec!["replaced", "sealed", "plain"]),
+        (vec!["Sealed", "seale", "pl%", "p_ain", "sealed*x", "'", "\"]"], vec![]),
+        (vec![], vec![]),
+    ] {
+        let set = RecordingSet::Listed(items.iter().map(ToString::to_string).collect());
+        let page = database.recordings(None, 10, &set).await.expect("lists");
+        let found: Vec<String> = page.recordings.iter().map(|recording| recording.id.to_string()).collect();
+        assert_eq!((found, page.next), (expected.iter().map(ToString::to_string).collect(), None), "{items:?}");
+        assert!(page.recordings.iter().all(|recording| set.has(&recording.id)));
+    }
+    let set = RecordingSet::Listed(vec!["p*".into(), "replaced".into()]);
+    let first = database.recordings(None, 1, &set).await.expect("lists");
+    let second = database.recordings(first.next.as_ref(), 1, &set).await.expect("lists");
+    assert_eq!((first.recordings[0].id.as_str(), second.recordings[0].id.as_str()), ("replaced", "plain"));
+    assert_eq!((first.next.expect("there is more").id.as_str(), second.next), ("replaced", None));
 }
 
 async fn progress(database: &dyn Database) {

@@ -17,10 +17,10 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
     ("sealed", &["base", "crypto"], &["zeroize"]),
     ("access", &["base", "crypto"], &["base64", "hex"]),
     ("keys", &["base", "crypto", "sealed"], &["async_trait", "hex", "zeroize"]),
-    ("catalogue", &["base", "crypto", "sealed", "keys"], &["async_trait"]),
+    ("catalogue", &["base", "crypto", "sealed", "access", "keys"], &["async_trait"]),
     ("media", &["base", "crypto", "sealed"], &["async_trait"]),
     ("storage", PURE, &["async_trait", "metrics", "tokio", "rustix", "url", "hex"]),
-    ("db", PURE, &["async_trait", "tokio", "sqlx", "hex"]),
+    ("db", PURE, &["async_trait", "tokio", "serde_json", "sqlx", "hex"]),
     ("kms", PURE, &["async_trait", "rustix", "zeroize"]),
     ("audit", PURE, &["hex", "metrics", "rustix", "serde", "serde_json", "tokio", "tracing"]),
     (

@@ -85,7 +85,7 @@ impl Store {
         }
         if bytes.is_empty() {
             self.tail = Some(tail);
-            return Ok(());
+            return self.check_room();
         }
         if tail.len > 0 && tail.len + bytes.len() as u64 > self.file_len_max {
             match self.open(tail.number + 1) {
@@ -131,6 +131,16 @@ impl Store {
         let is_newest = fs::symlink_metadata(self.folder.join(name(tail.number + 1)))
             .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         is_newest && here.ino() == there.ino() && here.dev() == there.dev() && there.len() == tail.len
+    }
+
+    /// Whether there is room for a line: who asks is about to do something that will be recorded.
+    fn check_room(&self) -> Result<(), Error> {
+        let failed = |error: rustix::io::Errno| unavailable(&self.folder, &error.into());
+        let room = rustix::fs::statvfs(&self.folder).map_err(failed)?;
+        if room.f_bavail.saturating_mul(room.f_frsize) < LINE_LEN_MAX as u64 {
+            return Err(unavailable(&self.folder, &std::io::ErrorKind::StorageFull.into()));
+        }
+        Ok(())
     }
 
     fn read_tail(&mut self, known: Option<&Tail>) -> Result<Tail, Error> {

@@ -209,6 +209,15 @@ impl Verification {
         self.faults.is_empty()
     }
 
+    /// Notes it as a fault when a folder holds more than one chain.
+    pub fn expect_one_chain(&mut self, folder: &Path) {
+        if self.chains.len() > 1 {
+            let names: Vec<&str> = self.chains.iter().map(|chain| chain.chain.as_str()).collect();
+            let what = format!("it holds {} chains, and a system writes one: {}", names.len(), names.join(", "));
+            self.fault(folder, 0, what);
+        }
+    }
+
     fn fault(&mut self, file: &Path, line: u64, what: String) {
         if self.faults.len() < FAULTS_MAX {
             self.faults.push(Fault { file: file.to_owned(), line, what });

@@ -39,8 +39,9 @@ impl MediaType {
         let essence = self.essence();
         let (kind, _) = essence.split_once('/').unwrap_or_default();
         match kind {
-            "audio" | "video" => true,
-            "image" => essence != "image/svg+xml",
+            // An XML document, whatever else it is: one that may hold a page.
+            _ if essence.ends_with("+xml") => false,
+            "audio" | "video" | "image" => true,
             _ => essence == "text/plain",
         }
     }

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Cursor, Page, Recording};
+use crate::access::RecordingSet;
 use crate::base::{ErrorCode, Fingerprint, RecordingId};
 use crate::keys::{KeyRow, KeyTable};
 
@@ -33,8 +34,8 @@ pub trait Database: Send + Sync {
     /// The recording of that ID.
     async fn recording(&self, id: &RecordingId) -> Result<Option<Recording>, Error>;
 
-    /// Up to `limit` recordings after `after`, newest first.
-    async fn recordings(&self, after: Option<&Cursor>, limit: u32) -> Result<Page, Error>;
+    /// Up to `limit` recordings of `set` after `after`, newest first. The page's cursor names none outside the set.
+    async fn recordings(&self, after: Option<&Cursor>, limit: u32, set: &RecordingSet) -> Result<Page, Error>;
 
     /// Writes out what is pending and lets go; afterwards nothing can be asked any more.
     async fn close(&self);

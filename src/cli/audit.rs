@@ -57,7 +57,11 @@ pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, F
 
 fn verify(global: &Global, arguments: &VerifyArguments, system: &System) -> Result<ExitCode, Failure> {
     let files = if arguments.files.is_empty() { files(system)? } else { arguments.files.clone() };
-    let verification = audit::verify(&files, &arguments.head)?;
+    let mut verification = audit::verify(&files, &arguments.head)?;
+    if arguments.files.is_empty() {
+        // A system has one chain: a second one was begun where the first was taken away.
+        verification.expect_one_chain(&system.settings.audit.path);
+    }
     if global.json {
         print::json(&document(&verification))?;
     } else {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::{Failure, Global, open::System, print};
+use crate::access::RecordingSet;
 use crate::base::RecordingId;
 use crate::catalogue::Recording;
 use crate::http::RecordingDocument;
@@ -37,7 +38,7 @@ async fn list(global: &Global, system: &System) -> Result<ExitCode, Failure> {
     let playback = system.playback(&keys);
     let (mut recordings, mut after) = (Vec::new(), None);
     loop {
-        let page = playback.recordings(after.as_ref(), PAGE_LEN, |_| true).await?;
+        let page = playback.recordings(after.as_ref(), PAGE_LEN, &RecordingSet::All).await?;
         recordings.extend(page.recordings);
         match page.next {
             Some(next) => after = Some(next),

@@ -177,22 +177,25 @@ pub(super) async fn run_until_stopped(server: Server, watching: Watching, drain_
         tokio::spawn(systemd::keep_watchdog()),
         tokio::spawn(telemetry::upkeep()),
     ];
-    let (stop, stopped) = oneshot::channel();
-    // Whoever would say when to stop is never gone before it.
-    let mut serving = std::pin::pin!(server.run(async { stopped.await.unwrap_or_default() }));
-    systemd::ready();
-    let delay = tokio::select! {
-        () = serving.as_mut() => Duration::ZERO,
-        _ = interrupt.recv() => Duration::ZERO,
-        _ = terminate.recv() => drain_delay,
-    };
-    systemd::stopping();
-    if stop.send(delay).is_ok() {
-        tokio::select! {
-            () = serving.as_mut() => {}
-            _ = interrupt.recv() => tracing::warn!("asked twice to stop: streams are cut"),
-            _ = terminate.recv() => tracing::warn!("asked twice to stop: streams are cut"),
+    {
+        let (stop, stopped) = oneshot::channel();
+        // Whoever would say when to stop is never gone before it.
+        let mut serving = std::pin::pin!(server.run(async { stopped.await.unwrap_or_default() }));
+        systemd::ready();
+        let delay = tokio::select! {
+            () = serving.as_mut() => Duration::ZERO,
+            _ = interrupt.recv() => Duration::ZERO,
+            _ = terminate.recv() => drain_delay,
+        };
+        systemd::stopping();
+        if stop.send(delay).is_ok() {
+            tokio::select! {
+                () = serving.as_mut() => {}
+                _ = interrupt.recv() => tracing::warn!("asked twice to stop: streams are cut"),
+                _ = terminate.recv() => tracing::warn!("asked twice to stop: streams are cut"),
+            }
         }
+        // Dropped here: whoever is still connected is cut before the record is closed.
     }
     for task in tasks {
         task.abort();

@@ -130,16 +130,17 @@ impl AuditSettings {
 /// A path, or an address: over plain HTTP only on this machine, because whoever could change a key set on its way
 /// could sign tokens.
 fn parse_jwks(text: &str) -> Result<Jwks, String> {
-    if let Some(rest) = text.strip_prefix("http://") {
-        let host = rest.split(['/', ':']).next().unwrap_or_default();
-        return if ["localhost", "127.0.0.1"].contains(&host) || rest.starts_with("[::1]") {
-            Ok(Jwks::Url(text.to_owned()))
-        } else {
-            Err("a key set from another machine must come over https".into())
-        };
-    }
-    if text.starts_with("https://") {
-        return url::Url::parse(text).map(|_| Jwks::Url(text.to_owned())).map_err(|error| error.to_string());
+    let is_url = text.starts_with("http://") || text.starts_with("https://");
+    if is_url {
+        let url = url::Url::parse(text).map_err(|error| error.to_string())?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("a key set is public: its address names no user".into());
+        }
+        let is_here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        if url.scheme() == "http" && !is_here {
+            return Err("a key set from another machine must come over https".into());
+        }
+        return Ok(Jwks::Url(text.to_owned()));
     }
     parse_path(text.strip_prefix("file://").unwrap_or(text)).map(Jwks::File)
 }

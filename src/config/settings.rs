@@ -186,6 +186,8 @@ mod tests {
             "[auth]\nmode = \"proxy\"",
             "[auth]\njwks = \"/etc/jwks.json\"",
             "[auth]\njwks = \"http://idp.example/jwks\"\nissuer = \"x\"\naudience = \"y\"",
+            "[auth]\njwks = \"http://localhost:x@idp.example/jwks\"\nissuer = \"x\"\naudience = \"y\"",
+            "[auth]\njwks = \"http://localhost.idp.example/jwks\"\nissuer = \"x\"\naudience = \"y\"",
             "[auth.proxy]\npeers = [\"10.0.0.0/33\"]",
             "[auth.proxy]\nsubject_header = \"a b\"",
             "[server.tls]\ncert = \"/etc/cert.pem\"",

@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 
 use super::rows::{self, KeyRecord, RecordingRecord, column};
 use super::unavailable;
+use crate::access::RecordingSet;
 use crate::base::{Fingerprint, RecordingId};
 use crate::catalogue::{Cursor, Database, Error, KeyUsage, Page, Recording};
 use crate::keys::{KeyRow, KeyTable};
@@ -225,12 +226,17 @@ impl Database for SqliteDatabase {
         record.map(Recording::try_from).transpose()
     }
 
-    async fn recordings(&self, after: Option<&Cursor>, limit: u32) -> Result<Page, Error> {
+    async fn recordings(&self, after: Option<&Cursor>, limit: u32, set: &RecordingSet) -> Result<Page, Error> {
         let rows = i64::from(limit) + 1;
+        let set = match set {
+            RecordingSet::All => None,
+            RecordingSet::Listed(items) => Some(serde_json::json!(items).to_string()),
+        };
         let query = match after {
-            None => sqlx::query_as(include_str!("sql/recordings_first.sql")).bind(rows),
+            None => sqlx::query_as(include_str!("sql/recordings_first.sql")).bind(rows).bind(set),
             Some(after) => sqlx::query_as(include_str!("sql/recordings_after.sql"))
                 .bind(rows)
+                .bind(set)
                 .bind(column(after.created_at.millis()))
                 .bind(after.id.as_str()),
         };

@@ -117,19 +117,28 @@ impl App {
             Route::Home => Ok(player::home()),
             Route::Asset(name) => player::asset(name).ok_or_else(|| Problem::new(ErrorCode::NotFound)),
             Route::Recordings => {
-                request.caller.check(&[Scope::List]).map_err(auth::refused)?;
+                request.caller.check(&[Scope::List]).map_err(|refusal| auth::refused(refusal, None))?;
                 self.recordings(request).await
             }
             Route::Recording(id) => {
-                request.caller.check_recording(&[Scope::List, Scope::Play], id).map_err(auth::refused)?;
+                request
+                    .caller
+                    .check_recording(&[Scope::List, Scope::Play], id)
+                    .map_err(|refusal| auth::refused(refusal, Some(id)))?;
                 self.recording(request, id).await
             }
             Route::Media(id) => {
-                request.caller.check_recording(&[Scope::Play], id).map_err(auth::refused)?;
+                request
+                    .caller
+                    .check_recording(&[Scope::Play], id)
+                    .map_err(|refusal| auth::refused(refusal, Some(id)))?;
                 media::answer(self, request, id).await
             }
             Route::Link(id) => {
-                request.caller.check_recording(&[Scope::Play], id).map_err(auth::refused)?;
+                request
+                    .caller
+                    .check_recording(&[Scope::Play], id)
+                    .map_err(|refusal| auth::refused(refusal, Some(id)))?;
                 link::mint(self, request, id, body).await
             }
             Route::ImpossibleId => Err(Problem::new(ErrorCode::RecordingNotFound)),
@@ -163,11 +172,11 @@ impl App {
                 _ => {}
             }
         }
-        let set = &request.caller.recordings;
-        let page = self.playback.recordings(after.as_ref(), limit, |id| set.has(id)).await.map_err(|error| {
-            tracing::warn!(request = %request.id, %error, "the catalogue cannot be listed");
-            Problem::new(error.code())
-        })?;
+        let page =
+            self.playback.recordings(after.as_ref(), limit, &request.caller.recordings).await.map_err(|error| {
+                tracing::warn!(request = %request.id, %error, "the catalogue cannot be listed");
+                Problem::new(error.code())
+            })?;
         let now = (self.clock)();
         let recordings: Vec<RecordingDocument> = page
             .recordings

@@ -8,7 +8,12 @@ use hyper::{
     header::{self, HeaderValue},
 };
 
-use super::body::Body;
+use super::{
+    Problem,
+    app::{App, Request},
+    body::Body,
+};
+use crate::base::ErrorCode;
 
 /// What a player reads of an answer, beside what every page may.
 const EXPOSED: &str = "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Last-Modified, Location, \
@@ -65,4 +70,23 @@ impl Cors {
         let (Some(origin), None) = (origins.next(), origins.next()) else { return None };
         self.0.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()).then_some(origin)
     }
+}
+
+/// A browser says which page sends a POST. One of another site, that is not in the list, has no business here, even
+/// where it could not read the answer.
+pub(super) fn check_origin(app: &App, request: &Request) -> Result<(), Problem> {
+    let Some(origin) = request.headers.get(header::ORIGIN) else { return Ok(()) };
+    let host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    let is_own = host.is_some() && host == request.authority.as_deref();
+    let is_public =
+        app.public_url.as_ref().is_some_and(|url| origin.to_str().is_ok_and(|origin| is_origin_of(origin, url)));
+    if is_own || is_public || app.cors.allowed(&request.headers).is_some() {
+        return Ok(());
+    }
+    Err(Problem::new(ErrorCode::Forbidden).with_detail("The request comes from a page of another site."))
+}
+
+/// Whether a URL lies at an origin.
+fn is_origin_of(origin: &str, url: &str) -> bool {
+    url.strip_prefix(origin).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -1,12 +1,13 @@
 //! The switch of the demo: `/demo/encryption`, there in `demo` alone.
 
-use hyper::{Response, body::Incoming, header};
+use hyper::{Response, body::Incoming};
 use serde::Deserialize;
 
 use super::{
     Problem,
     app::{App, Request, json, read_body, read_object},
     body::Body,
+    cors,
 };
 use crate::audit::{Event, EventKind};
 use crate::base::ErrorCode;
@@ -27,16 +28,7 @@ pub(super) fn show(app: &App) -> Response<Body> {
 
 /// Turns the switch.
 pub(super) async fn turn(app: &App, request: &Request, body: Incoming) -> Result<Response<Body>, Problem> {
-    let headers = &request.headers;
-    // A browser says which page sends a POST; a page of another site has no business here.
-    let is_own_page = match (headers.get(header::ORIGIN), headers.get(header::HOST)) {
-        (None, _) => true,
-        (Some(origin), Some(host)) => origin.as_bytes().strip_prefix(b"http://") == Some(host.as_bytes()),
-        (Some(_), None) => false,
-    };
-    if !is_own_page {
-        return Err(Problem::new(ErrorCode::Forbidden).with_detail("the switch is turned from the demo's own page"));
-    }
+    cors::check_origin(app, request)?;
     let bad = || {
         Problem::new(ErrorCode::BadRequest).with_detail("the body must be {\"enabled\":true} or {\"enabled\":false}")
     };

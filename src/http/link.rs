@@ -10,6 +10,7 @@ use super::{
     app::{App, Request, json, read_body, read_object},
     auth::{MintError, Minted},
     body::Body,
+    cors,
 };
 use crate::access::Subject;
 use crate::audit::{Event, EventKind};
@@ -41,17 +42,18 @@ pub(super) async fn mint(
     id: &RecordingId,
     body: Incoming,
 ) -> Result<Response<Body>, Problem> {
-    let wanted = read(&request.headers, body).await?;
-    let ttl = wanted.ttl.map(seconds).transpose()?;
-    let subject = wanted.subject.map(|subject| subject.parse::<Subject>()).transpose();
-    let subject = subject
-        .map_err(|()| bad("`subject` must be a name of 1 to 256 characters, none of them a control character"))?;
+    cors::check_origin(app, request)?;
     match app.playback.recording(id).await {
         Ok(_) => {}
         // A link is leave to play and promises nothing: while the catalogue is away it is minted all the same.
         Err(error) if error.code().class() == ErrorClass::Transient => {}
         Err(error) => return Err(Problem::of_playback(&error, id)),
     }
+    let wanted = read(&request.headers, body).await?;
+    let ttl = wanted.ttl.map(seconds).transpose()?;
+    let subject = wanted.subject.map(|subject| subject.parse::<Subject>()).transpose();
+    let subject = subject
+        .map_err(|()| bad("`subject` must be a name of 1 to 256 characters, none of them a control character"))?;
     let duration = match ttl {
         Some(_) => None,
         None => app.playback.media_duration(id).await,

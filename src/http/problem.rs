@@ -54,6 +54,12 @@ impl Problem {
         Self { detail: Some(detail), ..self }
     }
 
+    /// The same, of a recording.
+    #[must_use]
+    pub(super) fn of_recording(self, id: RecordingId) -> Self {
+        Self { recording: Some(id), ..self }
+    }
+
     /// The same, with how the caller may say who they are (RFC 9110, section 11.6.1).
     #[must_use]
     pub(super) fn with_challenge(self, challenge: &'static str) -> Self {

@@ -22,6 +22,8 @@ use crate::base::{ErrorCode, RecordingId, metrics as names};
 
 /// How many sessions are held at a time; each takes a few KiB at most.
 const SESSIONS_MAX: usize = 16_384;
+/// How many sessions are closed before their events are waited for.
+const CLOSED_AT_ONCE: usize = 1024;
 /// How often it is looked whether something is due.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -160,8 +162,12 @@ impl Listening {
     /// Closes every session, and waits until that is recorded as far as it can be.
     pub async fn close_all(&self) {
         let sessions: Vec<Arc<Session>> = lock(&self.sessions).drain().map(|(_, session)| session).collect();
-        for session in sessions {
+        for (count, session) in (1..).zip(sessions) {
             self.tell(session.close("shutdown"));
+            if count % CLOSED_AT_ONCE == 0 {
+                // More than are held must not wait at a time. Why it could not be is in the log already.
+                let _as_far_as_possible = self.log.check().await;
+            }
         }
         let summed_up = lock(&self.refusals).sum_up();
         summed_up.into_iter().for_each(|event| self.log.note(event));

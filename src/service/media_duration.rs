@@ -15,7 +15,7 @@ use symphonia::core::{
     io::{MediaSource, MediaSourceStream},
     meta::MetadataOptions,
 };
-use tokio::{runtime::Handle, sync::Semaphore, task::spawn_blocking};
+use tokio::{runtime::Handle, sync::Semaphore, task::spawn_blocking, time::timeout};
 
 use super::{OpenRecording, Playback, PlaybackError, SpanStream};
 use crate::base::RecordingId;
@@ -37,8 +37,7 @@ impl Playback {
         if !is_timed {
             return None;
         }
-        // Never closed, so that there always is a permit in the end.
-        let _permit = PROBES.acquire().await.ok()?;
+        let permit = timeout(TIME_MAX, PROBES.acquire()).await.ok()?.ok()?;
         let media = Media {
             playback: Arc::clone(self),
             recording,
@@ -48,7 +47,12 @@ impl Playback {
             read_len: 0,
             deadline: Instant::now() + TIME_MAX,
         };
-        spawn_blocking(move || probe(media)).await.ok()?
+        let probing = spawn_blocking(move || {
+            // Held until the work ends, also when nobody waits for it any more.
+            let _permit = permit;
+            probe(media)
+        });
+        timeout(TIME_MAX, probing).await.ok()?.ok()?
     }
 }
 
@@ -83,7 +87,8 @@ impl Media {
             return Err(io::ErrorKind::TimedOut.into());
         }
         let mut stream: SpanStream = self.playback.stream(&self.recording, self.position..end);
-        let piece = self.runtime.block_on(std::future::poll_fn(|cx| stream.poll_next(cx)));
+        let read = timeout(TIME_MAX, std::future::poll_fn(|cx| stream.poll_next(cx)));
+        let piece = self.runtime.block_on(read).map_err(|_| io::ErrorKind::TimedOut)?;
         let piece = piece.transpose().map_err(|error: PlaybackError| io::Error::other(error))?.unwrap_or_default();
         self.read_len += piece.len() as u64;
         Ok(piece)

@@ -10,6 +10,7 @@ use super::{
     meter::{self, METER},
     opened::OpenContent,
 };
+use crate::access::RecordingSet;
 use crate::base::{ErrorCode, Fingerprint, RecordingId, SealId};
 use crate::catalogue::{self, Content, Cursor, Database, Page, Recording, RecordingState};
 use crate::keys::{OpeningRefused, Switch};
@@ -20,8 +21,6 @@ use crate::sealed::{self, Corruption, HEADER_LEN, NameClaim, Role, UnverifiedHea
 const ROWS_MAX: u64 = 65_536;
 /// How many recordings stay open when nobody reads from them: each holds a descriptor.
 const OPENED_MAX: u64 = 512;
-/// How many pages of rows are looked at to fill one with those that a caller may know of.
-const LOOKS_MAX: usize = 20;
 /// How long an opened recording that nobody asks for stays open.
 const OPENED_IDLE: Duration = Duration::from_secs(60);
 
@@ -166,34 +165,13 @@ impl Playback {
         self.database.recording(id).await?.ok_or(Error::NotFound)
     }
 
-    /// Up to `limit` recordings after `after` whose ID `may_know` accepts, newest first. No file is opened. So many rows
-    /// are looked at and no more: a page may hold fewer than it could, even none, and still have a next one.
+    /// Up to `limit` recordings of `set` after `after`, newest first. No file is opened.
     ///
     /// # Errors
     ///
     /// [`Error::Catalogue`].
-    pub async fn recordings(
-        &self,
-        after: Option<&Cursor>,
-        limit: u32,
-        may_know: impl Fn(&RecordingId) -> bool,
-    ) -> Result<Page, Error> {
-        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-        let mut page = Page { recordings: Vec::new(), next: after.cloned() };
-        for _ in 0..LOOKS_MAX {
-            let Page { recordings, next } = self.database.recordings(page.next.as_ref(), limit).await?;
-            page.next = next;
-            let known = recordings.into_iter().filter(|recording| may_know(&recording.id));
-            page.recordings.extend(known);
-            if page.recordings.len() >= wanted || page.next.is_none() {
-                break;
-            }
-        }
-        if page.recordings.len() > wanted {
-            page.recordings.truncate(wanted);
-            page.next = page.recordings.last().map(|last| Cursor { created_at: last.created_at, id: last.id.clone() });
-        }
-        Ok(page)
+    pub async fn recordings(&self, after: Option<&Cursor>, limit: u32, set: &RecordingSet) -> Result<Page, Error> {
+        Ok(self.database.recordings(after, limit, set).await?)
     }
 
     /// Why the recording would not play, as far as catalogue and key ring alone can tell.

@@ -102,8 +102,10 @@ def main():
         client = Client(host, port)
         a = client.request(path, headers=[("range", "bytes=1000-1999")])
         b = client.request(path, "HEAD")
-        client.pump(client.done(a, b))
-        return [client.shown(a), client.shown(b)]
+        c = client.request("/recordings/call", "HEAD")
+        d = client.request("/recordings/none/media", "HEAD")
+        client.pump(client.done(a, b, c, d))
+        return [client.shown(stream) for stream in (a, b, c, d)]
     if case == "cancel":
         client = Client(host, port)
         a = client.request(path)

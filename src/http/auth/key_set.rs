@@ -45,7 +45,7 @@ const LEN_MAX: usize = 1 << 20;
 /// The keys of an identity provider.
 pub(super) enum KeySet {
     File(Watched<Vec<TrustedKey>>),
-    Remote(Box<Remote>),
+    Remote(Arc<Remote>),
 }
 
 /// Keys at an address.
@@ -81,7 +81,7 @@ impl KeySet {
                     .https_or_http()
                     .enable_http1()
                     .build();
-                Ok(Self::Remote(Box::new(Remote {
+                Ok(Self::Remote(Arc::new(Remote {
                     uri,
                     client: Client::builder(TokioExecutor::new()).build(connector),
                     fetched: ArcSwapOption::empty(),
@@ -104,7 +104,12 @@ impl KeySet {
                 let known = remote.fetched.load_full();
                 let found = known.as_ref().map(|fetched| select(&fetched.keys)).unwrap_or_default();
                 let is_fresh = known.is_some_and(|fetched| Instant::now() < fetched.fresh_until);
-                if !found.is_empty() && is_fresh {
+                if !found.is_empty() {
+                    if !is_fresh {
+                        // Nobody who is known waits for a provider that does not answer.
+                        let remote = Arc::clone(remote);
+                        tokio::spawn(async move { remote.fetch_anew().await });
+                    }
                     return Ok(found);
                 }
                 remote.fetch_anew().await;

@@ -130,7 +130,7 @@ impl Auth {
             return self.by_proxy(headers, connection);
         }
         match bearer(headers) {
-            Ok(Some(token)) => self.tokens.verify(token, now).await.map_err(|error| refused_token(error.detail())),
+            Ok(Some(token)) => self.tokens.verify(token, now).await.map_err(refused_token_of),
             Ok(None) if self.settings.mode == AuthMode::None => Ok(Grant::everything()),
             Ok(None) => Err(Problem::new(ErrorCode::Unauthenticated).with_challenge(CHALLENGE)),
             Err(detail) => Err(refused_token(detail)),
@@ -181,10 +181,21 @@ impl Auth {
 }
 
 /// What a refusal of a grant is as an answer. Whoever may not know of a recording is told that there is none.
-pub(super) fn refused(refusal: Refusal) -> Problem {
+pub(super) fn refused(refusal: Refusal, id: Option<&RecordingId>) -> Problem {
     match refusal {
         Refusal::Scope => Problem::new(ErrorCode::Forbidden).with_challenge(CHALLENGE_SCOPE),
-        Refusal::Unknown => Problem::new(ErrorCode::RecordingNotFound),
+        Refusal::Unknown => {
+            let problem = Problem::new(ErrorCode::RecordingNotFound);
+            id.map_or(problem.clone(), |id| problem.of_recording(id.clone()))
+        }
+    }
+}
+
+fn refused_token_of(error: token::Error) -> Problem {
+    match error {
+        // Nothing against the token: time may help.
+        token::Error::KeysUnavailable => Problem::new(ErrorCode::Overloaded).with_detail(error.detail()),
+        error => refused_token(error.detail()),
     }
 }
 

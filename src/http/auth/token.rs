@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, errors::ErrorKind};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::{
@@ -79,8 +79,13 @@ struct Claims {
     nbf: Option<f64>,
     #[serde(default)]
     scope: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
     recordings: Option<Value>,
+}
+
+/// A claim that is there, whatever it is: null is not the same as none.
+fn present<'de, D: Deserializer<'de>>(claim: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(claim).map(Some)
 }
 
 impl Tokens {
@@ -111,7 +116,11 @@ impl Tokens {
         }
         let local = self.local.value().map(|key| key.trusted());
         if let Some(local) = local.filter(|local| fits(local, &header)) {
-            return grant(check(token, &local, LOCAL, &[LOCAL.to_owned()])?, now);
+            match check(token, &local, LOCAL, &[LOCAL.to_owned()]) {
+                // One that names no key may be the provider's.
+                Err(Error::NotTrusted) if header.kid.is_none() => {}
+                checked => return grant(checked?, now),
+            }
         }
         let Some(provider) = &self.provider else { return Err(Error::NotTrusted) };
         let keys = provider.keys.find(|key| fits(key, &header)).await.map_err(|()| Error::KeysUnavailable)?;
@@ -161,8 +170,8 @@ fn grant(claims: Claims, now: Timestamp) -> Result<Grant, Error> {
         return Err(Error::NotYet);
     }
     let recordings = match claims.recordings {
-        None | Some(Value::Null) => RecordingSet::All,
-        // A limit that cannot be read must not be taken for none.
+        None => RecordingSet::All,
+        // A limit that cannot be read, null among such, must not be taken for none.
         Some(value) => RecordingSet::Listed(serde_json::from_value(value).map_err(|_| Error::Malformed)?),
     };
     Ok(Grant {

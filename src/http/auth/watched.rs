@@ -1,7 +1,7 @@
 //! A file that is read again when it changes.
 
 use std::{
-    fs,
+    fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -33,7 +33,7 @@ impl<T> Watched<T> {
     ///
     /// It is there and cannot be used.
     pub fn new(path: PathBuf, read: fn(&Path) -> Result<T, Error>) -> Result<Self, Error> {
-        let stamp = stamp(&path);
+        let stamp = stamp(&path).ok().flatten();
         let value = match stamp {
             Some(_) => Some(Arc::new(read(&path)?)),
             None => None,
@@ -53,7 +53,8 @@ impl<T> Watched<T> {
     }
 
     fn look(&self, state: &mut State<T>) {
-        let stamp = stamp(&self.path);
+        // What cannot be looked at now is not gone.
+        let Ok(stamp) = stamp(&self.path) else { return };
         if stamp == state.stamp {
             return;
         }
@@ -72,10 +73,15 @@ impl<T> Watched<T> {
     }
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
-    let metadata = fs::metadata(path).ok()?;
+/// None when there is no such file.
+fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
     let times = (metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec());
-    Some((metadata.dev(), metadata.ino(), metadata.len(), times.0, times.1, times.2, times.3))
+    Ok(Some((metadata.dev(), metadata.ino(), metadata.len(), times.0, times.1, times.2, times.3)))
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub(super) fn evaluate(
     now: SystemTime,
 ) -> Result<(), Unmet> {
     let date = |name| only(headers, name).and_then(|value| date::parse(value.as_bytes(), now));
-    let since = |name| Some((last_modified_seconds(validators?)?, date(name)?));
+    let since = |name| Some((last_modified_seconds(validators?, now)?, date(name)?));
 
     if headers.contains_key(header::IF_MATCH) {
         match listed(headers, header::IF_MATCH, validators, Comparison::Strong) {
@@ -86,7 +86,7 @@ pub(super) fn if_range_holds(headers: &HeaderMap, validators: Option<&Validators
     let modified = UNIX_EPOCH + Duration::from_secs(validators.last_modified.seconds());
     let is_strong = now.duration_since(modified).is_ok_and(|age| age >= Duration::from_secs(1));
     let date = date::parse(value.as_bytes(), now);
-    is_strong && date.is_some() && date == last_modified_seconds(validators)
+    is_strong && date.is_some() && date == last_modified_seconds(validators, now)
 }
 
 /// The value of `Last-Modified`: never later than now (RFC 9110, section 8.8.2.1), whatever another machine's clock
@@ -104,8 +104,10 @@ fn own_tag(validators: &Validators) -> Option<EntityTag<'_>> {
     EntityTag::parse(validators.etag.as_bytes())
 }
 
-fn last_modified_seconds(validators: &Validators) -> Option<i64> {
-    i64::try_from(validators.last_modified.seconds()).ok()
+/// As it is sent: never later than now.
+fn last_modified_seconds(validators: &Validators, now: SystemTime) -> Option<i64> {
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    i64::try_from(validators.last_modified.seconds().min(now)).ok()
 }
 
 /// The value of a field that is no list, when it is there once.

@@ -1,6 +1,9 @@
 //! What a connection is doing, as far as its clock must know: waiting for a request, reading a head, or answering.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use hyper::Version;
 use tokio::time::Instant;
@@ -24,6 +27,9 @@ struct State {
     /// Whether every byte of earlier answers is with the system.
     is_flushed: bool,
 }
+
+/// How long one who is told to go may take to go.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// A request on its way; ends when dropped.
 pub(super) struct InFlight(Activity);
@@ -96,11 +102,18 @@ impl Activity {
         !self.state().has_line_end
     }
 
+    /// How long the client may take to go once it is told to. Over HTTP/2 the end of an answer may be on its way.
+    pub(super) fn goodbye(&self, timeouts: &Timeouts) -> Duration {
+        if self.state().is_http2 { GOODBYE.max(timeouts.write) } else { GOODBYE }
+    }
+
     /// When the client has taken too long; none while it waits for us.
     pub(super) fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
         let state = self.state();
         match (state.requests, state.has_head_begun) {
             (0, true) => Some(state.since + timeouts.headers),
+            // The end of an answer may be on its way: a little of it is taken at least once in `write`.
+            (0, false) if !state.is_flushed && !state.is_http2 => Some(state.since + timeouts.idle.max(timeouts.write)),
             (0, false) => Some(state.since + timeouts.idle),
             _ => None,
         }
@@ -117,8 +130,6 @@ impl Drop for InFlight {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const TIMEOUTS: Timeouts = Timeouts {

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
-use hyper::{Response, Version, body::Incoming, service::service_fn};
+use hyper::{Method, Response, Version, body::Incoming, header, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -25,11 +25,10 @@ use crate::base::ErrorCode;
 use crate::http::{
     App, Problem,
     app::{Connection, Door, Peer},
+    body::Body,
     observe::Active,
 };
 
-/// How long one who is told to go may take to go.
-const GOODBYE: Duration = Duration::from_secs(2);
 /// How long one who is only told that there are too many may take for that.
 const REFUSED_TIMEOUT: Duration = Duration::from_secs(5);
 /// As many as fit into a head that is read: `a:\r\n` is the shortest.
@@ -83,7 +82,13 @@ pub(super) async fn serve(
     };
     let connection = Connection { peer, is_secure: tls.is_some(), door };
     tracing::trace!(peer = ?connection.peer, is_secure = connection.is_secure, "a connection");
-    speak(io, connection, &admission, timeouts, &shared.app, stage).await;
+    let speaking = speak(io, connection, &admission, timeouts, &shared.app, stage);
+    if admission.is_served {
+        speaking.await;
+    } else {
+        // Told, and gone: room that is made later is for those who come again.
+        let _told = timeout(2 * REFUSED_TIMEOUT, speaking).await;
+    }
 }
 
 /// The times of one that is served, or refused.
@@ -107,6 +112,8 @@ async fn speak(
     mut stage: watch::Receiver<Stage>,
 ) {
     let _counted = Active::connection();
+    // What was told during the handshake is told again.
+    stage.mark_changed();
     let (activity, streams) = (Activity::new(), Streams::new(timeouts.write));
     let is_served = admission.is_served;
     let service = service_fn(|request: hyper::Request<Incoming>| {
@@ -146,7 +153,7 @@ async fn speak(
                     (Some(_), None) => {
                         tracing::debug!("a client took too long for its request");
                         http.as_mut().graceful_shutdown();
-                        *leaving.insert(now + GOODBYE)
+                        *leaving.insert(now + activity.goodbye(&timeouts))
                     }
                 };
                 look.as_mut().reset(next);
@@ -164,12 +171,13 @@ async fn answer(
     waiting: Option<Waiting>,
 ) -> Result<Response<Watched>, Infallible> {
     let (parts, body) = request.into_parts();
+    let is_head = parts.method == Method::HEAD;
     let admitted = match limits::check(&parts) {
         // Whoever asks whether the process lives hears that it does.
         Ok(()) if !is_served && parts.uri.path() != "/livez" => Err(Problem::new(ErrorCode::Overloaded)),
         checked => checked,
     };
-    let response = match admitted {
+    let mut response = match admitted {
         Ok(()) => app.observed(hyper::Request::from_parts(parts, body), connection).await?,
         Err(problem) => {
             let mut refusal = limits::refuse(&problem, &parts);
@@ -178,7 +186,20 @@ async fn answer(
             refusal
         }
     };
+    if is_head {
+        response = without_body(response);
+    }
     Ok(response.map(|body| Watched::new(body, in_flight, waiting)))
+}
+
+/// The answer to a HEAD: what the one to a GET says, and not a byte of it (RFC 9110, section 9.3.2). Over HTTP/2 nobody
+/// below takes the body away.
+fn without_body(mut response: Response<Body>) -> Response<Body> {
+    let body = std::mem::replace(response.body_mut(), Body::empty());
+    if let (Body::Full(Some(bytes)), headers) = (body, response.headers_mut()) {
+        headers.entry(header::CONTENT_LENGTH).or_insert_with(|| bytes.len().into());
+    }
+    response
 }
 
 fn builder(streams: Streams, patience: Duration) -> Builder<Streams> {
@@ -202,6 +223,7 @@ fn builder(streams: Streams, patience: Duration) -> Builder<Streams> {
         .max_local_error_reset_streams(HTTP2_FAULTY_RESETS)
         // One who has vanished is noticed as soon as one who takes nothing.
         .keep_alive_interval(patience)
-        .keep_alive_timeout(patience);
+        // An answer comes back behind all that one who is slow has not taken yet.
+        .keep_alive_timeout(3 * patience);
     builder
 }

@@ -59,6 +59,10 @@ impl Gate {
 
 /// Refuses requests that are too long to be answered.
 pub(super) fn check(parts: &Parts) -> Result<(), Problem> {
+    // "A server MUST respond with a 400" to none, and to several (RFC 9112, section 3.2).
+    if parts.version == Version::HTTP_11 && parts.headers.get_all(header::HOST).iter().count() != 1 {
+        return Err(Problem::new(ErrorCode::BadRequest));
+    }
     let target_len = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
     if target_len > TARGET_LEN_MAX {
         return Err(Problem::new(ErrorCode::UriTooLong));
@@ -113,7 +117,7 @@ mod tests {
     use super::*;
 
     fn parts(target: &str, fields: &[(&'static str, usize)]) -> Parts {
-        let mut request = hyper::Request::get(target);
+        let mut request = hyper::Request::get(target).header(header::HOST, "h");
         for (name, len) in fields {
             request = request.header(*name, "v".repeat(*len));
         }
@@ -126,10 +130,25 @@ mod tests {
         let target = |len: usize| format!("/{}", "a".repeat(len - 1));
         assert_eq!(code(parts(&target(TARGET_LEN_MAX), &[])), None);
         assert_eq!(code(parts(&target(TARGET_LEN_MAX + 1), &[])), Some(ErrorCode::UriTooLong));
-        // `GET / HTTP/1.1`, `x:…` and an empty line.
-        let rest = 16 + 4 + 2;
+        // `GET / HTTP/1.1`, `host:h`, `x:…` and an empty line.
+        let rest = 16 + 8 + 4 + 2;
         assert_eq!(code(parts("/", &[("x", HEAD_LEN_MAX - rest)])), None);
         assert_eq!(code(parts("/", &[("x", HEAD_LEN_MAX - rest + 1)])), Some(ErrorCode::HeadersTooLarge));
+    }
+
+    #[test]
+    fn a_request_names_one_host() {
+        let mut none = parts("/", &[]);
+        none.headers.remove(header::HOST);
+        let mut two = parts("/", &[]);
+        two.headers.append(header::HOST, HeaderValue::from_static("other"));
+        for parts in [none, two] {
+            assert_eq!(check(&parts).err().map(|problem| problem.code()), Some(ErrorCode::BadRequest));
+        }
+        let mut old = parts("/", &[]);
+        old.headers.remove(header::HOST);
+        old.version = Version::HTTP_10;
+        assert!(check(&old).is_ok(), "HTTP/1.0 has no such rule");
     }
 
     #[tokio::test]
