@@ -237,3 +237,13 @@ fn overwrite_database(system: &System) {
         }
     }
 }
+
+#[test]
+fn what_refuses_a_get_refuses_a_head() {
+    let (system, _, stored) = played();
+    flip(&stored, 600);
+    let server = system.serve();
+    let head = crate::support::request(&server.address, "HEAD", "/recordings/call/media", &[], b"");
+    assert_eq!((head.status, head.body.len()), (500, 0));
+    assert_eq!(head.header("playback-error"), Some("recording-corrupt"));
+}

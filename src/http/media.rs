@@ -74,6 +74,8 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
             sender.media(0..len, is_growing).await.map_err(failed)?
         }
         Selection::Whole(_) => {
+            // What would refuse the GET refuses the HEAD.
+            let _verified = sender.media(0..len, is_growing).await.map_err(failed)?;
             if !is_growing {
                 insert(response.headers_mut(), header::CONTENT_LENGTH, &len.to_string());
             }
