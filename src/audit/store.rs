@@ -137,7 +137,8 @@ impl Store {
     fn check_room(&self) -> Result<(), Error> {
         let failed = |error: rustix::io::Errno| unavailable(&self.folder, &error.into());
         let room = rustix::fs::statvfs(&self.folder).map_err(failed)?;
-        if room.f_bavail.saturating_mul(room.f_frsize) < LINE_LEN_MAX as u64 {
+        // A file system that does not count says that it has no blocks at all.
+        if room.f_blocks > 0 && room.f_bavail.saturating_mul(room.f_frsize) < LINE_LEN_MAX as u64 {
             return Err(unavailable(&self.folder, &std::io::ErrorKind::StorageFull.into()));
         }
         Ok(())
