@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 
-use super::{Cursor, Page, Recording};
+use super::{Content, Cursor, Page, Recording};
 use crate::access::RecordingSet;
-use crate::base::{ErrorCode, Fingerprint, RecordingId};
+use crate::base::{ErrorCode, Fingerprint, RecordingId, Timestamp};
 use crate::keys::{KeyRow, KeyTable};
 
 /// Keys, switch and catalogue, which live in one database so that one transaction can see them together.
@@ -15,17 +15,55 @@ pub trait Database: Send + Sync {
     /// Every key and the switch, as of one moment.
     async fn load_keys(&self) -> Result<KeyTable, Error>;
 
-    /// Adds a database key. Fails with [`Error::KeyExists`] when there is one of that fingerprint.
-    async fn add_key(&self, row: &KeyRow) -> Result<(), Error>;
+    /// Adds those of the database keys that are not there yet, all or none, and gives the fingerprints of the others,
+    /// which stay as they are. Fails with [`Error::KeysChanged`] when what is there is wrapped by another definition
+    /// key than the new rows: a table never lies under two.
+    async fn add_keys(&self, rows: &[KeyRow]) -> Result<Vec<Fingerprint>, Error>;
+
+    /// Puts `new` in the place of `old`, the same key in another state, and gives how many recordings need it.
+    ///
+    /// Deactivating fails with [`Error::KeyNeeded`] while any does, unless `despite_recordings`: the count and the
+    /// change are one transaction. Fails with [`Error::KeysChanged`] when the row is not `old` any more.
+    async fn change_key_state(&self, old: &KeyRow, new: &KeyRow, despite_recordings: bool) -> Result<u64, Error>;
+
+    /// Puts each of `new` in the place of the same key in `old`, all or none. Fails with [`Error::KeysChanged`] when
+    /// the table does not hold the rows of `old`, and no other, any more.
+    async fn replace_keys(&self, old: &[KeyRow], new: &[KeyRow]) -> Result<(), Error>;
+
+    /// Says of keys that a backup of them was written.
+    async fn mark_exported(&self, fingerprints: &[Fingerprint], at: Timestamp) -> Result<(), Error>;
 
     /// Switches encryption on or off. Switching on fails with [`Error::NoActiveKey`] when no key is active.
     async fn set_encryption(&self, enabled: bool) -> Result<(), Error>;
 
-    /// How many recordings need each key.
+    /// How many recordings need each key. One on its way from a key to another needs both.
     async fn key_usage(&self) -> Result<Vec<KeyUsage>, Error>;
 
-    /// Adds a recording. Fails with [`Error::RecordingExists`] when its ID is taken.
+    /// Up to `limit` recordings that need a key, by ID, after `after`.
+    async fn recordings_under(
+        &self,
+        key: &Fingerprint,
+        after: Option<&RecordingId>,
+        limit: u32,
+    ) -> Result<Vec<Recording>, Error>;
+
+    /// Adds a new recording. Fails with [`Error::RecordingExists`] when its ID is taken, and with
+    /// [`Error::KeyDeactivated`] when the key that it was sealed under has been deactivated meanwhile.
     async fn add_recording(&self, recording: &Recording) -> Result<(), Error>;
+
+    /// Adds a recording that is there already, as its verified file says, whatever became of its key. Fails with
+    /// [`Error::RecordingExists`] when its ID is taken.
+    async fn restore_recording(&self, recording: &Recording) -> Result<(), Error>;
+
+    /// Puts `to` in the place of `from`: how a recording is sealed. Fails with [`Error::RecordingChanged`] when the
+    /// recording is gone, is being written, or is not sealed as `from` says any more.
+    async fn replace_content(&self, id: &RecordingId, from: &Content, to: &Content) -> Result<(), Error>;
+
+    /// When a run that seals every recording again began that has not come to its end.
+    async fn unfinished_reseal(&self) -> Result<Option<Timestamp>, Error>;
+
+    /// Says that such a run begins, or, with `None`, that it came to its end.
+    async fn note_reseal(&self, begun: Option<Timestamp>) -> Result<(), Error>;
 
     /// Says how far a recording that is being written got (length, state and digest): renews its lease, or ends it.
     /// Fails with [`Error::RecordingNotFound`] when it is gone, or was not being written.
@@ -81,9 +119,23 @@ pub enum Error {
     /// The caller: no such recording.
     #[error("there is no recording of the ID {0}")]
     RecordingNotFound(RecordingId),
-    /// The caller: the key is there.
-    #[error("database key {0} exists")]
-    KeyExists(Fingerprint),
+    /// The caller: recordings need the key.
+    #[error("{recordings} recording(s) need database key {fingerprint}")]
+    KeyNeeded {
+        /// The key.
+        fingerprint: Fingerprint,
+        /// How many.
+        recordings: u64,
+    },
+    /// The caller, who may try again: another command changed the keys meanwhile.
+    #[error("the database keys were changed by another command at the same time")]
+    KeysChanged,
+    /// The caller: another command deactivated the key meanwhile.
+    #[error("database key {0} was deactivated meanwhile")]
+    KeyDeactivated(Fingerprint),
+    /// The caller, who may try again: another command is at the recording.
+    #[error("recording {0} was changed by another command at the same time")]
+    RecordingChanged(RecordingId),
     /// The operator: encryption cannot be switched on without a key.
     #[error("no database key is active")]
     NoActiveKey,
@@ -100,7 +152,8 @@ impl Error {
             Self::RecordingExists(_) => ErrorCode::RecordingExists,
             Self::RecordingNotFound(_) => ErrorCode::RecordingNotFound,
             Self::NoActiveKey => ErrorCode::NoActiveKey,
-            Self::KeyExists(_) => ErrorCode::Internal,
+            Self::KeyDeactivated(_) => ErrorCode::KeyDeactivated,
+            Self::KeyNeeded { .. } | Self::KeysChanged | Self::RecordingChanged(_) => ErrorCode::Internal,
         }
     }
 }

@@ -9,4 +9,4 @@ mod recording;
 
 pub use database::{Database, Error, KeyUsage};
 pub use page::{Cursor, Page};
-pub use recording::{Content, Recording, RecordingState};
+pub use recording::{Content, Recording, RecordingState, Replacement};

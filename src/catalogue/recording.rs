@@ -1,6 +1,7 @@
 //! A recording as the catalogue knows it.
 
 use crate::base::{Fingerprint, MediaType, RecordingId, SealId, Timestamp};
+use crate::sealed::HEADER_LEN;
 
 /// How far a recording got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +26,8 @@ pub enum Content {
         fingerprint: Fingerprint,
         /// The sealing that lies, or is to lie, under the recording's name.
         seal_id: SealId,
-        /// The sealing that replaces it, while a replacement is under way.
-        replacement: Option<SealId>,
+        /// What takes the place of header or file, while that is under way.
+        replacement: Option<Replacement>,
     },
     /// In plain.
     Plain {
@@ -35,6 +36,59 @@ pub enum Content {
         /// Kept plain on purpose, for a recorder that cannot encrypt.
         exempt: bool,
     },
+}
+
+/// What is about to take the place of a sealed file's header, or of the file. It is in the row before a byte of the
+/// file changes, and is struck from it when the file is durable: whoever is killed in between can be followed up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replacement {
+    /// The same sealing under another database key: a header, written in place of the file's.
+    Header {
+        /// Of the database key that wraps the file key in it.
+        fingerprint: Fingerprint,
+        /// The whole header, as it is written.
+        header: Box<[u8; HEADER_LEN]>,
+    },
+    /// Another sealing: a file, which takes the place of the old one.
+    Sealing {
+        /// Of the database key that wraps its file key.
+        fingerprint: Fingerprint,
+        /// Its name.
+        seal_id: SealId,
+    },
+}
+
+impl Replacement {
+    /// The key that it needs.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        match self {
+            Self::Header { fingerprint, .. } | Self::Sealing { fingerprint, .. } => *fingerprint,
+        }
+    }
+}
+
+impl Content {
+    /// The sealings that may lie under the recording's name now; none when it is plain.
+    #[must_use]
+    pub fn seal_ids(&self) -> [Option<SealId>; 2] {
+        match self {
+            Self::Sealed { seal_id, replacement: Some(Replacement::Sealing { seal_id: other, .. }), .. } => {
+                [Some(*seal_id), Some(*other)]
+            }
+            Self::Sealed { seal_id, .. } => [Some(*seal_id), None],
+            Self::Plain { .. } => [None, None],
+        }
+    }
+
+    /// The header that may have to stand in for the file's, while it is being written there.
+    #[must_use]
+    pub fn pending_header(&self) -> Option<&[u8; HEADER_LEN]> {
+        match self {
+            Self::Sealed { replacement: Some(Replacement::Header { header, .. }), .. } => Some(header),
+            Self::Sealed { .. } | Self::Plain { .. } => None,
+        }
+    }
 }
 
 /// A recording: a row of the catalogue.

@@ -7,13 +7,16 @@ use serde_json::{Value, json};
 
 use super::{
     Failure, Global,
-    open::{settings, warn_of_key_beside_data},
+    open::settings,
     print,
     serve::refuse_strangers,
+    warnings::{warn_of_definition_key, warn_of_embedded_key},
 };
-use crate::config::{AuditFailure, AuthMode, DefinitionKeySettings, Jwks, LogFormat, Peer, Settings};
+use crate::config::{
+    AuditFailure, AuthMode, DefinitionKeyKind, DefinitionKeySettings, Jwks, LogFormat, Peer, Settings,
+};
 use crate::http::Tls;
-use crate::kms::FileDefinitionKey;
+use crate::kms::FileDefinitionKeys;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -30,10 +33,16 @@ pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, F
     if let Some(tls) = &settings.server.tls {
         Tls::load(&tls.cert, &tls.key)?;
     }
-    let DefinitionKeySettings::File(key_path) = &settings.definition_key;
-    // In the one-machine default it is made at the first start.
-    if key_path.exists() || settings.data_dir.is_none() {
-        FileDefinitionKey::read(key_path)?;
+    let DefinitionKeySettings { kind, path, .. } = &settings.definition_key;
+    match kind {
+        DefinitionKeyKind::File => {
+            let keys = FileDefinitionKeys::at(path);
+            // In the one-machine default it is made at the first start.
+            if keys.exist() || settings.data_dir.is_none() {
+                keys.read()?;
+            }
+        }
+        DefinitionKeyKind::Embedded => warn_of_embedded_key(),
     }
     let sections = sections(&settings);
     if global.json {
@@ -46,13 +55,13 @@ pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, F
             print::line(&format!("{key:width$}  {value}"))?;
         }
     }
-    warn_of_key_beside_data(&settings);
+    warn_of_definition_key(&settings);
     Ok(ExitCode::SUCCESS)
 }
 
 /// What is in force, under the keys of the configuration. Nothing in it is secret: secrets lie in the files it names.
 fn sections(settings: &Settings) -> Value {
-    let DefinitionKeySettings::File(key_path) = &settings.definition_key;
+    let DefinitionKeySettings { kind, path, allow_embedded, max_age } = &settings.definition_key;
     let (server, auth) = (&settings.server, &settings.auth);
     let texts = |peers: &[Peer]| peers.iter().map(ToString::to_string).collect::<Vec<_>>();
     json!({
@@ -77,8 +86,13 @@ fn sections(settings: &Settings) -> Value {
         "database": { "url": format!("sqlite://{}", settings.database.display()) },
         "storage": { "url": format!("file://{}", settings.storage.display()) },
         "encryption": { "allow_plain": settings.allow_plain },
-        "definition_key": { "kind": "file", "path": key_path },
-        "keys": { "reload_interval": time(settings.reload_interval) },
+        "definition_key": {
+            "kind": kind.as_str(),
+            "path": path,
+            "allow_embedded": allow_embedded,
+            "max_age": time(*max_age),
+        },
+        "keys": { "reload_interval": time(settings.reload_interval), "max_age": time(settings.key_max_age) },
         "auth": {
             "mode": match auth.mode { AuthMode::None => "none", AuthMode::Token => "token", AuthMode::Proxy => "proxy" },
             "jwks": auth.jwks.as_ref().map(|jwks| match jwks {

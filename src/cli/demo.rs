@@ -80,7 +80,7 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
     let system = System::open_without_definition_key(settings, Purpose::MakeKeys).await?;
     let keys = fill(&system).await?;
     let settings = ServerSettings { drain_timeout: DRAIN_TIMEOUT, ..server_settings(&system, None) };
-    let listening = listening(&system).await?;
+    let listening = listening(&system.settings, &system.clock).await?;
     let server = server(&system, &keys, &listening, listener, settings, true)?;
     let url = server.url();
     let sign_in = format!("{url}#token={}", token(&system)?);
@@ -117,8 +117,8 @@ fn local(port: u16) -> Listen {
 /// Makes keys, seals the samples, and adds one recording of each failure.
 async fn fill(system: &System) -> Result<Arc<KeyWatch>, Failure> {
     let path = system.settings.data_dir.clone().unwrap_or_default().join("definition.key");
-    crate::kms::FileDefinitionKey::generate(&path)?;
-    system.key_ops().generate(&system.definition_key()?).await?;
+    crate::kms::FileDefinitionKeys::at(&path).generate()?;
+    system.key_ops()?.generate().await?;
     let keys = system.keys().await?;
     let ingest = system.ingest(&keys);
     // Listed newest first, so those to be seen first come last.

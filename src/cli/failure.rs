@@ -60,7 +60,9 @@ impl From<kms::Error> for Failure {
 impl From<keys::Error> for Failure {
     fn from(error: keys::Error) -> Self {
         let advice = match &error {
-            keys::Error::OtherDefinitionKey { .. } => "put the definition key back that wrapped it",
+            keys::Error::OtherDefinitionKey { .. } => {
+                "put the definition key back that wrapped it, or name its kind in definition_key.kind"
+            }
             keys::Error::RowNotAuthentic(_) => "restore the database from a backup, and find out who can write it",
             keys::Error::DefinitionKeyUnavailable(_) => "see to the definition key",
             keys::Error::NoRandom => "see to the machine",
@@ -74,13 +76,19 @@ impl From<catalogue::Error> for Failure {
         let advice = match &error {
             catalogue::Error::Unavailable(_) => "see that the database file can be read and written",
             catalogue::Error::Missing => {
-                "restore it from a backup; in an empty system `sealtape keys generate` makes a first one"
+                "restore it from a backup, or fill a new one with `sealtape keys import` and `sealtape recordings rebuild`; in an empty system `sealtape keys generate` makes a first one"
             }
             catalogue::Error::NewerVersion { .. } => "nothing was changed",
             catalogue::Error::MalformedRow(_) => "restore the database from a backup",
             catalogue::Error::RecordingExists(_) => "choose another ID with --id; recordings are never overwritten",
             catalogue::Error::RecordingNotFound(_) => "`sealtape recordings list` shows what there is",
-            catalogue::Error::KeyExists(_) => "nothing was changed",
+            catalogue::Error::KeyNeeded { .. } => {
+                "move them to the newest key with `sealtape rewrap --all` first; --force deactivates it all the same, and they do not play then"
+            }
+            catalogue::Error::KeysChanged | catalogue::Error::RecordingChanged(_) => {
+                "nothing was changed; run it again"
+            }
+            catalogue::Error::KeyDeactivated(_) => "nothing was taken in; try again",
             catalogue::Error::NoActiveKey => "generate one first: `sealtape keys generate`",
         };
         Self::new(error).advise(advice)
@@ -96,6 +104,8 @@ impl From<media::Error> for Failure {
             media::Error::Exists { being_written: false, .. } => {
                 "it is in the store and not in the catalogue: left by a process that was killed; move it away to go on"
             }
+            media::Error::Busy { .. } => "wait until it is done; this one goes on where it has to when it is run then",
+            media::Error::Changed { .. } => "run it again",
             media::Error::ShortRead { .. } => "restore the file from a backup",
         };
         Self::new(error).advise(advice)
@@ -107,6 +117,10 @@ impl From<service::KeyError> for Failure {
         match error {
             service::KeyError::Database(error) => error.into(),
             service::KeyError::Keys(error) => error.into(),
+            service::KeyError::UnknownKey(_) => Self::new(error).advise("`sealtape keys list` shows what there is"),
+            service::KeyError::AmbiguousKey(_) => {
+                Self::new(error).advise("type more of it; `sealtape keys list` shows all")
+            }
         }
     }
 }

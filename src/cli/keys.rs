@@ -10,9 +10,15 @@ use super::{
     open::{Purpose, System},
     print,
     record::Record,
+    warnings::warn_of,
 };
 use crate::audit::{Event, EventKind};
+use crate::base::FingerprintPrefix;
+use crate::keys::KeyState;
 use crate::service::KeySummary;
+
+/// How many recordings are named that a command makes unplayable.
+const EXAMPLES_MAX: u32 = 10;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -20,51 +26,125 @@ pub(super) enum Command {
     Generate,
     /// List every database key
     List,
+    /// Deactivate a key: recordings under it do not play, and none is sealed under it, until it is activated again
+    Deactivate {
+        /// Its fingerprint, or an unambiguous start of it
+        #[arg(value_name = "FP")]
+        key: FingerprintPrefix,
+        /// Do it although recordings need the key
+        #[arg(long)]
+        force: bool,
+    },
+    /// Activate a key
+    Activate {
+        /// Its fingerprint, or an unambiguous start of it
+        #[arg(value_name = "FP")]
+        key: FingerprintPrefix,
+    },
 }
 
 pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, Failure> {
     let purpose = if matches!(command, Command::Generate) { Purpose::MakeKeys } else { Purpose::Use };
     let system = System::open_for(global, purpose).await?;
-    let outcome = run_on(global, command, &system).await;
+    let outcome = match command {
+        Command::Generate => generate(global, &system).await,
+        Command::List => list(global, &system).await,
+        Command::Deactivate { key, force } => change_state(global, &system, &key, KeyState::Deactivated, force).await,
+        Command::Activate { key } => change_state(global, &system, &key, KeyState::Active, false).await,
+    };
     system.close(outcome).await
 }
 
-async fn run_on(global: &Global, command: Command, system: &System) -> Result<ExitCode, Failure> {
-    let definition_key = system.definition_key()?;
-    let ops = system.key_ops();
-    match command {
-        Command::Generate => {
-            let record = Record::open(system).await?;
-            let row = ops.generate(&definition_key).await?;
-            let fingerprint = Some(row.fingerprint.to_string());
-            record.write(Event { fingerprint, ..record.event(EventKind::KeysGenerate) }).await?;
-            let keys = ops.list(&definition_key).await?;
-            let made = keys.iter().find(|key| key.fingerprint == row.fingerprint);
-            if global.json {
-                print::json(&made.map(document))?;
-            } else {
-                print::line(&row.fingerprint.to_string())?;
-                let wraps = made.is_some_and(|key| key.wraps_new);
-                let effect = if wraps {
-                    "New recordings are sealed under this key; running servers see it within a second."
-                } else {
-                    "Encryption is switched off, so nothing is sealed under it yet."
-                };
-                print::line(effect)?;
-            }
-            print::error_line(
-                "reminder: export keys to a safe place; until there is an export, back up the database and, apart from it, the definition key",
-            );
-        }
-        Command::List => {
-            let keys = ops.list(&definition_key).await?;
-            if global.json {
-                print::json(&keys.iter().map(document).collect::<Vec<_>>())?;
-            } else {
-                let heads = ["FINGERPRINT", "CREATED", "ORIGIN", "STATE", "WRAPS NEW", "RECORDINGS", "EXPORTED"];
-                print::table(&heads, &keys.iter().map(row).collect::<Vec<_>>())?;
-            }
-        }
+async fn generate(global: &Global, system: &System) -> Result<ExitCode, Failure> {
+    let ops = system.key_ops()?;
+    let record = Record::open(system).await?;
+    let row = ops.generate().await?;
+    let fingerprint = Some(row.fingerprint.to_string());
+    record.write(Event { fingerprint, ..record.event(EventKind::KeysGenerate) }).await?;
+    let keys = ops.list().await?;
+    let made = keys.iter().find(|key| key.fingerprint == row.fingerprint);
+    if global.json {
+        print::json(&made.map(document))?;
+    } else {
+        print::line(&row.fingerprint.to_string())?;
+        let (wraps, another) = (made.is_some_and(|key| key.wraps_new), keys.iter().find(|key| key.wraps_new));
+        print::line(&match another {
+            _ if wraps => "New recordings are sealed under this key; running servers see it within a second.".into(),
+            Some(newer) => format!(
+                "New recordings are sealed under {:.16} all the same, for its date is later: see to the clock, or deactivate it.",
+                newer.fingerprint.to_string()
+            ),
+            None => "Encryption is switched off, so nothing is sealed under it yet.".into(),
+        })?;
+    }
+    print::error_line(
+        "reminder: `sealtape keys export --out FILE` makes a backup; until there is one, back up the database and, apart from it, the definition key",
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(global: &Global, system: &System) -> Result<ExitCode, Failure> {
+    let keys = system.key_ops()?.list().await?;
+    if global.json {
+        print::json(&keys.iter().map(document).collect::<Vec<_>>())?;
+    } else {
+        let heads = ["FINGERPRINT", "CREATED", "ORIGIN", "STATE", "WRAPS NEW", "RECORDINGS", "EXPORTED"];
+        print::table(&heads, &keys.iter().map(row).collect::<Vec<_>>())?;
+    }
+    warn_of(&keys, system);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn change_state(
+    global: &Global,
+    system: &System,
+    key: &FingerprintPrefix,
+    state: KeyState,
+    force: bool,
+) -> Result<ExitCode, Failure> {
+    let ops = system.key_ops()?;
+    let record = Record::open(system).await?;
+    let change = ops.change_state(key, state, force).await?;
+    if !change.is_old {
+        let kind = match state {
+            KeyState::Active => EventKind::KeysActivate,
+            KeyState::Deactivated => EventKind::KeysDeactivate,
+        };
+        let fingerprint = Some(change.fingerprint.to_string());
+        record.write(Event { fingerprint, ..record.event(kind) }).await?;
+    }
+    let is_deactivated = state == KeyState::Deactivated;
+    let unplayable = if is_deactivated { change.recordings } else { 0 };
+    let examples = if unplayable > 0 {
+        system.database.recordings_under(&change.fingerprint, None, EXAMPLES_MAX).await?
+    } else {
+        Vec::new()
+    };
+    if global.json {
+        print::json(&json!({
+            "fingerprint": change.fingerprint.to_string(),
+            "state": state.as_str(),
+            "changed": !change.is_old,
+            "unplayable": unplayable,
+        }))?;
+    } else {
+        let how = if change.is_old { "is already" } else { "is now" };
+        let state = if is_deactivated { "deactivated" } else { "active" };
+        print::line(&format!("{} {how} {state}; running servers see it within a second.", change.fingerprint))?;
+    }
+    if unplayable > 0 {
+        let ids: Vec<&str> = examples.iter().map(|recording| recording.id.as_str()).collect();
+        let more = if unplayable > ids.len() as u64 { ", …" } else { "" };
+        print::error_line(&format!(
+            "warning: {unplayable} recording(s) do not play until it is activated, or they are sealed again with `sealtape reseal --key {:.16}`: {}{more}",
+            change.fingerprint.to_string(),
+            ids.join(", ")
+        ));
+    }
+    if change.leaves_none_active {
+        print::error_line(
+            "warning: no key is active: while encryption is on, new recordings are refused; `sealtape keys generate` makes a key",
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

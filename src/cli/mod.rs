@@ -22,6 +22,7 @@ mod serve;
 mod systemd;
 mod telemetry;
 mod token;
+mod warnings;
 
 use std::{path::PathBuf, process::ExitCode};
 

@@ -3,19 +3,18 @@
 use std::{
     fs::DirBuilder,
     os::unix::fs::DirBuilderExt,
-    path::Path,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{Failure, Global, failure::io, print};
+use super::{Failure, Global, failure::io, warnings::warn_of_embedded_key};
 use crate::access::Subject;
 use crate::base::Timestamp;
 use crate::catalogue::Database;
-use crate::config::{DefinitionKeySettings, Settings};
+use crate::config::{DefinitionKeyKind, DefinitionKeySettings, Settings};
 use crate::db::SqliteDatabase;
-use crate::keys::{DefinitionKey, LocalDefinitionKey};
-use crate::kms::{self, FileDefinitionKey};
+use crate::keys::DefinitionKeyHolder;
+use crate::kms::{self, EmbeddedDefinitionKey, FileDefinitionKeys};
 use crate::media::MediaStore;
 use crate::service::{Clock, Ingest, KeyOps, KeyWatch, Playback, PlaybackSettings};
 use crate::storage::{LocalStore, Metered};
@@ -27,6 +26,8 @@ pub(super) enum Purpose {
     Use,
     /// Making its first keys, and so the system.
     MakeKeys,
+    /// Bringing keys back where the database was lost and the files were not. Whoever says this has the keys in hand.
+    Restore,
 }
 
 /// A system: what the settings name, opened.
@@ -52,18 +53,16 @@ impl System {
 
     /// The same, but for a definition key.
     pub(super) async fn open_without_definition_key(settings: Settings, purpose: Purpose) -> Result<Self, Failure> {
-        if let Some(folder) = &settings.data_dir {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)
-                .map_err(|error| io(folder, &error).advise("choose another folder with --data-dir"))?;
-        }
+        make_data_dir(&settings)?;
         // An empty database in the place of a missing one would keep new recordings in plain: it is made only where
         // nothing was ever kept, and, where settings name a place for it, only by a command that makes keys.
         let is_new = !settings.database.exists();
-        let may_make = settings.data_dir.is_some() || purpose == Purpose::MakeKeys;
-        let database = SqliteDatabase::open(&settings.database, may_make && LocalStore::is_empty(&settings.storage))
+        let may_make = match purpose {
+            Purpose::Use => settings.data_dir.is_some() && LocalStore::is_empty(&settings.storage),
+            Purpose::MakeKeys => LocalStore::is_empty(&settings.storage),
+            Purpose::Restore => true,
+        };
+        let database = SqliteDatabase::open(&settings.database, may_make)
             .await
             .map_err(|error| Failure::from(error).of(settings.database.display()))?;
         let store = Metered::new(LocalStore::open(&settings.storage, is_new || settings.data_dir.is_some())?);
@@ -78,10 +77,15 @@ impl System {
 
     /// Makes a definition key in the one-machine default, when there is none and none was ever needed.
     async fn make_definition_key(&self) -> Result<(), Failure> {
-        let DefinitionKeySettings::File(path) = &self.settings.definition_key;
-        let may_make = self.settings.data_dir.as_ref().is_some_and(|folder| path.parent() == Some(folder.as_path()));
-        if may_make && !path.exists() && self.database.load_keys().await?.rows.is_empty() {
-            match FileDefinitionKey::generate(path) {
+        let DefinitionKeySettings { kind, path, .. } = &self.settings.definition_key;
+        let is_default = self.settings.data_dir.as_ref().is_some_and(|folder| path.parent() == Some(folder.as_path()));
+        let keys = FileDefinitionKeys::at(path);
+        if *kind == DefinitionKeyKind::File
+            && is_default
+            && !keys.exist()
+            && self.database.load_keys().await?.rows.is_empty()
+        {
+            match keys.generate() {
                 // Another process was a moment quicker; its key is the one.
                 Ok(_) | Err(kms::Error::Exists(_)) => {}
                 Err(error) => return Err(error.into()),
@@ -90,18 +94,34 @@ impl System {
         Ok(())
     }
 
-    pub(super) fn definition_key(&self) -> Result<LocalDefinitionKey, Failure> {
-        let DefinitionKeySettings::File(path) = &self.settings.definition_key;
-        Ok(FileDefinitionKey::read(path)?)
+    /// What holds the definition key in use.
+    pub(super) fn holder(&self) -> Result<Arc<dyn DefinitionKeyHolder>, Failure> {
+        let DefinitionKeySettings { kind, path, .. } = &self.settings.definition_key;
+        Ok(match kind {
+            DefinitionKeyKind::File => {
+                let keys = FileDefinitionKeys::at(path);
+                // Read here, so that what is wrong with it is said with the way out.
+                keys.read()?;
+                Arc::new(keys)
+            }
+            DefinitionKeyKind::Embedded => {
+                warn_of_embedded_key();
+                Arc::new(EmbeddedDefinitionKey::new())
+            }
+        })
     }
 
     pub(super) async fn keys(&self) -> Result<Arc<KeyWatch>, Failure> {
-        let definition_key: Arc<dyn DefinitionKey> = Arc::new(self.definition_key()?);
-        Ok(KeyWatch::load(Arc::clone(&self.database), definition_key).await?)
+        Ok(KeyWatch::load(Arc::clone(&self.database), self.holder()?).await?)
     }
 
-    pub(super) fn key_ops(&self) -> KeyOps {
-        KeyOps::new(Arc::clone(&self.database), Arc::clone(&self.clock))
+    pub(super) fn key_ops(&self) -> Result<KeyOps, Failure> {
+        Ok(self.key_ops_with(self.holder()?))
+    }
+
+    /// The same, where definition keys come from `holder`.
+    pub(super) fn key_ops_with(&self, holder: Arc<dyn DefinitionKeyHolder>) -> KeyOps {
+        KeyOps::new(Arc::clone(&self.database), holder, Arc::clone(&self.clock))
     }
 
     pub(super) fn ingest(&self, keys: &Arc<KeyWatch>) -> Ingest {
@@ -114,11 +134,13 @@ impl System {
         let settings = PlaybackSettings { allow_plain: self.settings.allow_plain };
         Playback::new(database, store, Arc::clone(keys), Arc::clone(&self.clock), settings)
     }
+}
 
-    /// Says so when the definition key lies beside what it protects.
-    pub(super) fn warn_of_key_beside_data(&self) {
-        warn_of_key_beside_data(&self.settings);
-    }
+/// The folder of the one-machine default, made when it is missing.
+pub(super) fn make_data_dir(settings: &Settings) -> Result<(), Failure> {
+    let Some(folder) = &settings.data_dir else { return Ok(()) };
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| io(folder, &error).advise("choose another folder with --data-dir"))
 }
 
 /// The settings that the command line and the environment name.
@@ -126,18 +148,6 @@ pub(super) fn settings(global: &Global) -> Result<Settings, Failure> {
     let environment =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     Ok(Settings::load(&global.source(), environment)?)
-}
-
-/// Says so when the definition key lies in a folder with the database or the media.
-pub(super) fn warn_of_key_beside_data(settings: &Settings) {
-    let DefinitionKeySettings::File(path) = &settings.definition_key;
-    let Some(folder) = path.parent().filter(|folder| *folder != Path::new("/")) else { return };
-    if settings.database.starts_with(folder) || settings.storage.starts_with(folder) {
-        print::error_line(&format!(
-            "warning: the definition key {} lies beside the data: it protects a stolen disk only once it is moved elsewhere",
-            path.display()
-        ));
-    }
 }
 
 /// Who runs a command, as the playback record names them.

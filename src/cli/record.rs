@@ -12,8 +12,8 @@ use super::{
 };
 use crate::access::{Credential, Grant};
 use crate::audit::{self, AuditLog, Event, EventKind};
-use crate::config::AuditFailure;
-use crate::service::{Listening, ListeningSettings, OnFailure, Player};
+use crate::config::{AuditFailure, Settings};
+use crate::service::{Clock, Listening, ListeningSettings, OnFailure, Player};
 
 /// The record of a command.
 pub(super) struct Record {
@@ -24,7 +24,12 @@ pub(super) struct Record {
 impl Record {
     /// Opens the record, and sees that it can be written.
     pub(super) async fn open(system: &System) -> Result<Self, Failure> {
-        let listening = listening(system).await?;
+        Self::open_for(&system.settings, &system.clock).await
+    }
+
+    /// The same, where there is no system yet.
+    pub(super) async fn open_for(settings: &Settings, clock: &Clock) -> Result<Self, Failure> {
+        let listening = listening(settings, clock).await?;
         let caller = Grant { subject: operator(), credential: Credential::Command, ..Grant::everything() };
         Ok(Self { listening, player: Player::new(&caller, "local", None) })
     }
@@ -54,9 +59,9 @@ impl Record {
 }
 
 /// The sessions of a process, over the record that the settings name.
-pub(super) async fn listening(system: &System) -> Result<Arc<Listening>, Failure> {
-    let settings = &system.settings.audit;
-    let log = Arc::new(AuditLog::new(&settings.path, Arc::clone(&system.clock)));
+pub(super) async fn listening(settings: &Settings, clock: &Clock) -> Result<Arc<Listening>, Failure> {
+    let settings = &settings.audit;
+    let log = Arc::new(AuditLog::new(&settings.path, Arc::clone(clock)));
     let on_failure = match settings.on_failure {
         AuditFailure::Refuse => OnFailure::Refuse,
         AuditFailure::Continue => OnFailure::Continue,

@@ -10,7 +10,7 @@ use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::{Notify, oneshot},
+    sync::oneshot,
 };
 
 use super::{
@@ -21,9 +21,10 @@ use super::{
     record::listening,
     systemd::{self, Sockets},
     telemetry,
+    warnings::{warn_of_database_keys, warn_of_definition_key},
 };
 use crate::audit::{Event, EventKind};
-use crate::config::{AuthMode, Listen, parse_listen};
+use crate::config::{AuthMode, DefinitionKeyKind, DefinitionKeySettings, Listen, parse_listen};
 use crate::http::{App, Auth, Cors, Listener, Server, ServerSettings, Timeouts, Tls};
 use crate::service::{KeyWatch, Listening};
 
@@ -57,9 +58,13 @@ async fn serve(global: &Global, arguments: Arguments, system: &System) -> Result
         (None, Some(listen)) => Some(bind(listen, auth).await?),
         (None, None) => None,
     };
-    system.warn_of_key_beside_data();
+    for listener in [Some(&listener), admin.as_ref()].into_iter().flatten() {
+        refuse_embedded_key(listener, &system.settings.definition_key)?;
+    }
+    warn_of_definition_key(&system.settings);
+    warn_of_database_keys(system).await?;
     let signals = Signals::listen()?;
-    let listening = listening(system).await?;
+    let listening = listening(&system.settings, &system.clock).await?;
     let server = server(system, &keys, &listening, listener, server_settings(system, tls.clone()), false)?;
     let (url, admin_url) = (server.url(), admin.as_ref().map(|admin| admin.url(false)));
     let server = match admin {
@@ -109,6 +114,23 @@ fn checked(listener: Listener, auth: AuthMode) -> Result<Listener, Failure> {
         refuse_strangers(&Listen::Tcp(address), auth)?;
     }
     Ok(listener)
+}
+
+/// A key that everybody has is for trials on one machine, unless the operator says otherwise.
+fn refuse_embedded_key(listener: &Listener, settings: &DefinitionKeySettings) -> Result<(), Failure> {
+    match listener.address() {
+        Some(address)
+            if !Listen::Tcp(address).is_local()
+                && settings.kind == DefinitionKeyKind::Embedded
+                && !settings.allow_embedded =>
+        {
+            Err(Failure::new(format!(
+                "{address} can be reached from other machines, and the definition key is the embedded one, which everybody has"
+            ))
+            .advise("`sealtape definition-key migrate --to file` moves to a key of your own; definition_key.allow_embedded = true serves all the same"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// How the server serves, in its own words.
@@ -168,12 +190,11 @@ pub(super) struct Watching {
 /// more; a person at a terminal does not wait for that. A second signal ends it at once.
 pub(super) async fn run_until_stopped(server: Server, watching: Watching, drain_delay: Duration, signals: Signals) {
     let Signals { mut interrupt, mut terminate, hangup } = signals;
-    let asked = Arc::new(Notify::new());
     let Watching { keys, listening, interval, tls } = watching;
     listening.note(Event::new(EventKind::ServerStart));
     let tasks = [
-        tokio::spawn(keys.watch(interval, Arc::clone(&asked))),
-        tokio::spawn(reload_when_asked(hangup, asked, tls)),
+        tokio::spawn(Arc::clone(&keys).watch(interval)),
+        tokio::spawn(reload_when_asked(hangup, keys, tls)),
         tokio::spawn(systemd::keep_watchdog()),
         tokio::spawn(telemetry::upkeep()),
     ];
@@ -205,12 +226,14 @@ pub(super) async fn run_until_stopped(server: Server, watching: Watching, drain_
     let _last_word = listening.log().record(Event::new(EventKind::ServerStop)).await;
 }
 
-/// Has keys, and certificate and key of TLS, read again on SIGHUP.
-async fn reload_when_asked(mut hangup: tokio::signal::unix::Signal, keys: Arc<Notify>, tls: Option<Tls>) {
+/// Reads keys, and certificate and key of TLS, again on SIGHUP.
+async fn reload_when_asked(mut hangup: tokio::signal::unix::Signal, keys: Arc<KeyWatch>, tls: Option<Tls>) {
     while hangup.recv().await.is_some() {
         tracing::info!("keys are read again, as asked");
         systemd::reloading();
-        keys.notify_one();
+        if let Err(error) = keys.reload().await {
+            tracing::warn!(%error, "keys could not be read again; those in memory are used");
+        }
         if let Some(tls) = &tls {
             tls.reload();
         }

@@ -12,7 +12,7 @@ mod settings;
 pub use access::{AuditFailure, AuditSettings, AuthMode, AuthSettings, Jwks};
 pub(crate) use parse::{parse_duration, parse_listen};
 pub use server::{Listen, LogFormat, Peer, ServerSettings, Timeouts, TlsSettings};
-pub use settings::{DefinitionKeySettings, Settings};
+pub use settings::{DefinitionKeyKind, DefinitionKeySettings, Settings};
 
 use std::path::PathBuf;
 

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    str::FromStr,
     time::Duration,
 };
 
@@ -13,6 +14,10 @@ use super::{
 };
 
 const RELOAD_INTERVAL_DEFAULT: Duration = Duration::from_secs(15 * 60);
+/// NIST SP 800-57 part 1 (table 1) has symmetric keys that encrypt or wrap used for two years at most; the keys that
+/// are exchanged with one command are asked for earlier.
+const KEY_MAX_AGE_DEFAULT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const DEFINITION_KEY_MAX_AGE_DEFAULT: Duration = Duration::from_secs(2 * 365 * 24 * 60 * 60);
 /// Where everything lies unless something else was said.
 const DATA_DIR_DEFAULT: &str = "sealtape-data";
 
@@ -33,17 +38,60 @@ pub struct Settings {
     pub definition_key: DefinitionKeySettings,
     /// How often keys and switch are checked, whether or not anything seems to have changed.
     pub reload_interval: Duration,
+    /// How old the key that new recordings are sealed under may become before its age is warned of.
+    pub key_max_age: Duration,
     /// Who may ask.
     pub auth: AuthSettings,
     /// The record of who listened to what.
     pub audit: AuditSettings,
 }
 
-/// Where the definition key is held.
+/// Where the definition key is held. Settings of other kinds may stand beside those of the kind in use, for a move.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DefinitionKeySettings {
-    /// In a file.
-    File(PathBuf),
+pub struct DefinitionKeySettings {
+    /// The kind in use.
+    pub kind: DefinitionKeyKind,
+    /// Of the kind `file`: the file.
+    pub path: PathBuf,
+    /// Of the kind `embedded`: whether a server may use it that other machines can reach.
+    pub allow_embedded: bool,
+    /// How old it may become before its age is warned of.
+    pub max_age: Duration,
+}
+
+/// A kind of holder of the definition key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DefinitionKeyKind {
+    /// A file.
+    File,
+    /// The program itself, and so no secret.
+    Embedded,
+}
+
+impl DefinitionKeyKind {
+    /// As settings and `--json` write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Embedded => "embedded",
+        }
+    }
+}
+
+impl FromStr for DefinitionKeyKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "file" => Ok(Self::File),
+            "embedded" => Ok(Self::Embedded),
+            _ => Err(
+                "this version holds definition keys in a file, or in the program: it must be \"file\" or \"embedded\""
+                    .into(),
+            ),
+        }
+    }
 }
 
 impl Settings {
@@ -73,25 +121,19 @@ impl Settings {
             Source::File(_) => absolute(Path::new(DATA_DIR_DEFAULT)),
         };
         let data_dir = (!values.has("database.url")).then(|| folder.clone());
-        let DefinitionKeySettings::File(_) = values.parse(
-            "definition_key.kind",
-            || DefinitionKeySettings::File(PathBuf::new()),
-            |kind| match kind {
-                "file" => Ok(DefinitionKeySettings::File(PathBuf::new())),
-                _ => Err("this version holds definition keys in files only: it must be \"file\"".into()),
-            },
-        )?;
         Ok(Self {
             server: ServerSettings::validate(values)?,
             database: values.parse("database.url", || folder.join("sealtape.db"), parse_database_url)?,
             storage: values.parse("storage.url", || folder.join("media"), parse_storage_url)?,
             allow_plain: values.flag("encryption.allow_plain", true),
-            definition_key: DefinitionKeySettings::File(values.parse(
-                "definition_key.path",
-                || folder.join("definition.key"),
-                parse_path,
-            )?),
+            definition_key: DefinitionKeySettings {
+                kind: values.parse("definition_key.kind", || DefinitionKeyKind::File, str::parse)?,
+                path: values.parse("definition_key.path", || folder.join("definition.key"), parse_path)?,
+                allow_embedded: values.flag("definition_key.allow_embedded", false),
+                max_age: values.parse("definition_key.max_age", || DEFINITION_KEY_MAX_AGE_DEFAULT, parse_duration)?,
+            },
             reload_interval: values.parse("keys.reload_interval", || RELOAD_INTERVAL_DEFAULT, parse_duration)?,
+            key_max_age: values.parse("keys.max_age", || KEY_MAX_AGE_DEFAULT, parse_duration)?,
             auth: AuthSettings::validate(values, &folder)?,
             audit: AuditSettings::validate(values, &folder)?,
             data_dir,
@@ -199,6 +241,8 @@ mod tests {
             "[server]\nlisten = \"unix:\"",
             "[server]\npublic_url = \"recordings.example\"",
             "[server]\nlog = \"xml\"",
+            "[definition_key]\nallow_embedded = \"yes\"",
+            "[definition_key]\nmax_age = \"old\"",
             "[audit]\non_failure = \"ignore\"",
         ] {
             assert!(matches!(load(toml, &[]), Err(Error::BadValue { .. })), "{toml}");

@@ -1,7 +1,7 @@
 //! Rows as SQL returns them, and as the catalogue means them.
 
 use crate::base::{Fingerprint, SealId, Timestamp};
-use crate::catalogue::{Content, Error, Recording, RecordingState};
+use crate::catalogue::{Content, Error, Recording, RecordingState, Replacement};
 use crate::crypto::WrappedRowKey;
 use crate::keys::{DefinitionKeyName, KeyOrigin, KeyRow, KeyState, Switch};
 
@@ -28,10 +28,19 @@ pub(super) struct RecordingRecord {
     pub lease_until: Option<i64>,
     pub mended: i64,
     pub created_at: i64,
+    #[sqlx(flatten)]
+    pub content: ContentColumns,
+}
+
+/// How a recording's media is kept, as columns of `recording`.
+#[derive(Default, sqlx::FromRow)]
+pub(super) struct ContentColumns {
     pub sealed: i64,
     pub fingerprint: Option<Vec<u8>>,
     pub seal_id: Option<Vec<u8>>,
     pub replacement_seal_id: Option<Vec<u8>>,
+    pub replacement_fingerprint: Option<Vec<u8>>,
+    pub replacement_header: Option<Vec<u8>>,
     pub digest: Option<Vec<u8>>,
     pub exempt: Option<i64>,
 }
@@ -55,7 +64,7 @@ impl TryFrom<KeyRecord> for KeyRow {
                 _ => return Err(Error::MalformedRow(what())),
             },
             wrapped: WrappedRowKey { nonce: exact(&record.nonce, what)?, ciphertext: exact(&record.ciphertext, what)? },
-            exported: record.exported_at.is_some(),
+            exported_at: record.exported_at.map(|millis| time(millis, what)).transpose()?,
             definition_key: DefinitionKeyName(record.definition_key),
         })
     }
@@ -67,21 +76,6 @@ impl TryFrom<RecordingRecord> for Recording {
     fn try_from(record: RecordingRecord) -> Result<Self, Error> {
         let what = || format!("recording {:?}", record.id);
         let malformed = || Error::MalformedRow(what());
-        let content = match record.sealed {
-            1 => Content::Sealed {
-                fingerprint: Fingerprint(exact(record.fingerprint.as_deref().unwrap_or_default(), what)?),
-                seal_id: SealId(exact(record.seal_id.as_deref().unwrap_or_default(), what)?),
-                replacement: match &record.replacement_seal_id {
-                    Some(bytes) => Some(SealId(exact(bytes, what)?)),
-                    None => None,
-                },
-            },
-            0 => Content::Plain {
-                digest: exact(record.digest.as_deref().unwrap_or_default(), what)?,
-                exempt: record.exempt.ok_or_else(malformed)? != 0,
-            },
-            _ => return Err(malformed()),
-        };
         let state = match (record.state, record.lease_until) {
             (0, Some(lease_until)) => RecordingState::Recording { lease_until: time(lease_until, what)? },
             (1, None) => RecordingState::Unfinished,
@@ -91,19 +85,80 @@ impl TryFrom<RecordingRecord> for Recording {
         Ok(Self {
             id: record.id.parse().map_err(|_| malformed())?,
             media_type: record.media_type.parse().map_err(|_| malformed())?,
-            media_len: u64::try_from(record.media_len).map_err(|_| malformed())?,
+            media_len: count(record.media_len).map_err(|_| malformed())?,
             state,
             mended: record.mended != 0,
             created_at: time(record.created_at, what)?,
-            content,
+            content: record.content.read(what)?,
         })
+    }
+}
+
+impl ContentColumns {
+    fn read(&self, what: impl Fn() -> String + Copy) -> Result<Content, Error> {
+        let malformed = || Error::MalformedRow(what());
+        match self.sealed {
+            1 => Ok(Content::Sealed {
+                fingerprint: Fingerprint(exact(self.fingerprint.as_deref().unwrap_or_default(), what)?),
+                seal_id: SealId(exact(self.seal_id.as_deref().unwrap_or_default(), what)?),
+                replacement: self.read_replacement(what)?,
+            }),
+            0 => Ok(Content::Plain {
+                digest: exact(self.digest.as_deref().unwrap_or_default(), what)?,
+                exempt: self.exempt.ok_or_else(malformed)? != 0,
+            }),
+            _ => Err(malformed()),
+        }
+    }
+
+    /// A replacement is a header or a sealing, and always has a key. The first schema had a sealing without one; no
+    /// version ever wrote such a row.
+    fn read_replacement(&self, what: impl Fn() -> String + Copy) -> Result<Option<Replacement>, Error> {
+        let fingerprint = |bytes: &Vec<u8>| Ok::<_, Error>(Fingerprint(exact(bytes, what)?));
+        match (&self.replacement_fingerprint, &self.replacement_seal_id, &self.replacement_header) {
+            (None, None, None) => Ok(None),
+            (Some(key), Some(seal_id), None) => Ok(Some(Replacement::Sealing {
+                fingerprint: fingerprint(key)?,
+                seal_id: SealId(exact(seal_id, what)?),
+            })),
+            (Some(key), None, Some(header)) => {
+                Ok(Some(Replacement::Header { fingerprint: fingerprint(key)?, header: Box::new(exact(header, what)?) }))
+            }
+            _ => Err(Error::MalformedRow(what())),
+        }
+    }
+}
+
+impl From<&Content> for ContentColumns {
+    fn from(content: &Content) -> Self {
+        match content {
+            Content::Sealed { fingerprint, seal_id, replacement } => {
+                let (replacement_seal_id, replacement_header) = match replacement {
+                    Some(Replacement::Sealing { seal_id, .. }) => (Some(seal_id.0.to_vec()), None),
+                    Some(Replacement::Header { header, .. }) => (None, Some(header.to_vec())),
+                    None => (None, None),
+                };
+                Self {
+                    sealed: 1,
+                    fingerprint: Some(fingerprint.0.to_vec()),
+                    seal_id: Some(seal_id.0.to_vec()),
+                    replacement_seal_id,
+                    replacement_fingerprint: replacement.as_ref().map(|it| it.fingerprint().0.to_vec()),
+                    replacement_header,
+                    ..Self::default()
+                }
+            }
+            Content::Plain { digest, exempt } => {
+                Self { digest: Some(digest.to_vec()), exempt: Some((*exempt).into()), ..Self::default() }
+            }
+        }
     }
 }
 
 impl From<&Recording> for RecordingRecord {
     fn from(recording: &Recording) -> Self {
         let (state, lease_until) = state_columns(recording.state);
-        let mut record = Self {
+        Self {
             id: recording.id.to_string(),
             media_type: recording.media_type.to_string(),
             media_len: column(recording.media_len),
@@ -111,25 +166,8 @@ impl From<&Recording> for RecordingRecord {
             lease_until,
             mended: recording.mended.into(),
             created_at: column(recording.created_at.millis()),
-            sealed: recording.is_sealed().into(),
-            fingerprint: None,
-            seal_id: None,
-            replacement_seal_id: None,
-            digest: None,
-            exempt: None,
-        };
-        match &recording.content {
-            Content::Sealed { fingerprint, seal_id, replacement } => {
-                record.fingerprint = Some(fingerprint.0.to_vec());
-                record.seal_id = Some(seal_id.0.to_vec());
-                record.replacement_seal_id = replacement.map(|seal_id| seal_id.0.to_vec());
-            }
-            Content::Plain { digest, exempt } => {
-                record.digest = Some(digest.to_vec());
-                record.exempt = Some((*exempt).into());
-            }
+            content: ContentColumns::from(&recording.content),
         }
-        record
     }
 }
 
@@ -168,6 +206,11 @@ pub(super) fn switch(value: Option<&str>) -> Result<Switch, Error> {
 /// Times and lengths are below 2^61 by their types.
 pub(super) fn column(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// What SQL counted.
+pub(super) fn count(number: i64) -> Result<u64, Error> {
+    u64::try_from(number).map_err(|_| Error::MalformedRow(format!("a count of {number}")))
 }
 
 fn exact<const N: usize>(bytes: &[u8], what: impl Fn() -> String) -> Result<[u8; N], Error> {

@@ -10,17 +10,21 @@ use async_trait::async_trait;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Connection, migrate::Migrator};
+use sqlx::{ConnectOptions, Connection, Sqlite, Transaction, migrate::Migrator};
 use tokio::sync::Mutex;
 
-use super::rows::{self, KeyRecord, RecordingRecord, column};
+use super::rows::{self, ContentColumns, KeyRecord, RecordingRecord, column};
 use super::unavailable;
 use crate::access::RecordingSet;
-use crate::base::{Fingerprint, RecordingId};
-use crate::catalogue::{Cursor, Database, Error, KeyUsage, Page, Recording};
-use crate::keys::{KeyRow, KeyTable};
+use crate::base::{Fingerprint, RecordingId, Timestamp};
+use crate::catalogue::{Content, Cursor, Database, Error, KeyUsage, Page, Recording};
+use crate::keys::{KeyRow, KeyState, KeyTable};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/db/migrations/sqlite");
+
+/// The names of settings.
+const ENCRYPTION: &str = "encryption";
+const RESEAL: &str = "reseal";
 
 /// How long a statement waits for another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -88,6 +92,12 @@ impl SqliteDatabase {
         Ok(Self { path: path.to_owned(), identity, pool, watcher: Mutex::new(Some(watcher)) })
     }
 
+    /// Begins a transaction that writes, and so waits for any other that does.
+    async fn begin_write(&self) -> Result<Transaction<'static, Sqlite>, Error> {
+        self.check_in_place()?;
+        self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)
+    }
+
     /// Refuses when the file under the database's name is not the one that is open.
     fn check_in_place(&self) -> Result<(), Error> {
         if identity(&self.path)? == self.identity {
@@ -96,6 +106,47 @@ impl SqliteDatabase {
             Err(Error::Unavailable("another file lies in the database's place; restart to use it".into()))
         }
     }
+}
+
+/// Puts a row of a database key in another's place, if that is still there as it was read.
+async fn replace_key(connection: &mut SqliteConnection, old: &KeyRow, new: &KeyRow) -> Result<(), Error> {
+    let (_, state) = rows::key_columns(new);
+    let done = sqlx::query(include_str!("sql/key_replace.sql"))
+        .bind(old.fingerprint.0.to_vec())
+        .bind(state)
+        .bind(&new.definition_key.0)
+        .bind(new.wrapped.nonce.to_vec())
+        .bind(new.wrapped.ciphertext.to_vec())
+        .bind(old.wrapped.nonce.to_vec())
+        .bind(old.wrapped.ciphertext.to_vec())
+        .execute(connection)
+        .await
+        .map_err(unavailable)?;
+    if done.rows_affected() == 0 || old.fingerprint != new.fingerprint { Err(Error::KeysChanged) } else { Ok(()) }
+}
+
+async fn insert_recording(connection: &mut SqliteConnection, recording: &Recording) -> Result<(), Error> {
+    let record = RecordingRecord::from(recording);
+    let done = sqlx::query(include_str!("sql/recording_add.sql"))
+        .bind(record.id)
+        .bind(record.media_type)
+        .bind(record.media_len)
+        .bind(record.state)
+        .bind(record.lease_until)
+        .bind(record.mended)
+        .bind(record.created_at)
+        .bind(record.content.sealed)
+        .bind(record.content.fingerprint)
+        .bind(record.content.seal_id)
+        .bind(record.content.replacement_seal_id)
+        .bind(record.content.replacement_fingerprint)
+        .bind(record.content.replacement_header)
+        .bind(record.content.digest)
+        .bind(record.content.exempt)
+        .execute(connection)
+        .await
+        .map_err(unavailable)?;
+    if done.rows_affected() == 0 { Err(Error::RecordingExists(recording.id.clone())) } else { Ok(()) }
 }
 
 /// Device and inode of a file.
@@ -121,6 +172,7 @@ impl Database for SqliteDatabase {
             .await
             .map_err(unavailable)?;
         let switch: Option<(String,)> = sqlx::query_as(include_str!("sql/setting_load.sql"))
+            .bind(ENCRYPTION)
             .fetch_optional(&mut *transaction)
             .await
             .map_err(unavailable)?;
@@ -129,26 +181,85 @@ impl Database for SqliteDatabase {
         Ok(KeyTable { rows, switch: rows::switch(switch.as_ref().map(|(value,)| value.as_str()))? })
     }
 
-    async fn add_key(&self, row: &KeyRow) -> Result<(), Error> {
-        self.check_in_place()?;
-        let (origin, state) = rows::key_columns(row);
-        let done = sqlx::query(include_str!("sql/key_add.sql"))
-            .bind(row.fingerprint.0.to_vec())
-            .bind(column(row.created_at.millis()))
-            .bind(origin)
-            .bind(state)
-            .bind(&row.definition_key.0)
-            .bind(row.wrapped.nonce.to_vec())
-            .bind(row.wrapped.ciphertext.to_vec())
-            .execute(&self.pool)
+    async fn add_keys(&self, rows: &[KeyRow]) -> Result<Vec<Fingerprint>, Error> {
+        let mut transaction = self.begin_write().await?;
+        let mut there = Vec::new();
+        for row in rows {
+            let others: (i64,) = sqlx::query_as(include_str!("sql/keys_count_under_others.sql"))
+                .bind(&row.definition_key.0)
+                .fetch_one(&mut *transaction)
+                .await
+                .map_err(unavailable)?;
+            if others.0 > 0 {
+                return Err(Error::KeysChanged);
+            }
+            let (origin, state) = rows::key_columns(row);
+            let done = sqlx::query(include_str!("sql/key_add.sql"))
+                .bind(row.fingerprint.0.to_vec())
+                .bind(column(row.created_at.millis()))
+                .bind(origin)
+                .bind(state)
+                .bind(&row.definition_key.0)
+                .bind(row.wrapped.nonce.to_vec())
+                .bind(row.wrapped.ciphertext.to_vec())
+                .bind(row.exported_at.map(|at| column(at.millis())))
+                .execute(&mut *transaction)
+                .await
+                .map_err(unavailable)?;
+            if done.rows_affected() == 0 {
+                there.push(row.fingerprint);
+            }
+        }
+        transaction.commit().await.map_err(unavailable)?;
+        Ok(there)
+    }
+
+    async fn change_key_state(&self, old: &KeyRow, new: &KeyRow, despite_recordings: bool) -> Result<u64, Error> {
+        let mut transaction = self.begin_write().await?;
+        let needed: (i64,) = sqlx::query_as(include_str!("sql/key_usage_of.sql"))
+            .bind(old.fingerprint.0.to_vec())
+            .fetch_one(&mut *transaction)
             .await
             .map_err(unavailable)?;
-        if done.rows_affected() == 0 { Err(Error::KeyExists(row.fingerprint)) } else { Ok(()) }
+        let recordings = rows::count(needed.0)?;
+        if new.state == KeyState::Deactivated && recordings > 0 && !despite_recordings {
+            return Err(Error::KeyNeeded { fingerprint: old.fingerprint, recordings });
+        }
+        replace_key(&mut transaction, old, new).await?;
+        transaction.commit().await.map_err(unavailable)?;
+        Ok(recordings)
+    }
+
+    async fn replace_keys(&self, old: &[KeyRow], new: &[KeyRow]) -> Result<(), Error> {
+        let mut transaction = self.begin_write().await?;
+        let there: (i64,) = sqlx::query_as(include_str!("sql/keys_count.sql"))
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
+        if rows::count(there.0)? != old.len() as u64 || old.len() != new.len() {
+            return Err(Error::KeysChanged);
+        }
+        for (old, new) in old.iter().zip(new) {
+            replace_key(&mut transaction, old, new).await?;
+        }
+        transaction.commit().await.map_err(unavailable)
+    }
+
+    async fn mark_exported(&self, fingerprints: &[Fingerprint], at: Timestamp) -> Result<(), Error> {
+        let mut transaction = self.begin_write().await?;
+        for fingerprint in fingerprints {
+            sqlx::query(include_str!("sql/keys_mark_exported.sql"))
+                .bind(fingerprint.0.to_vec())
+                .bind(column(at.millis()))
+                .execute(&mut *transaction)
+                .await
+                .map_err(unavailable)?;
+        }
+        transaction.commit().await.map_err(unavailable)
     }
 
     async fn set_encryption(&self, enabled: bool) -> Result<(), Error> {
-        self.check_in_place()?;
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)?;
+        let mut transaction = self.begin_write().await?;
         if enabled {
             let active: (i64,) = sqlx::query_as(include_str!("sql/keys_count_active.sql"))
                 .fetch_one(&mut *transaction)
@@ -159,6 +270,7 @@ impl Database for SqliteDatabase {
             }
         }
         sqlx::query(include_str!("sql/setting_save.sql"))
+            .bind(ENCRYPTION)
             .bind(if enabled { "enabled" } else { "disabled" })
             .execute(&mut *transaction)
             .await
@@ -174,32 +286,94 @@ impl Database for SqliteDatabase {
             .map(|(fingerprint, recordings)| {
                 let malformed = || Error::MalformedRow("a fingerprint in recording".into());
                 let fingerprint = Fingerprint(fingerprint.try_into().map_err(|_| malformed())?);
-                Ok(KeyUsage { fingerprint, recordings: u64::try_from(recordings).map_err(|_| malformed())? })
+                Ok(KeyUsage { fingerprint, recordings: rows::count(recordings)? })
             })
             .collect()
     }
 
+    async fn recordings_under(
+        &self,
+        key: &Fingerprint,
+        after: Option<&RecordingId>,
+        limit: u32,
+    ) -> Result<Vec<Recording>, Error> {
+        let records: Vec<RecordingRecord> = sqlx::query_as(include_str!("sql/recordings_under.sql"))
+            .bind(key.0.to_vec())
+            .bind(after.map_or("", RecordingId::as_str))
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(unavailable)?;
+        records.into_iter().map(Recording::try_from).collect()
+    }
+
     async fn add_recording(&self, recording: &Recording) -> Result<(), Error> {
+        let mut transaction = self.begin_write().await?;
+        if let Some(fingerprint) = recording.fingerprint() {
+            let deactivated: (i64,) = sqlx::query_as(include_str!("sql/key_is_deactivated.sql"))
+                .bind(fingerprint.0.to_vec())
+                .fetch_one(&mut *transaction)
+                .await
+                .map_err(unavailable)?;
+            if deactivated.0 > 0 {
+                return Err(Error::KeyDeactivated(fingerprint));
+            }
+        }
+        insert_recording(&mut transaction, recording).await?;
+        transaction.commit().await.map_err(unavailable)
+    }
+
+    async fn restore_recording(&self, recording: &Recording) -> Result<(), Error> {
+        let mut transaction = self.begin_write().await?;
+        insert_recording(&mut transaction, recording).await?;
+        transaction.commit().await.map_err(unavailable)
+    }
+
+    async fn replace_content(&self, id: &RecordingId, from: &Content, to: &Content) -> Result<(), Error> {
         self.check_in_place()?;
-        let record = RecordingRecord::from(recording);
-        let done = sqlx::query(include_str!("sql/recording_add.sql"))
-            .bind(record.id)
-            .bind(record.media_type)
-            .bind(record.media_len)
-            .bind(record.state)
-            .bind(record.lease_until)
-            .bind(record.mended)
-            .bind(record.created_at)
-            .bind(record.sealed)
-            .bind(record.fingerprint)
-            .bind(record.seal_id)
-            .bind(record.replacement_seal_id)
-            .bind(record.digest)
-            .bind(record.exempt)
+        let (from, to) = (ContentColumns::from(from), ContentColumns::from(to));
+        let done = sqlx::query(include_str!("sql/recording_replace_content.sql"))
+            .bind(id.as_str())
+            .bind(to.sealed)
+            .bind(to.fingerprint)
+            .bind(to.seal_id)
+            .bind(to.replacement_seal_id)
+            .bind(to.replacement_fingerprint)
+            .bind(to.replacement_header)
+            .bind(to.digest)
+            .bind(to.exempt)
+            .bind(from.sealed)
+            .bind(from.fingerprint)
+            .bind(from.seal_id)
+            .bind(from.replacement_seal_id)
+            .bind(from.replacement_fingerprint)
+            .bind(from.replacement_header)
             .execute(&self.pool)
             .await
             .map_err(unavailable)?;
-        if done.rows_affected() == 0 { Err(Error::RecordingExists(recording.id.clone())) } else { Ok(()) }
+        if done.rows_affected() == 0 { Err(Error::RecordingChanged(id.clone())) } else { Ok(()) }
+    }
+
+    async fn unfinished_reseal(&self) -> Result<Option<Timestamp>, Error> {
+        let begun: Option<(String,)> = sqlx::query_as(include_str!("sql/setting_load.sql"))
+            .bind(RESEAL)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(unavailable)?;
+        let malformed = |value: &str| Error::MalformedRow(format!("setting reseal = {value:?}"));
+        let read = |value: String| value.parse().ok().and_then(Timestamp::from_millis).ok_or_else(|| malformed(&value));
+        begun.map(|(value,)| read(value)).transpose()
+    }
+
+    async fn note_reseal(&self, begun: Option<Timestamp>) -> Result<(), Error> {
+        self.check_in_place()?;
+        let query = match begun {
+            Some(begun) => {
+                sqlx::query(include_str!("sql/setting_save.sql")).bind(RESEAL).bind(begun.millis().to_string())
+            }
+            None => sqlx::query(include_str!("sql/setting_strike.sql")).bind(RESEAL),
+        };
+        query.execute(&self.pool).await.map(|_| ()).map_err(unavailable)
     }
 
     async fn update_progress(&self, recording: &Recording) -> Result<(), Error> {
@@ -210,7 +384,7 @@ impl Database for SqliteDatabase {
             .bind(record.media_len)
             .bind(record.state)
             .bind(record.lease_until)
-            .bind(record.digest)
+            .bind(record.content.digest)
             .execute(&self.pool)
             .await
             .map_err(unavailable)?;

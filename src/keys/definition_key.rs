@@ -1,10 +1,11 @@
-//! The door to the key that wraps every database key, wherever it is held.
+//! The doors to the key that wraps every database key: one such key, and the place that holds it.
 
 use core::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::Error;
+use super::{Error, KeyRow, KeyTable};
 use crate::crypto::{self, Key, WrappedRowKey, definition_key_fingerprint, unwrap_row_key, wrap_row_key};
 
 /// What a row says of the definition key that wraps it: its fingerprint, or a key manager's name for it.
@@ -31,6 +32,54 @@ pub trait DefinitionKey: Send + Sync {
 
     /// Unwraps a database key; `None` when it does not verify.
     async fn unwrap(&self, wrapped: &WrappedRowKey, aad: &[u8]) -> Result<Option<Key>, Error>;
+}
+
+/// Where definition keys are held. While one is exchanged for another there are two, and rows say which is theirs.
+///
+/// Every implementation runs the conformance suite in `tests/definition_keys`.
+#[async_trait]
+pub trait DefinitionKeyHolder: Send + Sync {
+    /// The key of that name; none when it is not held here. What was not known before is looked for, so that a running
+    /// process finds a key that was put there since it began.
+    async fn find(&self, name: &DefinitionKeyName) -> Result<Option<Arc<dyn DefinitionKey>>, Error>;
+
+    /// The key that wraps where no row says which one does.
+    async fn first(&self) -> Result<Arc<dyn DefinitionKey>, Error>;
+}
+
+/// The definition key of a row.
+///
+/// # Errors
+///
+/// [`Error::OtherDefinitionKey`] when the holder does not have it, or what the holder says.
+pub async fn definition_key_of(
+    row: &KeyRow,
+    holder: &dyn DefinitionKeyHolder,
+) -> Result<Arc<dyn DefinitionKey>, Error> {
+    if let Some(key) = holder.find(&row.definition_key).await? {
+        return Ok(key);
+    }
+    Err(Error::OtherDefinitionKey {
+        fingerprint: row.fingerprint,
+        wrapped_by: row.definition_key.clone(),
+        configured: holder.first().await?.name().clone(),
+    })
+}
+
+/// The definition key that new rows are wrapped by: the one of those that are there, so that a table never lies under
+/// two, else the holder's first.
+///
+/// # Errors
+///
+/// Those of [`definition_key_of`].
+pub async fn definition_key_for_new(
+    table: &KeyTable,
+    holder: &dyn DefinitionKeyHolder,
+) -> Result<Arc<dyn DefinitionKey>, Error> {
+    match table.rows.first() {
+        Some(row) => definition_key_of(row, holder).await,
+        None => holder.first().await,
+    }
 }
 
 /// A definition key held in this process's memory.

@@ -1,7 +1,8 @@
 //! The envelope: one definition key wraps database keys, the newest active database key wraps file keys.
 //!
 //! Knows the states of keys and which key may do what; not where rows are kept (`catalogue::Database`) nor how a
-//! definition key is held (the trait [`DefinitionKey`], whose adapters live in `kms`). Start with [`KeyRing`].
+//! definition key is held (the traits [`DefinitionKey`] and [`DefinitionKeyHolder`], whose adapters live in `kms`).
+//! Start with [`KeyRing`].
 //!
 //! Invariant: a recording is opened with the key that its header names or with none; no other key is ever tried.
 
@@ -10,7 +11,10 @@ mod definition_key_line;
 mod ring;
 mod row;
 
-pub use definition_key::{DefinitionKey, DefinitionKeyName, LocalDefinitionKey};
+pub use definition_key::{
+    DefinitionKey, DefinitionKeyHolder, DefinitionKeyName, LocalDefinitionKey, definition_key_for_new,
+    definition_key_of,
+};
 pub use definition_key_line::{DefinitionKeyLineError, decode_definition_key, encode_definition_key};
 pub use ring::{KeyRing, NoActiveKey, OpeningRefused, Switch, WrappingKey};
 pub use row::{KeyOrigin, KeyRow, KeyState, KeyTable};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{DefinitionKey, Error, KeyOrigin, KeyState, KeyTable};
+use super::{DefinitionKeyHolder, Error, KeyOrigin, KeyState, KeyTable, definition_key_of};
 use crate::base::{ErrorCode, Fingerprint, Timestamp};
 use crate::crypto::Key;
 
@@ -92,8 +92,8 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// Those of [`super::KeyRow::unwrap`].
-    pub async fn load(table: &KeyTable, definition_key: &dyn DefinitionKey) -> Result<Self, Error> {
+    /// Those of [`super::KeyRow::unwrap`] and of [`definition_key_of`].
+    pub async fn load(table: &KeyTable, holder: &dyn DefinitionKeyHolder) -> Result<Self, Error> {
         let mut keys = HashMap::with_capacity(table.rows.len());
         for row in &table.rows {
             let origin = match row.origin {
@@ -101,7 +101,8 @@ impl KeyRing {
                 KeyOrigin::Imported => Origin::Imported,
             };
             let order = (origin, row.created_at, row.fingerprint);
-            keys.insert(row.fingerprint, Entry { key: row.unwrap(definition_key).await?, state: row.state, order });
+            let definition_key = definition_key_of(row, holder).await?;
+            keys.insert(row.fingerprint, Entry { key: row.unwrap(&*definition_key).await?, state: row.state, order });
         }
         let active = keys.values().filter(|entry| entry.state == KeyState::Active);
         let wrapping = active.map(|entry| entry.order).max().map(|(_, _, fingerprint)| fingerprint);
@@ -118,12 +119,19 @@ impl KeyRing {
         match self.switch {
             Switch::Disabled => Ok(None),
             Switch::Untouched if self.keys.is_empty() => Ok(None),
-            Switch::Untouched | Switch::Enabled => {
-                let fingerprint = self.wrapping.ok_or(NoActiveKey)?;
-                let entry = self.keys.get(&fingerprint).ok_or(NoActiveKey)?;
-                Ok(Some(WrappingKey { fingerprint, key: entry.key.clone() }))
-            }
+            Switch::Untouched | Switch::Enabled => self.wrapping().map(Some),
         }
+    }
+
+    /// The newest active key, whatever the switch says: for those who wrap anew what is sealed already.
+    ///
+    /// # Errors
+    ///
+    /// [`NoActiveKey`].
+    pub fn wrapping(&self) -> Result<WrappingKey, NoActiveKey> {
+        let fingerprint = self.wrapping.ok_or(NoActiveKey)?;
+        let entry = self.keys.get(&fingerprint).ok_or(NoActiveKey)?;
+        Ok(WrappingKey { fingerprint, key: entry.key.clone() })
     }
 
     /// The key that opens what was sealed under `fingerprint`.
@@ -149,6 +157,15 @@ impl KeyRing {
             KeyState::Active => Ok(&entry.key),
             KeyState::Deactivated => Err(OpeningRefused::KeyDeactivated(*fingerprint)),
         }
+    }
+
+    /// The key of that fingerprint, in any state: for those who take recordings away from it.
+    ///
+    /// # Errors
+    ///
+    /// [`OpeningRefused::KeyMissing`].
+    pub fn held(&self, fingerprint: &Fingerprint) -> Result<&Key, OpeningRefused> {
+        self.keys.get(fingerprint).map(|entry| &entry.key).ok_or(OpeningRefused::KeyMissing(*fingerprint))
     }
 
     /// Whether the ring has a key of that fingerprint, in any state.

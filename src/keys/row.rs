@@ -46,7 +46,7 @@ impl KeyState {
     }
 }
 
-/// A database key, wrapped, with what is said of it. All of it but `exported` is bound together by the wrapping, so
+/// A database key, wrapped, with what is said of it. All of it but `exported_at` is bound together by the wrapping, so
 /// that whoever can write the database but has no definition key can neither swap keys nor change their states.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRow {
@@ -62,8 +62,8 @@ pub struct KeyRow {
     pub definition_key: DefinitionKeyName,
     /// The database key under the definition key.
     pub wrapped: WrappedRowKey,
-    /// Whether a backup of it was ever written.
-    pub exported: bool,
+    /// When a backup of it was last written; none when none ever was.
+    pub exported_at: Option<Timestamp>,
 }
 
 /// All that the database knows of keys, read at one moment.
@@ -83,10 +83,64 @@ impl KeyRow {
     /// [`Error::NoRandom`], or what the definition key's holder says.
     pub async fn generate(definition_key: &dyn DefinitionKey, now: Timestamp) -> Result<Self, Error> {
         let key = Key::generate()?;
-        let (fingerprint, origin, state) = (database_key_fingerprint(&key), KeyOrigin::Generated, KeyState::Active);
-        let wrapped = definition_key.wrap(&key, &aad(&fingerprint, now, origin, state)).await?;
-        let definition_key = definition_key.name().clone();
-        Ok(Self { fingerprint, created_at: now, origin, state, definition_key, wrapped, exported: false })
+        let row = Self::unwrapped(&key, now, KeyOrigin::Generated, KeyState::Active);
+        row.wrap(&key, definition_key).await
+    }
+
+    /// A row for a database key that came from an export, where it was generated at `created_at`.
+    ///
+    /// # Errors
+    ///
+    /// What the definition key's holder says.
+    pub async fn import(
+        definition_key: &dyn DefinitionKey,
+        key: &Key,
+        created_at: Timestamp,
+        state: KeyState,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        // The export that it came from is a backup of it.
+        let row = Self { exported_at: Some(now), ..Self::unwrapped(key, created_at, KeyOrigin::Imported, state) };
+        row.wrap(key, definition_key).await
+    }
+
+    /// The same key in another state.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::unwrap`].
+    pub async fn with_state(&self, state: KeyState, definition_key: &dyn DefinitionKey) -> Result<Self, Error> {
+        let key = self.unwrap(definition_key).await?;
+        Self { state, ..self.clone() }.wrap(&key, definition_key).await
+    }
+
+    /// The same key, wrapped by another definition key.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::unwrap`], or what the holder of `to` says.
+    pub async fn rewrap(&self, from: &dyn DefinitionKey, to: &dyn DefinitionKey) -> Result<Self, Error> {
+        let key = self.unwrap(from).await?;
+        self.clone().wrap(&key, to).await
+    }
+
+    /// What is said of a key, before it is wrapped.
+    fn unwrapped(key: &Key, created_at: Timestamp, origin: KeyOrigin, state: KeyState) -> Self {
+        Self {
+            fingerprint: database_key_fingerprint(key),
+            created_at,
+            origin,
+            state,
+            definition_key: DefinitionKeyName(String::new()),
+            wrapped: WrappedRowKey { nonce: [0; 12], ciphertext: [0; 48] },
+            exported_at: None,
+        }
+    }
+
+    async fn wrap(self, key: &Key, definition_key: &dyn DefinitionKey) -> Result<Self, Error> {
+        let aad = aad(&self.fingerprint, self.created_at, self.origin, self.state);
+        let wrapped = definition_key.wrap(key, &aad).await?;
+        Ok(Self { wrapped, definition_key: definition_key.name().clone(), ..self })
     }
 
     /// The database key of this row.

@@ -1,23 +1,33 @@
-//! A definition key in a file that only its owner may read.
+//! A definition key in a file that only its owner may read, and beside it, while one is exchanged for another, the
+//! next one. How they are exchanged is in [`super::cycle`].
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
+use async_trait::async_trait;
 use rustix::fs::{Mode, OFlags};
 use zeroize::Zeroizing;
 
 use crate::crypto::{self, Key};
-use crate::keys::{DefinitionKeyLineError, LocalDefinitionKey, decode_definition_key, encode_definition_key};
+use crate::keys::{
+    self, DefinitionKey, DefinitionKeyHolder, DefinitionKeyLineError, DefinitionKeyName, LocalDefinitionKey,
+    decode_definition_key, encode_definition_key,
+};
 
 /// Longer than any line that [`encode_definition_key`] writes, so that a wrong file is not read to its end.
 const FILE_LEN_MAX: u64 = 1024;
 
-/// The definition key file.
-pub struct FileDefinitionKey;
+/// The definition key at a path, and the next one at `PATH.next` when there is one.
+pub struct FileDefinitionKeys {
+    pub(super) path: PathBuf,
+    /// What was read from them, so that they are read once and again only for a name that is not known yet.
+    known: Mutex<Vec<Arc<LocalDefinitionKey>>>,
+}
 
 /// Why the file does not give a definition key.
 #[derive(Debug, thiserror::Error)]
@@ -74,13 +84,57 @@ impl Error {
     }
 }
 
-impl FileDefinitionKey {
-    /// Reads the key from `path`.
+impl FileDefinitionKeys {
+    /// The keys at `path` and beside it. Nothing is read yet.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.to_owned(), known: Mutex::default() }
+    }
+
+    /// Reads the key, or, where it is missing, the next one.
     ///
     /// # Errors
     ///
     /// What is wrong with the file, without a byte of it.
-    pub fn read(path: &Path) -> Result<LocalDefinitionKey, Error> {
+    pub fn read(&self) -> Result<LocalDefinitionKey, Error> {
+        match Self::read_file(&self.path) {
+            Err(Error::Missing(path)) => self.read_next()?.ok_or(Error::Missing(path)),
+            other => other,
+        }
+    }
+
+    /// Reads the next key; none when there is none.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the file, without a byte of it.
+    pub fn read_next(&self) -> Result<Option<LocalDefinitionKey>, Error> {
+        match Self::read_file(&self.next_path()) {
+            Ok(key) => Ok(Some(key)),
+            Err(Error::Missing(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a key, or the next one, is there.
+    #[must_use]
+    pub fn exist(&self) -> bool {
+        self.path.exists() || self.next_path().exists()
+    }
+
+    /// Writes a fresh key to the path, which must not exist, readable by its owner alone, and durably.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Exists`], [`Error::Io`], [`Error::NoRandom`].
+    pub fn generate(&self) -> Result<LocalDefinitionKey, Error> {
+        if self.next_path().exists() {
+            return Err(Error::Exists(self.next_path()));
+        }
+        generate_file(&self.path)
+    }
+
+    pub(super) fn read_file(path: &Path) -> Result<LocalDefinitionKey, Error> {
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => Error::Missing(path.into()),
             _ => Error::Io { path: path.into(), error },
@@ -105,33 +159,65 @@ impl FileDefinitionKey {
         Ok(LocalDefinitionKey::new(decode_definition_key(text).map_err(content)?))
     }
 
-    /// Writes a fresh key to `path`, which must not exist, readable by its owner alone, and durably.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Exists`], [`Error::Io`], [`Error::NoRandom`].
-    pub fn generate(path: &Path) -> Result<LocalDefinitionKey, Error> {
-        let key = Key::generate()?;
-        let failed = |error: io::Error| match error.kind() {
-            io::ErrorKind::AlreadyExists => Error::Exists(path.into()),
-            _ => Error::Io { path: path.into(), error },
+    /// Reads both files again.
+    fn read_both(&self) -> Result<Vec<Arc<LocalDefinitionKey>>, Error> {
+        let first = match Self::read_file(&self.path) {
+            Ok(key) => Some(key),
+            Err(Error::Missing(_)) => None,
+            Err(error) => return Err(error),
         };
-        // Written beside and then linked: nobody ever reads half a key, and of two who generate at once one is told.
-        let beside = path.with_extension(format!("new-{}", std::process::id()));
-        let written = (|| {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-            file.write_all(encode_definition_key(&key).as_bytes())?;
-            file.sync_all()?;
-            fs::hard_link(&beside, path)
-        })();
-        // There only when it could be made; the first error is the one that tells.
-        let _best_effort = fs::remove_file(&beside);
-        written.and_then(|()| sync_folder(path)).map_err(failed)?;
-        Ok(LocalDefinitionKey::new(key))
+        let both: Vec<_> = first.into_iter().chain(self.read_next()?).map(Arc::new).collect();
+        if both.is_empty() { Err(Error::Missing(self.path.clone())) } else { Ok(both) }
+    }
+
+    fn known(&self, name: &DefinitionKeyName) -> Option<Arc<LocalDefinitionKey>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|key| key.name() == name).cloned()
     }
 }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
+#[async_trait]
+impl DefinitionKeyHolder for FileDefinitionKeys {
+    async fn find(&self, name: &DefinitionKeyName) -> Result<Option<Arc<dyn DefinitionKey>>, keys::Error> {
+        if let Some(key) = self.known(name) {
+            return Ok(Some(key));
+        }
+        let read = self.read_both().map_err(unavailable)?;
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = read;
+        Ok(self.known(name).map(|key| -> Arc<dyn DefinitionKey> { key }))
+    }
+
+    async fn first(&self) -> Result<Arc<dyn DefinitionKey>, keys::Error> {
+        Ok(Arc::new(self.read().map_err(unavailable)?))
+    }
+}
+
+fn unavailable(error: Error) -> keys::Error {
+    keys::Error::DefinitionKeyUnavailable(error.to_string())
+}
+
+/// Writes a fresh key to `path`, which must not exist, readable by its owner alone, and durably.
+pub(super) fn generate_file(path: &Path) -> Result<LocalDefinitionKey, Error> {
+    let key = Key::generate()?;
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Error::Exists(path.into()),
+        _ => Error::Io { path: path.into(), error },
+    };
+    // Written beside and then linked: nobody ever reads half a key, and of two who generate at once one is told.
+    let beside = path.with_extension(format!("new-{}", std::process::id()));
+    let written = (|| {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        file.write_all(encode_definition_key(&key).as_bytes())?;
+        file.sync_all()?;
+        fs::hard_link(&beside, path)
+    })();
+    // There only when it could be made; the first error is the one that tells.
+    let _best_effort = fs::remove_file(&beside);
+    written.and_then(|()| sync_folder(path)).map_err(failed)?;
+    Ok(LocalDefinitionKey::new(key))
+}
+
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
 }
@@ -147,23 +233,23 @@ mod tests {
     fn a_generated_key_is_private_and_reads_back() {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("definition.key");
-        let made = FileDefinitionKey::generate(&path).expect("generates");
+        let made = FileDefinitionKeys::at(&path).generate().expect("generates");
         let mode = fs::metadata(&path).expect("metadata").permissions().mode() & 0o7777;
         assert_eq!(mode, 0o600);
-        assert_eq!(FileDefinitionKey::read(&path).expect("reads").name(), made.name());
-        assert!(matches!(FileDefinitionKey::generate(&path), Err(Error::Exists(_))));
+        assert_eq!(FileDefinitionKeys::at(&path).read().expect("reads").name(), made.name());
+        assert!(matches!(FileDefinitionKeys::at(&path).generate(), Err(Error::Exists(_))));
     }
 
     #[test]
     fn every_loose_mode_is_refused() {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("definition.key");
-        FileDefinitionKey::generate(&path).expect("generates");
+        FileDefinitionKeys::at(&path).generate().expect("generates");
         for mode in [0o640, 0o604, 0o660, 0o666, 0o644, 0o610, 0o601] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("chmod");
-            assert!(matches!(FileDefinitionKey::read(&path), Err(Error::LooseMode { .. })), "{mode:o}");
+            assert!(matches!(FileDefinitionKeys::at(&path).read(), Err(Error::LooseMode { .. })), "{mode:o}");
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).expect("chmod");
-        assert!(FileDefinitionKey::read(&path).is_ok());
+        assert!(FileDefinitionKeys::at(&path).read().is_ok());
     }
 }

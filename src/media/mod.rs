@@ -36,7 +36,24 @@ pub enum Stage {
     Final,
     /// `….part`: growing, or left behind by a writer that died.
     Part,
+    /// `….next`: about to take the place of one of the others, or left behind by a command that died. No reader looks
+    /// at it.
+    Next,
 }
+
+/// Part of what a store holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Objects, by their names. All of one recording are on one page.
+    pub objects: Vec<MediaObject>,
+    /// URLs of what lies there and has no object's name, or not in its place.
+    pub strangers: Vec<String>,
+    /// Where to go on; none on the last page.
+    pub next: Option<String>,
+}
+
+/// Held while recordings are wrapped or sealed anew; dropping it lets the next one begin.
+pub type MaintenanceGuard = Box<dyn Send + Sync>;
 
 /// One version of one object: equal when the bytes are the same, as far as the store can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +78,27 @@ pub trait MediaStore: Send + Sync {
     /// Begins an object of that recording and kind. Fails with [`Error::Exists`] when one is there, final or growing:
     /// nothing is ever overwritten.
     async fn create(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error>;
+
+    /// What is there, a page at a time; `after` is where the last page ended.
+    async fn list(&self, after: Option<&str>) -> Result<Listing, Error>;
+
+    /// Whether a writer holds the object now, as far as the store can tell.
+    async fn is_being_written(&self, object: &MediaObject) -> Result<bool, Error>;
+
+    /// Waits for nobody: fails with [`Error::Busy`] while another one has begun. Whatever replaces or rewrites objects
+    /// holds this, so that what it finds half done is a dead one's.
+    async fn begin_maintenance(&self) -> Result<MaintenanceGuard, Error>;
+
+    /// Begins the object that is to take another one's place ([`Stage::Next`]); what a dead command left there goes.
+    /// Finishing it makes it durable, and gives it no other name.
+    async fn create_replacement(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error>;
+
+    /// Gives an object the name of another one, which is gone then: at once, and durably.
+    async fn replace(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error>;
+
+    /// Writes `head` over the first bytes of an object, in one write, and makes that durable. Fails when the object is
+    /// not the one of `version` any more.
+    async fn rewrite_head(&self, object: &MediaObject, version: Version, head: &[u8]) -> Result<(), Error>;
 
     /// Removes an object, if it is there.
     async fn remove(&self, object: &MediaObject) -> Result<(), Error>;
@@ -122,6 +160,18 @@ pub enum Error {
         /// Whether a writer holds it now.
         being_written: bool,
     },
+    /// The caller, later: another command replaces or rewrites objects now.
+    #[error("{location}: another command is wrapping or sealing recordings anew")]
+    Busy {
+        /// The store's URL.
+        location: String,
+    },
+    /// The caller, who may try again: an object is not the one that was read.
+    #[error("{location}: it was changed by somebody else at the same time")]
+    Changed {
+        /// The object's URL.
+        location: String,
+    },
     /// An investigator: an object ended before the length that it had when it was opened.
     #[error("{location}: it ended early")]
     ShortRead {
@@ -135,7 +185,7 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Unavailable { .. } => ErrorCode::StorageUnavailable,
+            Self::Unavailable { .. } | Self::Busy { .. } | Self::Changed { .. } => ErrorCode::StorageUnavailable,
             Self::Full { .. } => ErrorCode::StorageFull,
             Self::Exists { .. } => ErrorCode::RecordingExists,
             Self::ShortRead { .. } => ErrorCode::RecordingCorrupt,

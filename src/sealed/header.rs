@@ -6,8 +6,8 @@ use super::layout::{
     SEALED_AT_OFFSET, SIDECAR_NAME_OFFSET, SUITE, SUITE_OFFSET, VERSION, VERSION_OFFSET, WRAPPED_FILE_KEY_OFFSET,
 };
 use super::{Corruption, Error};
-use crate::base::{Fingerprint, MediaType, RecordingId, SidecarName, Timestamp};
-use crate::crypto::{FileKeys, Key, unwrap_file_key};
+use crate::base::{Fingerprint, MediaType, RecordingId, SealId, SidecarName, Timestamp};
+use crate::crypto::{FileKeys, Key, unwrap_file_key, wrap_file_key};
 
 /// What a sealed file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,6 +175,28 @@ impl VerifiedHeader {
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// The same header with the file key wrapped under `to` instead of `from`, which is the database key that it was
+    /// verified under. Only fingerprint, wrapped file key and header tag differ: the sealing and its name stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Corruption::Unwrap`] when `from` is another key.
+    pub fn rewrap(&self, from: &Key, to_fingerprint: Fingerprint, to: &Key) -> Result<[u8; HEADER_LEN], Error> {
+        let file_key = unwrap_file_key(from, &self.header.wrapped_file_key).map_err(|_| Corruption::Unwrap)?;
+        let header = Header {
+            fingerprint: to_fingerprint,
+            wrapped_file_key: wrap_file_key(to, &file_key),
+            ..self.header.clone()
+        };
+        Ok(header.encode(&self.keys))
+    }
+
+    /// The sealing's public name.
+    #[must_use]
+    pub fn seal_id(&self) -> SealId {
+        self.keys.seal_id
     }
 
     /// Refuses a file that lies in another one's place: by ID, role or sidecar name.

@@ -48,6 +48,9 @@ impl ChunkLen {
     /// 4 KiB: half a second of 64 kbit/s audio, for media that arrives live.
     pub const LIVE: Self = Self(12);
 
+    /// Bytes of media in the longest chunk that there is.
+    pub const MAX_BYTES: u64 = 1 << 20;
+
     /// From its logarithm; `None` outside 12 … 20.
     #[must_use]
     pub const fn from_log2(log2: u8) -> Option<Self> {

@@ -140,6 +140,17 @@ impl Sealer {
         Sealed { media_len, seal_id: self.keys.seal_id }
     }
 
+    /// Leaves the file unfinished where the source broke off, as one that others would follow: appends the last chunk if
+    /// it is whole. What is left of a shorter one is dropped. Gives how many bytes of media the records hold.
+    #[must_use]
+    pub fn break_off(mut self, records: &mut Vec<u8>) -> Sealed {
+        if self.pending.len() == self.chunk_len {
+            let last = core::mem::take(&mut self.pending);
+            self.seal_chunk(ChunkKind::Inner, &last, records);
+        }
+        Sealed { media_len: self.sealed_len(), seal_id: self.keys.seal_id }
+    }
+
     fn seal_chunk(&mut self, kind: ChunkKind, media: &[u8], records: &mut Vec<u8>) {
         let start = records.len();
         records.resize(start + media.len(), 0);

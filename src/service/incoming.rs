@@ -19,6 +19,12 @@ impl Stop {
         (sender, Self(receiver))
     }
 
+    /// Whether a stop was asked for.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Returns when a stop is asked for; never when nobody can ask any more.
     async fn asked(&mut self) {
         if self.0.wait_for(|asked| *asked).await.is_err() {

@@ -1,15 +1,22 @@
-//! What operators do with database keys and the switch.
+//! What operators do with database keys.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::{Clock, KeyError as Error};
-use crate::base::{Fingerprint, Timestamp};
-use crate::catalogue::Database;
-use crate::keys::{DefinitionKey, KeyOrigin, KeyRing, KeyRow, KeyState};
+use crate::base::{Fingerprint, FingerprintPrefix, Timestamp};
+use crate::catalogue::{self, Database};
+use crate::keys::{
+    DefinitionKey, DefinitionKeyHolder, KeyOrigin, KeyRing, KeyRow, KeyState, KeyTable, definition_key_for_new,
+    definition_key_of,
+};
 
-/// Database keys and the switch, for operators.
+/// How often a change is tried that another command's change got in the way of.
+const TRIES: usize = 5;
+
+/// Database keys, for operators.
 pub struct KeyOps {
     database: Arc<dyn Database>,
+    holder: Arc<dyn DefinitionKeyHolder>,
     clock: Clock,
 }
 
@@ -32,24 +39,45 @@ pub struct KeySummary {
     pub exported: bool,
 }
 
+/// What became of a key whose state was to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateChange {
+    /// The key.
+    pub fingerprint: Fingerprint,
+    /// The state that it has now.
+    pub state: KeyState,
+    /// Whether it had that state before.
+    pub is_old: bool,
+    /// How many recordings need it.
+    pub recordings: u64,
+    /// Whether no key is left to seal new recordings under.
+    pub leaves_none_active: bool,
+}
+
 impl KeyOps {
-    /// Over the keys in `database`.
+    /// Over the keys in `database`, wrapped by the definition key that `holder` holds.
     #[must_use]
-    pub fn new(database: Arc<dyn Database>, clock: Clock) -> Self {
-        Self { database, clock }
+    pub fn new(database: Arc<dyn Database>, holder: Arc<dyn DefinitionKeyHolder>, clock: Clock) -> Self {
+        Self { database, holder, clock }
     }
 
-    /// Generates a database key, wrapped by `definition_key`. It refuses when the keys that are there cannot be
-    /// unwrapped: a table under two definition keys would lock a server out.
+    /// Generates a database key. It refuses when the keys that are there cannot be unwrapped: a table under two
+    /// definition keys would lock a server out.
     ///
     /// # Errors
     ///
     /// The database or the definition key.
-    pub async fn generate(&self, definition_key: &dyn DefinitionKey) -> Result<KeyRow, Error> {
-        KeyRing::load(&self.database.load_keys().await?, definition_key).await?;
-        let row = KeyRow::generate(definition_key, (self.clock)()).await?;
-        self.database.add_key(&row).await?;
-        Ok(row)
+    pub async fn generate(&self) -> Result<KeyRow, Error> {
+        for _ in 0..TRIES {
+            let table = self.verified_table().await?;
+            let definition_key = definition_key_for_new(&table, &*self.holder).await?;
+            let row = KeyRow::generate(&*definition_key, (self.clock)()).await?;
+            match self.database.add_keys(std::slice::from_ref(&row)).await {
+                Err(catalogue::Error::KeysChanged) => {}
+                other => return other.map(|_| row).map_err(Error::from),
+            }
+        }
+        Err(catalogue::Error::KeysChanged.into())
     }
 
     /// Every database key, oldest first.
@@ -57,12 +85,12 @@ impl KeyOps {
     /// # Errors
     ///
     /// The database or the definition key.
-    pub async fn list(&self, definition_key: &dyn DefinitionKey) -> Result<Vec<KeySummary>, Error> {
+    pub async fn list(&self) -> Result<Vec<KeySummary>, Error> {
         let table = self.database.load_keys().await?;
         let usage = self.database.key_usage().await?;
         let usage: HashMap<Fingerprint, u64> =
             usage.into_iter().map(|usage| (usage.fingerprint, usage.recordings)).collect();
-        let ring = KeyRing::load(&table, definition_key).await?;
+        let ring = KeyRing::load(&table, &*self.holder).await?;
         let wrapping = ring.sealing().ok().flatten().map(|key| key.fingerprint);
         let summaries = table.rows.into_iter().map(|row| KeySummary {
             fingerprint: row.fingerprint,
@@ -71,8 +99,100 @@ impl KeyOps {
             state: row.state,
             wraps_new: wrapping == Some(row.fingerprint),
             recordings: usage.get(&row.fingerprint).copied().unwrap_or(0),
-            exported: row.exported,
+            exported: row.exported_at.is_some(),
         });
         Ok(summaries.collect())
+    }
+
+    /// Activates a key, or deactivates it: that is refused while recordings need it, unless `despite_recordings`.
+    ///
+    /// # Errors
+    ///
+    /// No key, or more than one, begins so; [`catalogue::Error::KeyNeeded`]; the database or the definition key.
+    pub async fn change_state(
+        &self,
+        key: &FingerprintPrefix,
+        state: KeyState,
+        despite_recordings: bool,
+    ) -> Result<StateChange, Error> {
+        for _ in 0..TRIES {
+            let table = self.verified_table().await?;
+            let row = find(&table, key)?;
+            let others_active =
+                table.rows.iter().any(|other| other.fingerprint != row.fingerprint && other.state == KeyState::Active);
+            let change = |is_old, recordings| StateChange {
+                fingerprint: row.fingerprint,
+                state,
+                is_old,
+                recordings,
+                leaves_none_active: state == KeyState::Deactivated && !others_active,
+            };
+            if row.state == state {
+                return Ok(change(true, self.recordings_under(&row.fingerprint).await?));
+            }
+            let definition_key = definition_key_of(row, &*self.holder).await?;
+            let new = row.with_state(state, &*definition_key).await?;
+            match self.database.change_key_state(row, &new, despite_recordings).await {
+                Err(catalogue::Error::KeysChanged) => {}
+                outcome => return Ok(change(false, outcome?)),
+            }
+        }
+        Err(catalogue::Error::KeysChanged.into())
+    }
+
+    /// Wraps every database key by `to` instead of the definition key that wraps it now; all or none. Gives how many
+    /// were not wrapped by it before.
+    ///
+    /// # Errors
+    ///
+    /// The database or a definition key.
+    pub async fn exchange_definition_key(&self, to: &dyn DefinitionKey) -> Result<usize, Error> {
+        for _ in 0..TRIES {
+            let table = self.database.load_keys().await?;
+            if table.rows.iter().all(|row| row.definition_key == *to.name()) {
+                return Ok(0);
+            }
+            let mut new = Vec::with_capacity(table.rows.len());
+            for row in &table.rows {
+                let from = definition_key_of(row, &*self.holder).await?;
+                new.push(row.rewrap(&*from, to).await?);
+            }
+            match self.database.replace_keys(&table.rows, &new).await {
+                Err(catalogue::Error::KeysChanged) => {}
+                outcome => return Ok(outcome.map(|()| new.len())?),
+            }
+        }
+        Err(catalogue::Error::KeysChanged.into())
+    }
+
+    /// The whole fingerprint of a key that is here.
+    ///
+    /// # Errors
+    ///
+    /// No key, or more than one, begins so; the database.
+    pub async fn resolve(&self, key: &FingerprintPrefix) -> Result<Fingerprint, Error> {
+        Ok(find(&self.database.load_keys().await?, key)?.fingerprint)
+    }
+
+    /// The table, when every row in it verifies.
+    async fn verified_table(&self) -> Result<KeyTable, Error> {
+        let table = self.database.load_keys().await?;
+        KeyRing::load(&table, &*self.holder).await?;
+        Ok(table)
+    }
+
+    async fn recordings_under(&self, fingerprint: &Fingerprint) -> Result<u64, Error> {
+        let usage = self.database.key_usage().await?;
+        Ok(usage.iter().find(|usage| usage.fingerprint == *fingerprint).map_or(0, |usage| usage.recordings))
+    }
+}
+
+/// The one row whose fingerprint begins so.
+fn find<'a>(table: &'a KeyTable, key: &FingerprintPrefix) -> Result<&'a KeyRow, Error> {
+    let mut matching = table.rows.iter().filter(|row| key.matches(&row.fingerprint));
+    match (matching.next(), matching.next()) {
+        (Some(row), None) => Ok(row),
+        (Some(_), Some(_)) => Err(Error::AmbiguousKey(key.clone())),
+        (None, _) => Err(Error::UnknownKey(key.clone())),
     }
 }

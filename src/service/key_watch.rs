@@ -11,11 +11,10 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
 
-use crate::base::Fingerprint;
+use crate::base::{Fingerprint, FingerprintPrefix};
 use crate::catalogue::{self, Database};
-use crate::keys::{self, DefinitionKey, KeyRing};
+use crate::keys::{self, DefinitionKeyHolder, KeyRing};
 
 /// How often the database is asked whether anything changed: a change is seen well within a second.
 const CHANGE_POLL: Duration = Duration::from_millis(250);
@@ -31,12 +30,18 @@ pub enum Error {
     /// The operator: the definition key, or a row.
     #[error(transparent)]
     Keys(#[from] keys::Error),
+    /// The caller: no key has such a fingerprint.
+    #[error("no database key has a fingerprint that begins with {0}")]
+    UnknownKey(FingerprintPrefix),
+    /// The caller: it does not say which key.
+    #[error("more than one database key has a fingerprint that begins with {0}")]
+    AmbiguousKey(FingerprintPrefix),
 }
 
 /// The key ring of a running process.
 pub struct KeyWatch {
     database: Arc<dyn Database>,
-    definition_key: Arc<dyn DefinitionKey>,
+    holder: Arc<dyn DefinitionKeyHolder>,
     ring: ArcSwap<KeyRing>,
     /// Grows whenever the database has changed: what was read from it before may be out of date.
     epoch: AtomicU64,
@@ -64,13 +69,13 @@ impl KeyWatch {
     /// # Errors
     ///
     /// Why they could not be loaded; nothing should be served then.
-    pub async fn load(database: Arc<dyn Database>, definition_key: Arc<dyn DefinitionKey>) -> Result<Arc<Self>, Error> {
+    pub async fn load(database: Arc<dyn Database>, holder: Arc<dyn DefinitionKeyHolder>) -> Result<Arc<Self>, Error> {
         // Counted before it is read: a change in between is seen again, never missed.
         let seen = database.change_counter().await.ok();
-        let ring = KeyRing::load(&database.load_keys().await?, &*definition_key).await?;
+        let ring = KeyRing::load(&database.load_keys().await?, &*holder).await?;
         Ok(Arc::new(Self {
             database,
-            definition_key,
+            holder,
             ring: ArcSwap::from_pointee(ring),
             epoch: AtomicU64::new(0),
             seen: Mutex::new(seen),
@@ -166,13 +171,13 @@ impl KeyWatch {
         self.note(Err(reason));
     }
 
-    /// Watches for changes until it is dropped: reloads when the database says that something changed, every
-    /// `interval`, and when `asked` is notified.
-    pub async fn watch(self: Arc<Self>, interval: Duration, asked: Arc<Notify>) {
+    /// Watches for changes until it is dropped: reloads when the database says that something changed, and every
+    /// `interval`.
+    pub async fn watch(self: Arc<Self>, interval: Duration) {
         let mut next_reload = Instant::now() + interval;
         let mut was_away = false;
         loop {
-            let is_asked = tokio::time::timeout(CHANGE_POLL, asked.notified()).await.is_ok();
+            tokio::time::sleep(CHANGE_POLL).await;
             let counter = self.database.change_counter().await;
             let is_changed = match &counter {
                 Ok(counter) => self.seen() != Some(*counter),
@@ -183,7 +188,7 @@ impl KeyWatch {
             };
             // A database that came back is read again, whether or not anything changed meanwhile.
             let is_back = counter.is_ok() && self.health().failure.is_some();
-            if is_asked || is_changed || is_back || Instant::now() >= next_reload {
+            if is_changed || is_back || Instant::now() >= next_reload {
                 next_reload = Instant::now() + interval;
                 // Noted in the health, which is logged below.
                 let _outcome = self.reload().await;
@@ -204,7 +209,7 @@ impl KeyWatch {
 
     async fn read(&self) -> Result<Arc<KeyRing>, Error> {
         let table = self.database.load_keys().await?;
-        Ok(Arc::new(KeyRing::load(&table, &*self.definition_key).await?))
+        Ok(Arc::new(KeyRing::load(&table, &*self.holder).await?))
     }
 
     fn note(&self, outcome: Result<(), String>) {

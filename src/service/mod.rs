@@ -11,6 +11,7 @@ mod key_ops;
 mod key_watch;
 mod listening;
 mod listening_session;
+mod maintenance;
 mod media_duration;
 mod media_type;
 mod meter;
@@ -22,10 +23,13 @@ mod span_stream;
 
 pub use incoming::Stop;
 pub use ingest::{Error as IngestError, Ingest, Ingested, NewRecording};
-pub use key_ops::{KeyOps, KeySummary};
+pub use key_ops::{KeyOps, KeySummary, StateChange};
 pub use key_watch::{Error as KeyError, Health, KeyWatch};
 pub use listening::{Listening, ListeningError, ListeningSettings, OnFailure};
 pub use listening_session::{Heard, Listener, Player};
+pub use maintenance::{
+    Error as MaintenanceError, Fault, Maintenance, Outcome as MaintenanceOutcome, Rebuilt, Selection, Work,
+};
 pub use media_type::detect as detect_media_type;
 pub use opened::{OpenRecording, Validators};
 pub use playback::{Error as PlaybackError, Playback, PlaybackSettings};

@@ -15,7 +15,7 @@ use crate::base::{ErrorCode, Fingerprint, RecordingId, SealId};
 use crate::catalogue::{self, Content, Cursor, Database, Page, Recording, RecordingState};
 use crate::keys::{OpeningRefused, Switch};
 use crate::media::{self, MediaFile, MediaKind, MediaObject, MediaStore, Stage, Version};
-use crate::sealed::{self, Corruption, HEADER_LEN, NameClaim, Role, UnverifiedHeader};
+use crate::sealed::{self, Corruption, HEADER_LEN, NameClaim, Role, UnverifiedHeader, VerifiedHeader};
 
 /// How many rows of the catalogue are remembered.
 const ROWS_MAX: u64 = 65_536;
@@ -121,7 +121,18 @@ impl Error {
 
     /// Whether a row that was remembered, and has changed since, could be the reason.
     fn may_be_stale(&self) -> bool {
-        matches!(self, Self::MediaMissing | Self::Corrupt(_) | Self::PlainNotAllowed)
+        matches!(
+            self,
+            Self::MediaMissing
+                | Self::Corrupt(_)
+                | Self::PlainNotAllowed
+                | Self::Refused(OpeningRefused::KeyMissing(_))
+        )
+    }
+
+    /// Whether a header that is being written over, of which half is old and half is new, could be the reason.
+    fn may_be_half_written(&self) -> bool {
+        matches!(self, Self::Corrupt(_) | Self::Refused(OpeningRefused::KeyMissing(_)) | Self::KeysUnavailable(_))
     }
 }
 
@@ -212,19 +223,32 @@ impl Playback {
                 outcome => return outcome,
             }
         }
-        match self.fresh_row(id).await {
-            Ok(Some(recording)) => match self.open_row(&recording).await {
+        let mut tried: Option<(Arc<Recording>, Error)> = None;
+        loop {
+            let recording = match self.fresh_row(id).await {
+                Ok(Some(recording)) => recording,
+                Ok(None) => {
+                    self.rows.invalidate(id).await;
+                    return Err(Error::NotFound);
+                }
+                Err(unavailable) => return self.open_without_catalogue(id, unavailable).await,
+            };
+            // The file may have been replaced between the look at the row and the look at the file; then the row is
+            // another one now.
+            match tried {
+                Some((row, error)) if row.content == recording.content && row.state == recording.state => {
+                    return Err(error);
+                }
+                _ => {}
+            }
+            match self.open_row(&recording).await {
                 // Its writer gave it its final name between two looks.
                 Err(Error::MediaMissing) if recording.state != RecordingState::Complete => {
-                    self.open_row(&recording).await
+                    return self.open_row(&recording).await;
                 }
-                outcome => outcome,
-            },
-            Ok(None) => {
-                self.rows.invalidate(id).await;
-                Err(Error::NotFound)
+                Err(error) if error.may_be_stale() => tried = Some((recording, error)),
+                outcome => return outcome,
             }
-            Err(unavailable) => self.open_without_catalogue(id, unavailable).await,
         }
     }
 
@@ -268,13 +292,11 @@ impl Playback {
         let state = recording.state_at((self.clock)());
         let (object, version) = self.find(recording, state).await?;
         match recording.content {
-            Content::Sealed { seal_id, replacement, .. } => {
+            Content::Sealed { .. } => {
                 let state = if object.stage == Stage::Final { RecordingState::Complete } else { state };
-                self.open_sealed(
-                    OpenedKey { object, version, seal_ids: [Some(seal_id), replacement], state: state.as_str() },
-                    state,
-                )
-                .await
+                let seal_ids = recording.content.seal_ids();
+                let key = OpenedKey { object, version, seal_ids, state: state.as_str() };
+                self.open_sealed(key, state, recording.content.pending_header()).await
             }
             Content::Plain { digest, exempt } => {
                 if !self.may_play_plain(exempt) {
@@ -317,16 +339,21 @@ impl Playback {
         for (stage, state) in [(Stage::Final, RecordingState::Complete), (Stage::Part, RecordingState::Unfinished)] {
             let object = MediaObject { id: id.clone(), kind: MediaKind::Sealed, stage };
             if let Some(version) = self.store.version(&object).await? {
-                return self
-                    .open_sealed(OpenedKey { object, version, seal_ids: [None, None], state: state.as_str() }, state)
-                    .await;
+                let key = OpenedKey { object, version, seal_ids: [None, None], state: state.as_str() };
+                return self.open_sealed(key, state, None).await;
             }
         }
         Err(unavailable.into())
     }
 
-    async fn open_sealed(&self, key: OpenedKey, state: RecordingState) -> Result<Arc<OpenRecording>, Error> {
-        let opening = self.opened.entry_by_ref(&key).or_try_insert_with(self.open_sealed_file(&key, state));
+    async fn open_sealed(
+        &self,
+        key: OpenedKey,
+        state: RecordingState,
+        pending_header: Option<&[u8; HEADER_LEN]>,
+    ) -> Result<Arc<OpenRecording>, Error> {
+        let opening = self.open_sealed_file(&key, state, pending_header);
+        let opening = self.opened.entry_by_ref(&key).or_try_insert_with(opening);
         let opened = opening.await.map_err(|error| Error::clone(&error));
         METER.opened.count(opened.as_ref().is_ok_and(|opened| !opened.is_fresh()));
         let opened = opened?.into_value();
@@ -337,18 +364,15 @@ impl Playback {
         Ok(opened)
     }
 
-    async fn open_sealed_file(&self, key: &OpenedKey, state: RecordingState) -> Result<Arc<OpenRecording>, Error> {
+    async fn open_sealed_file(
+        &self,
+        key: &OpenedKey,
+        state: RecordingState,
+        pending_header: Option<&[u8; HEADER_LEN]>,
+    ) -> Result<Arc<OpenRecording>, Error> {
         let file = self.store.open(&key.object).await?.ok_or(Error::MediaMissing)?;
         let file_len = file.version().len;
-        let head_len = file_len.min(HEADER_LEN as u64);
-        let head = read(&*file, 0..head_len).await?;
-        let header = match UnverifiedHeader::read(&head) {
-            Err(error) if error.code() == ErrorCode::UnsupportedFormat => return Err(error.into()),
-            // Of a file that cannot be told from damage, encryption being off is still the first thing to say.
-            _ if self.keys.ring().switch() == Switch::Disabled => return Err(OpeningRefused::EncryptionDisabled.into()),
-            header => header?,
-        };
-        let header = header.clone().verify(&self.key(header.fingerprint()).await?)?;
+        let header = self.read_header(&*file, pending_header).await?;
         let header = header.expect_place(&key.object.id, &Role::Media)?;
         let tail = read(&*file, header.tail(file_len)?).await?;
         let claim = if key.object.stage == Stage::Final { NameClaim::Final } else { NameClaim::Part };
@@ -374,6 +398,40 @@ impl Playback {
             },
             file,
         }))
+    }
+
+    /// The file's header, verified. One that does not verify is read once more and then taken from the row: it may be
+    /// in the middle of being written over.
+    async fn read_header(
+        &self,
+        file: &dyn MediaFile,
+        pending_header: Option<&[u8; HEADER_LEN]>,
+    ) -> Result<VerifiedHeader, Error> {
+        let head = 0..file.version().len.min(HEADER_LEN as u64);
+        let error = match self.verify_header(&read(file, head.clone()).await?).await {
+            Err(error) if error.may_be_half_written() => error,
+            outcome => return outcome,
+        };
+        match self.verify_header(&read(file, head).await?).await {
+            Err(_) => {}
+            outcome => return outcome,
+        }
+        match pending_header {
+            // What is wrong with the file is what there is to say.
+            Some(pending) => self.verify_header(pending).await.map_err(|_| error),
+            None => Err(error),
+        }
+    }
+
+    async fn verify_header(&self, head: &[u8]) -> Result<VerifiedHeader, Error> {
+        let header = match UnverifiedHeader::read(head) {
+            Err(error) if error.code() == ErrorCode::UnsupportedFormat => return Err(error.into()),
+            // Of a file that cannot be told from damage, encryption being off is still the first thing to say.
+            _ if self.keys.ring().switch() == Switch::Disabled => return Err(OpeningRefused::EncryptionDisabled.into()),
+            header => header?,
+        };
+        let key = self.key(header.fingerprint()).await?;
+        Ok(header.verify(&key)?)
     }
 
     async fn open_plain(

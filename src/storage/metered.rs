@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use metrics::{Counter, Histogram, counter, histogram};
 
 use crate::base::{RecordingId, metrics as names};
-use crate::media::{Error, MediaFile, MediaKind, MediaObject, MediaStore, MediaWriter, Version};
+use crate::media::{
+    Error, Listing, MaintenanceGuard, MediaFile, MediaKind, MediaObject, MediaStore, MediaWriter, Version,
+};
 
 /// A store whose operations are timed and whose failures are counted.
 pub struct Metered<S>(S);
@@ -34,6 +36,30 @@ impl<S: MediaStore> MediaStore for Metered<S> {
 
     async fn create(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
         self.0.create(id, kind).await
+    }
+
+    async fn list(&self, after: Option<&str>) -> Result<Listing, Error> {
+        self.0.list(after).await
+    }
+
+    async fn is_being_written(&self, object: &MediaObject) -> Result<bool, Error> {
+        self.0.is_being_written(object).await
+    }
+
+    async fn begin_maintenance(&self) -> Result<MaintenanceGuard, Error> {
+        self.0.begin_maintenance().await
+    }
+
+    async fn create_replacement(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
+        self.0.create_replacement(id, kind).await
+    }
+
+    async fn replace(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error> {
+        self.0.replace(from, to).await
+    }
+
+    async fn rewrite_head(&self, object: &MediaObject, version: Version, head: &[u8]) -> Result<(), Error> {
+        self.0.rewrite_head(object, version, head).await
     }
 
     async fn remove(&self, object: &MediaObject) -> Result<(), Error> {

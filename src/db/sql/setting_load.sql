@@ -1,1 +1,1 @@
-SELECT value FROM setting WHERE name = 'encryption'
+SELECT value FROM setting WHERE name = $1

@@ -3,7 +3,9 @@
 //! `ROOT/xx/ID.sealed`, where `xx` are the first two hexadecimal digits of the SHA-256 of the ID, so that an ID finds
 //! its file without a catalogue and no folder holds more than a 256th of the archive. `….part` while it grows.
 
+mod listing;
 mod reader;
+mod replacing;
 mod writer;
 
 use std::{
@@ -20,7 +22,9 @@ use url::Url;
 
 use crate::base::RecordingId;
 use crate::crypto::Sha256Digest;
-use crate::media::{Error, MediaFile, MediaKind, MediaObject, MediaStore, MediaWriter, Stage, Version};
+use crate::media::{
+    Error, Listing, MaintenanceGuard, MediaFile, MediaKind, MediaObject, MediaStore, MediaWriter, Stage, Version,
+};
 
 /// Media in a local folder.
 #[derive(Clone, Debug)]
@@ -111,6 +115,38 @@ impl MediaStore for LocalStore {
         Ok(writer)
     }
 
+    async fn list(&self, after: Option<&str>) -> Result<Listing, Error> {
+        let (store, after) = (self.clone(), after.map(str::to_owned));
+        in_background(move || listing::page(&store, after.as_deref())).await
+    }
+
+    async fn is_being_written(&self, object: &MediaObject) -> Result<bool, Error> {
+        let path = self.path(object);
+        in_background(move || Ok(writer::is_being_written(&path))).await
+    }
+
+    async fn begin_maintenance(&self) -> Result<MaintenanceGuard, Error> {
+        let root = self.root.clone();
+        in_background(move || replacing::lock(&root)).await
+    }
+
+    async fn create_replacement(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
+        let path = self.path(&MediaObject { id: id.clone(), kind, stage: Stage::Next });
+        let writer: Box<dyn MediaWriter> =
+            in_background(move || writer::LocalWriter::create_replacement(path).map(Box::new)).await?;
+        Ok(writer)
+    }
+
+    async fn replace(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error> {
+        let (from, to) = (self.path(from), self.path(to));
+        in_background(move || replacing::replace(&from, &to)).await
+    }
+
+    async fn rewrite_head(&self, object: &MediaObject, version: Version, head: &[u8]) -> Result<(), Error> {
+        let (path, head) = (self.path(object), head.to_vec());
+        in_background(move || replacing::rewrite_head(&path, version, &head)).await
+    }
+
     async fn remove(&self, object: &MediaObject) -> Result<(), Error> {
         let path = self.path(object);
         in_background(move || {
@@ -130,13 +166,17 @@ impl MediaStore for LocalStore {
 }
 
 fn file_name(object: &MediaObject) -> String {
-    let kind = match object.kind {
-        MediaKind::Sealed => "sealed",
-        MediaKind::Plain => "plain",
-    };
-    match object.stage {
-        Stage::Final => format!("{}.{kind}", object.id),
-        Stage::Part => format!("{}.{kind}.part", object.id),
+    format!("{}{}", object.id, suffix(object.kind, object.stage))
+}
+
+fn suffix(kind: MediaKind, stage: Stage) -> &'static str {
+    match (kind, stage) {
+        (MediaKind::Sealed, Stage::Final) => ".sealed",
+        (MediaKind::Sealed, Stage::Part) => ".sealed.part",
+        (MediaKind::Sealed, Stage::Next) => ".sealed.next",
+        (MediaKind::Plain, Stage::Final) => ".plain",
+        (MediaKind::Plain, Stage::Part) => ".plain.part",
+        (MediaKind::Plain, Stage::Next) => ".plain.next",
     }
 }
 

@@ -19,7 +19,8 @@ pub(super) struct LocalWriter {
     /// Locked for as long as it is open, so that others can tell a live writer from a dead one's file.
     file: Arc<File>,
     part: Arc<PathBuf>,
-    last: PathBuf,
+    /// The name that it takes in the end; none for a replacement, which takes another file's.
+    last: Option<PathBuf>,
     is_name_durable: bool,
 }
 
@@ -44,7 +45,17 @@ impl LocalWriter {
         };
         // Nobody else can hold a lock on a file that was made just now, or does so for an instant only.
         flock(&file, FlockOperation::LockExclusive).map_err(|error| unavailable(&part, &error.into()))?;
-        Ok(Self { file: Arc::new(file), part: Arc::new(part), last, is_name_durable: false })
+        Ok(Self { file: Arc::new(file), part: Arc::new(part), last: Some(last), is_name_durable: false })
+    }
+
+    /// Begins a file that is to take another one's place, under a name that no reader looks at.
+    pub(super) fn create_replacement(path: PathBuf) -> Result<Self, Error> {
+        let file = match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path),
+        };
+        let file = file.map_err(|error| unavailable(&path, &error))?;
+        Ok(Self { file: Arc::new(file), part: Arc::new(path), last: None, is_name_durable: false })
     }
 }
 
@@ -75,6 +86,9 @@ impl MediaWriter for LocalWriter {
         in_background(move || {
             let Self { file, part, last, .. } = *self;
             file.sync_all().map_err(|error| unavailable(&part, &error))?;
+            let Some(last) = last else {
+                return sync_parent(&part).map_err(|error| unavailable(&part, &error));
+            };
             rename_to_free_name(&part, &last)?;
             sync_parent(&last).map_err(|error| {
                 // A name that may not last is not one to rely on; the first error is the one that tells.
@@ -87,7 +101,7 @@ impl MediaWriter for LocalWriter {
 }
 
 /// Whether some process holds the lock that a writer keeps on its file.
-fn is_being_written(part: &Path) -> bool {
+pub(super) fn is_being_written(part: &Path) -> bool {
     let Ok(file) = File::open(part) else { return false };
     matches!(flock(&file, FlockOperation::NonBlockingLockShared), Err(Errno::WOULDBLOCK))
 }

@@ -1,0 +1,276 @@
+//! Takes sealed recordings from one key to another, and fills a lost catalogue again.
+//!
+//! One such command works on a store at a time, so that whatever it finds half done was left by one that died, and is
+//! brought to its end first. Each recording is a step of its own: stopped at any moment, the next run goes on.
+//! `rewrap` writes headers, [`reseal`] whole files, `rebuild` rows.
+
+mod rebuild;
+mod reseal;
+mod rewrap;
+
+pub use rebuild::{Fault, Rebuilt};
+
+use std::sync::Arc;
+
+use super::{Clock, KeyError, KeyWatch};
+use crate::access::RecordingSet;
+use crate::base::{ErrorCode, Fingerprint, RecordingId, SealId};
+use crate::catalogue::{self, Content, Database, Recording, RecordingState};
+use crate::keys::{NoActiveKey, OpeningRefused};
+use crate::media::{self, MaintenanceGuard, MediaFile, MediaKind, MediaObject, MediaStore, Stage};
+use crate::sealed::{self, Corruption, HEADER_LEN, NameClaim, Opener, Role, UnverifiedHeader, VerifiedHeader};
+
+/// How many rows are asked for at a time.
+const PAGE_LEN: u32 = 1000;
+
+/// Sealed recordings and their keys, for operators.
+pub struct Maintenance {
+    database: Arc<dyn Database>,
+    store: Arc<dyn MediaStore>,
+    keys: Arc<KeyWatch>,
+    clock: Clock,
+    /// Held for as long as this lives.
+    _guard: Option<MaintenanceGuard>,
+}
+
+/// What is to become of the recordings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Their file keys are wrapped under the newest database key.
+    Rewrap,
+    /// They are sealed again under new file keys.
+    Reseal,
+}
+
+/// Which recordings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// These, each of which must be there.
+    Ids(Vec<RecordingId>),
+    /// All that are sealed.
+    All,
+    /// All that need this database key.
+    Under(Fingerprint),
+}
+
+/// What became of one recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is under the newest key now.
+    Done {
+        /// The key.
+        fingerprint: Fingerprint,
+        /// The sealing that lies under its name now.
+        seal_id: SealId,
+    },
+    /// There was nothing to do.
+    Already,
+}
+
+/// Why a recording stays as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller: no such recording.
+    #[error("there is no recording of that ID")]
+    NotFound,
+    /// The caller: it has no key.
+    #[error("it is kept in plain")]
+    Plain,
+    /// The caller, later: its writer is at work.
+    #[error("it is being recorded now")]
+    BeingRecorded,
+    /// The operator: no key can wrap.
+    #[error(transparent)]
+    NoActiveKey(#[from] NoActiveKey),
+    /// The operator: its recordings would be sealed under the same key again.
+    #[error("database key {0} is the one that recordings are sealed under")]
+    StillTheNewest(Fingerprint),
+    /// The operator: a key.
+    #[error(transparent)]
+    Refused(#[from] OpeningRefused),
+    /// The operator: keys, database, or definition key.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The operator: the catalogue.
+    #[error(transparent)]
+    Catalogue(#[from] catalogue::Error),
+    /// The operator: the store.
+    #[error(transparent)]
+    Store(#[from] media::Error),
+    /// The operator: the catalogue has it, the store does not.
+    #[error("its file is not in the media store")]
+    MediaMissing,
+    /// An investigator: the file is not what was written, or this build cannot read it.
+    #[error(transparent)]
+    Sealed(#[from] sealed::Error),
+    /// The caller stopped it.
+    #[error("stopped")]
+    Stopped,
+}
+
+impl Error {
+    /// The name that users see.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotFound => ErrorCode::RecordingNotFound,
+            Self::Plain | Self::BeingRecorded | Self::Stopped | Self::StillTheNewest(_) => ErrorCode::BadRequest,
+            Self::NoActiveKey(NoActiveKey) => ErrorCode::NoActiveKey,
+            Self::Refused(refused) => refused.code(),
+            Self::Keys(_) => ErrorCode::KeysUnavailable,
+            Self::Catalogue(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::MediaMissing => ErrorCode::MediaMissing,
+            Self::Sealed(error) => error.code(),
+        }
+    }
+}
+
+impl From<Corruption> for Error {
+    fn from(corruption: Corruption) -> Self {
+        Self::Sealed(corruption.into())
+    }
+}
+
+impl Maintenance {
+    /// Begins work on `store`, which nobody else does then.
+    ///
+    /// # Errors
+    ///
+    /// [`media::Error::Busy`] while another one is at work.
+    pub async fn begin(
+        database: Arc<dyn Database>,
+        store: Arc<dyn MediaStore>,
+        keys: Arc<KeyWatch>,
+        clock: Clock,
+    ) -> Result<Self, media::Error> {
+        let guard = store.begin_maintenance().await?;
+        Ok(Self { _guard: Some(guard), ..Self::look(database, store, keys, clock) })
+    }
+
+    /// Only looks at what there would be to do; others may be at work.
+    #[must_use]
+    pub fn look(database: Arc<dyn Database>, store: Arc<dyn MediaStore>, keys: Arc<KeyWatch>, clock: Clock) -> Self {
+        Self { database, store, keys, clock, _guard: None }
+    }
+
+    /// The recordings of a selection that `work` has not been done on, a page at a time; `each` is given those pages.
+    /// Recordings that were asked for by ID are among them whether or not there is something to do.
+    ///
+    /// # Errors
+    ///
+    /// The catalogue, no active key, or what `each` says.
+    pub async fn for_each_page<E: From<Error>>(
+        &self,
+        work: Work,
+        selection: &Selection,
+        mut each: impl AsyncFnMut(Vec<RecordingId>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if let Selection::Ids(ids) = selection {
+            return each(ids.clone()).await;
+        }
+        let newest = self.keys.ring().wrapping().map_err(Error::from)?.fingerprint;
+        if work == Work::Reseal && *selection == Selection::Under(newest) {
+            return Err(Error::StillTheNewest(newest).into());
+        }
+        let (mut cursor, mut after) = (None, None);
+        loop {
+            let (rows, is_last) = match selection {
+                Selection::Under(key) => {
+                    let rows =
+                        self.database.recordings_under(key, after.as_ref(), PAGE_LEN).await.map_err(Error::from)?;
+                    after = rows.last().map(|row| row.id.clone());
+                    let is_last = after.is_none();
+                    (rows, is_last)
+                }
+                Selection::All | Selection::Ids(_) => {
+                    let set = RecordingSet::All;
+                    let page = self.database.recordings(cursor.as_ref(), PAGE_LEN, &set).await.map_err(Error::from)?;
+                    cursor = page.next;
+                    (page.recordings, cursor.is_none())
+                }
+            };
+            let is_left = |row: &Recording| match (&row.content, work) {
+                (Content::Plain { .. }, _) => false,
+                (Content::Sealed { .. }, Work::Reseal) => true,
+                (Content::Sealed { fingerprint, replacement, .. }, Work::Rewrap) => {
+                    *fingerprint != newest || replacement.is_some()
+                }
+            };
+            each(rows.into_iter().filter(is_left).map(|row| row.id).collect()).await?;
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The row of a sealed recording that nobody is writing, with whatever a dead command left half done brought to
+    /// its end.
+    async fn settled(&self, id: &RecordingId) -> Result<Recording, Error> {
+        let row = self.database.recording(id).await?.ok_or(Error::NotFound)?;
+        if !row.is_sealed() {
+            return Err(Error::Plain);
+        }
+        let row = self.without_dead_writer(row).await?;
+        self.finish_reseal(self.finish_rewrap(row).await?).await
+    }
+
+    /// A writer that was killed leaves its row behind; one whose lease merely lapsed still holds its file.
+    async fn without_dead_writer(&self, row: Recording) -> Result<Recording, Error> {
+        let RecordingState::Recording { .. } = row.state else { return Ok(row) };
+        let is_lapsed = row.state_at((self.clock)()) == RecordingState::Unfinished;
+        if !is_lapsed || self.store.is_being_written(&object(&row, Stage::Part)).await? {
+            return Err(Error::BeingRecorded);
+        }
+        let row = Recording { state: RecordingState::Unfinished, ..row };
+        self.database.update_progress(&row).await?;
+        Ok(row)
+    }
+
+    /// The file of a recording: its final name, or, where its end is missing, the one that it grew under.
+    async fn find(&self, row: &Recording) -> Result<(MediaObject, Arc<dyn MediaFile>), Error> {
+        let stages: &[Stage] = match row.state {
+            RecordingState::Complete => &[Stage::Final],
+            RecordingState::Recording { .. } | RecordingState::Unfinished => &[Stage::Part, Stage::Final],
+        };
+        for stage in stages {
+            let object = object(row, *stage);
+            if let Some(file) = self.store.open(&object).await? {
+                return Ok((object, file));
+            }
+        }
+        Err(Error::MediaMissing)
+    }
+
+    /// The header of a file, verified under whatever key it names, in any state of that key: an operator takes
+    /// recordings away from a key that is deactivated, too.
+    async fn verified_header(&self, file: &dyn MediaFile, id: &RecordingId) -> Result<VerifiedHeader, Error> {
+        let head = file.version().len.min(HEADER_LEN as u64);
+        self.verify_header(&read(file, 0, head).await?, id)
+    }
+
+    fn verify_header(&self, head: &[u8], id: &RecordingId) -> Result<VerifiedHeader, Error> {
+        let header = UnverifiedHeader::read(head)?;
+        let ring = self.keys.ring();
+        let verified = header.clone().verify(ring.held(&header.fingerprint())?)?;
+        Ok(verified.expect_place(id, &Role::Media)?)
+    }
+}
+
+/// Judges the end of a file whose header has verified.
+async fn judge(header: VerifiedHeader, file: &dyn MediaFile, stage: Stage) -> Result<Opener, Error> {
+    let file_len = file.version().len;
+    let tail = header.tail(file_len)?;
+    let tail = read(file, tail.start, tail.end).await?;
+    let claim = if stage == Stage::Part { NameClaim::Part } else { NameClaim::Final };
+    Ok(header.judge(file_len, &tail, claim)?)
+}
+
+fn object(row: &Recording, stage: Stage) -> MediaObject {
+    MediaObject { id: row.id.clone(), kind: MediaKind::Sealed, stage }
+}
+
+async fn read(file: &dyn MediaFile, start: u64, end: u64) -> Result<Vec<u8>, Error> {
+    let len = usize::try_from(end - start).unwrap_or(usize::MAX);
+    Ok(file.read(start, vec![0; len]).await?)
+}

@@ -1,0 +1,244 @@
+//! Seals a recording again under a new file key: after a key was compromised, wrapping it anew is not enough.
+//!
+//! The new file is written beside the old one, read back and compared, named in the row, and then takes the old one's
+//! place at once. Who plays the old one goes on with it to its end.
+
+use zeroize::Zeroizing;
+
+use super::{Error, Maintenance, Outcome, judge, object, read};
+use crate::base::{RecordingId, SealId, Timestamp};
+use crate::catalogue::{Content, Recording, Replacement};
+use crate::crypto::Sha256Digest;
+use crate::keys::WrappingKey;
+use crate::media::{MediaFile, MediaKind, MediaObject, Stage};
+use crate::sealed::{ChunkLen, Corruption, Opener, Role, Sealer, Sealing, State};
+use crate::service::Stop;
+
+/// How much media is sealed at a time; a whole number of chunks.
+const PIECE_LEN: u64 = 1 << 20;
+
+impl Maintenance {
+    /// When a run over every recording began that has not come to its end; else begins one now. What was sealed since
+    /// then need not be sealed again.
+    ///
+    /// # Errors
+    ///
+    /// The catalogue.
+    pub async fn begin_reseal_of_all(&self) -> Result<Timestamp, Error> {
+        if let Some(begun) = self.database.unfinished_reseal().await? {
+            return Ok(begun);
+        }
+        let now = (self.clock)();
+        self.database.note_reseal(Some(now)).await?;
+        Ok(now)
+    }
+
+    /// The same, without beginning one.
+    ///
+    /// # Errors
+    ///
+    /// The catalogue.
+    pub async fn unfinished_reseal_of_all(&self) -> Result<Option<Timestamp>, Error> {
+        Ok(self.database.unfinished_reseal().await?)
+    }
+
+    /// Says that a run over every recording came to its end.
+    ///
+    /// # Errors
+    ///
+    /// The catalogue.
+    pub async fn end_reseal_of_all(&self) -> Result<(), Error> {
+        Ok(self.database.note_reseal(None).await?)
+    }
+
+    /// Seals one recording again under a new file key, wrapped by the newest database key; one that was sealed at or
+    /// after `unless_since` stays as it is. `progress` hears of media bytes, twice of each: written, and read back.
+    ///
+    /// # Errors
+    ///
+    /// Why it stays as it is.
+    pub async fn reseal(
+        &self,
+        id: &RecordingId,
+        unless_since: Option<Timestamp>,
+        stop: &Stop,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Outcome, Error> {
+        self.keys.refresh().await;
+        let row = self.settled(id).await?;
+        let Content::Sealed { fingerprint, seal_id, .. } = row.content else { return Err(Error::Plain) };
+        let to = self.keys.ring().wrapping()?;
+        let (place, file) = self.find(&row).await?;
+        let header = self.verified_header(&*file, id).await?;
+        if header.seal_id() != seal_id {
+            return Err(Corruption::OtherSealing.into());
+        }
+        if unless_since.is_some_and(|since| header.header().sealed_at >= since) {
+            return Ok(Outcome::Already);
+        }
+        let old = judge(header, &*file, place.stage).await?;
+        let next = object(&row, Stage::Next);
+        let new = match self.write_replacement(&old, &*file, &to, stop, progress).await {
+            Ok(new) => new,
+            Err(error) => {
+                // The error is the one that tells; what is left is taken away by the next run, too.
+                let _best_effort = self.store.remove(&next).await;
+                return Err(error);
+            }
+        };
+        let replacement = Replacement::Sealing { fingerprint: to.fingerprint, seal_id: new };
+        let pending = Content::Sealed { fingerprint, seal_id, replacement: Some(replacement) };
+        self.database.replace_content(id, &row.content, &pending).await?;
+        self.give_place(id, &pending, &next, &place).await?;
+        Ok(Outcome::Done { fingerprint: to.fingerprint, seal_id: new })
+    }
+
+    /// Brings a replacement that a dead command left in the row to its end: the new file takes its place if it is
+    /// whole, else the row forgets it.
+    pub(super) async fn finish_reseal(&self, row: Recording) -> Result<Recording, Error> {
+        let Content::Sealed {
+            fingerprint,
+            seal_id,
+            replacement: Some(Replacement::Sealing { seal_id: new, fingerprint: new_key }),
+        } = row.content
+        else {
+            return Ok(row);
+        };
+        let (place, file) = self.find(&row).await?;
+        let next = object(&row, Stage::Next);
+        let content = if self.verified_header(&*file, &row.id).await?.seal_id() == new {
+            let done = Content::Sealed { fingerprint: new_key, seal_id: new, replacement: None };
+            self.database.replace_content(&row.id, &row.content, &done).await?;
+            done
+        } else if self.is_whole(&next, new, place.stage).await? {
+            self.give_place(&row.id, &row.content, &next, &place).await?
+        } else {
+            let undone = Content::Sealed { fingerprint, seal_id, replacement: None };
+            self.database.replace_content(&row.id, &row.content, &undone).await?;
+            undone
+        };
+        Ok(Recording { content, ..row })
+    }
+
+    /// Writes the replacement and reads it back: the name of its sealing.
+    async fn write_replacement(
+        &self,
+        old: &Opener,
+        file: &dyn MediaFile,
+        to: &WrappingKey,
+        stop: &Stop,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<SealId, Error> {
+        let header = old.header();
+        let sealing = Sealing {
+            id: header.id.clone(),
+            role: Role::Media,
+            media_type: header.media_type.clone(),
+            chunk_len: header.chunk_len,
+            mended: header.mended,
+            sealed_at: (self.clock)(),
+        };
+        let (mut sealer, head) = Sealer::new(sealing, to.fingerprint, &to.key)?;
+        let mut writer = self.store.create_replacement(&header.id, MediaKind::Sealed).await?;
+        writer.append(head.to_vec()).await?;
+        let mut records = Vec::new();
+        let mut media_written = Sha256Digest::default();
+        let mut start = 0;
+        while let Some(plaintext) = open_piece(old, file, start, stop).await? {
+            media_written.update(&plaintext);
+            sealer.update(&plaintext, &mut records)?;
+            if !records.is_empty() {
+                records = writer.append(records).await?;
+            }
+            progress(plaintext.len() as u64);
+            start += plaintext.len() as u64;
+        }
+        // Everything before the final record is durable before that is written.
+        writer.sync().await?;
+        let sealed = match old.state() {
+            State::Complete { .. } => sealer.finish(&mut records),
+            State::Unfinished { .. } => sealer.break_off(&mut records),
+        };
+        if !records.is_empty() {
+            writer.append(records).await?;
+        }
+        writer.finish().await?;
+        self.read_back(old, sealed.seal_id, media_written.finish(), stop, progress).await?;
+        Ok(sealed.seal_id)
+    }
+
+    /// The old file is about to go: the new one must open, from the disk, to the same media.
+    async fn read_back(
+        &self,
+        old: &Opener,
+        seal_id: SealId,
+        digest: [u8; 32],
+        stop: &Stop,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<(), Error> {
+        let id = &old.header().id;
+        let next = MediaObject { id: id.clone(), kind: MediaKind::Sealed, stage: Stage::Next };
+        let file = self.store.open(&next).await?.ok_or(Error::MediaMissing)?;
+        let header = self.verified_header(&*file, id).await?;
+        let stage = if old.state().is_complete() { Stage::Final } else { Stage::Part };
+        let new = judge(header, &*file, stage).await?;
+        let mut media_read = Sha256Digest::default();
+        let mut start = 0;
+        while let Some(plaintext) = open_piece(&new, &*file, start, stop).await? {
+            media_read.update(&plaintext);
+            progress(plaintext.len() as u64);
+            start += plaintext.len() as u64;
+        }
+        if new.state() != old.state() || new.seal_id() != seal_id || media_read.finish() != digest {
+            return Err(Corruption::OtherSealing.into());
+        }
+        Ok(())
+    }
+
+    /// Whether the object is there, and the whole of that sealing.
+    async fn is_whole(&self, next: &MediaObject, seal_id: SealId, stage: Stage) -> Result<bool, Error> {
+        let Some(file) = self.store.open(next).await? else { return Ok(false) };
+        match self.verified_header(&*file, &next.id).await {
+            Ok(header) if header.seal_id() == seal_id => Ok(judge(header, &*file, stage).await.is_ok()),
+            Ok(_) | Err(Error::Sealed(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives the new file the old one's name, then strikes the old sealing from the row: how the recording is sealed
+    /// now.
+    async fn give_place(
+        &self,
+        id: &RecordingId,
+        pending: &Content,
+        next: &MediaObject,
+        place: &MediaObject,
+    ) -> Result<Content, Error> {
+        let Content::Sealed { replacement: Some(Replacement::Sealing { fingerprint, seal_id }), .. } = pending else {
+            return Ok(pending.clone());
+        };
+        self.store.replace(next, place).await?;
+        let done = Content::Sealed { fingerprint: *fingerprint, seal_id: *seal_id, replacement: None };
+        self.database.replace_content(id, pending, &done).await?;
+        Ok(done)
+    }
+}
+
+/// The next piece of media, decrypted from records that verify; none at the end.
+async fn open_piece(
+    opener: &Opener,
+    file: &dyn MediaFile,
+    start: u64,
+    stop: &Stop,
+) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+    const _: () = assert!(PIECE_LEN.is_multiple_of(ChunkLen::MAX_BYTES), "no record is read twice");
+    let end = opener.state().media_len().min(start + PIECE_LEN);
+    let Some(span) = opener.span(start..end) else { return Ok(None) };
+    if stop.is_asked() {
+        return Err(Error::Stopped);
+    }
+    let sealed = read(file, span.file().start, span.file().end).await?;
+    let mut plaintext = Zeroizing::new(vec![0; usize::try_from(end - start).unwrap_or(usize::MAX)]);
+    opener.open_span(&span, &sealed, &mut plaintext).map_err(|damage| damage.corruption)?;
+    Ok(Some(plaintext))
+}
