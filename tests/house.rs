@@ -8,7 +8,7 @@ use std::{
 
 /// Room, rooms that it may import, foreign crates that it may name beside those that everyone may.
 const LAW: &[(&str, &[&str], &[&str])] = &[
-    ("base", &[], &["zeroize", "subtle", "hex", "jiff"]),
+    ("base", &[], &["zeroize", "subtle", "hex", "jiff", "region"]),
     (
         "crypto",
         &["base"],

@@ -20,6 +20,7 @@ mod db;
 mod faults;
 mod fixtures;
 mod format_golden;
+mod hardening;
 mod house;
 mod http_cases;
 mod media_store;

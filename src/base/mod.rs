@@ -5,6 +5,7 @@
 mod duration;
 mod error_code;
 mod fingerprint;
+pub mod locked;
 mod media_type;
 pub mod metrics;
 mod recording_id;

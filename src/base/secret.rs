@@ -1,28 +1,32 @@
 //! Secret bytes of a fixed length: wiped on drop, redacted in `Debug`, compared in constant time.
 //!
-//! The bytes live on the heap, so that moving a secret moves a pointer and leaves no copy behind.
+//! The bytes live in a slot of locked memory, so that moving a secret moves a pointer and leaves no copy behind, and so
+//! that they are not swapped out where the system allows that.
 
 use core::fmt;
 
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-/// `N` secret bytes.
+use super::locked::Slot;
+
+/// `N` secret bytes, at most 64.
 ///
 /// There is no `Display`, no serialisation and no `Copy`; whoever needs the bytes says so by [`Secret::expose`].
-pub struct Secret<const N: usize>(Box<[u8; N]>);
+pub struct Secret<const N: usize>(Slot);
 
 impl<const N: usize> Secret<N> {
     /// A secret of zeros, to be filled in place by [`Secret::expose_mut`].
     #[must_use]
     pub fn zeroed() -> Self {
-        Self(Box::new([0; N]))
+        Self(Slot::take())
     }
 
     /// Takes the bytes and wipes the array that they came in.
     #[must_use]
     pub fn take(bytes: &mut [u8; N]) -> Self {
-        let secret = Self(Box::new(*bytes));
+        let mut secret = Self::zeroed();
+        secret.expose_mut().copy_from_slice(bytes);
         bytes.zeroize();
         secret
     }
@@ -30,24 +34,20 @@ impl<const N: usize> Secret<N> {
     /// The bytes, for the one line that needs them.
     #[must_use]
     pub fn expose(&self) -> &[u8; N] {
-        &self.0
+        self.0.bytes()
     }
 
     /// The bytes, to be filled in place.
     pub fn expose_mut(&mut self) -> &mut [u8; N] {
-        &mut self.0
+        self.0.bytes_mut()
     }
 }
 
 impl<const N: usize> Clone for Secret<N> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<const N: usize> Drop for Secret<N> {
-    fn drop(&mut self) {
-        self.0.zeroize();
+        let mut copy = Self::zeroed();
+        copy.expose_mut().copy_from_slice(self.expose());
+        copy
     }
 }
 
@@ -59,7 +59,7 @@ impl<const N: usize> fmt::Debug for Secret<N> {
 
 impl<const N: usize> PartialEq for Secret<N> {
     fn eq(&self, other: &Self) -> bool {
-        self.0.as_slice().ct_eq(other.0.as_slice()).into()
+        self.expose().as_slice().ct_eq(other.expose().as_slice()).into()
     }
 }
 

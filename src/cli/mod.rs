@@ -11,6 +11,7 @@ mod definition_key;
 mod demo;
 mod encryption;
 mod failure;
+mod hardening;
 mod import;
 mod keys;
 mod link;
@@ -126,6 +127,7 @@ impl Global {
 /// Parses the command line, does what it says, and prints what went wrong.
 #[must_use]
 pub fn run() -> ExitCode {
+    hardening::forbid_core_dumps();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // `--help` and `--version` come this way, too; clap knows which stream and which code.

@@ -16,6 +16,7 @@ use tokio::{
 use super::{
     Failure, Global,
     auth::auth_settings,
+    hardening,
     open::System,
     print,
     record::listening,
@@ -36,6 +37,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCode, Failure> {
+    hardening::lock_all_memory();
     let system = System::open(global).await?;
     let outcome = serve(global, arguments, &system).await;
     system.close(outcome).await
@@ -66,6 +68,7 @@ async fn serve(global: &Global, arguments: Arguments, system: &System) -> Result
     let signals = Signals::listen()?;
     let listening = listening(&system.settings, &system.clock).await?;
     let server = server(system, &keys, &listening, listener, server_settings(system, tls.clone()), false)?;
+    hardening::warn_of_unlocked_secrets();
     let (url, admin_url) = (server.url(), admin.as_ref().map(|admin| admin.url(false)));
     let server = match admin {
         Some(admin) => server.with_admin(admin),
