@@ -26,6 +26,11 @@ impl Failure {
         Self { what: format!("{thing}: {}", self.what), ..self }
     }
 
+    /// What failed, for a report.
+    pub(super) fn what(&self) -> &str {
+        &self.what
+    }
+
     /// Prints it; the exit code of a command that failed.
     pub(super) fn report(&self) -> ExitCode {
         self.print();
@@ -153,6 +158,33 @@ impl From<service::IngestError> for Failure {
             Error::Source(_) => Self::new(error).advise("nothing of it was kept"),
             Error::Stopped => Self::new(error),
             Error::Sealing(_) => Self::new(error).advise("nothing was taken in"),
+        }
+    }
+}
+
+impl From<service::MaintenanceError> for Failure {
+    fn from(error: service::MaintenanceError) -> Self {
+        use service::MaintenanceError as Error;
+        match error {
+            Error::Keys(error) => error.into(),
+            Error::Catalogue(error) => error.into(),
+            Error::Store(error) => error.into(),
+            Error::NotFound => Self::new(error).advise("`sealtape recordings list` shows what there is"),
+            Error::Plain => Self::new(error).advise("it has no key to be taken from"),
+            Error::BeingRecorded => Self::new(error).advise("run it again when the recording has ended"),
+            Error::NoActiveKey(_) => Self::new(error).advise("generate one: `sealtape keys generate`"),
+            Error::StillTheNewest(_) => {
+                Self::new(error).advise("generate another first, with `sealtape keys generate`; nothing was changed")
+            }
+            Error::Refused(refused) => {
+                let code = refused.code();
+                Self::new(format!("{refused} ({code})")).advise(crate::http::advice(code))
+            }
+            Error::MediaMissing | Error::Sealed(_) => {
+                let code = error.code();
+                Self::new(format!("{error} ({code})")).advise("it stays as it is; restore the file from a backup")
+            }
+            Error::Stopped => Self::new(error).advise("nothing is lost; run it again to go on"),
         }
     }
 }

@@ -175,8 +175,8 @@ fn usage(what: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Asks the ingest to stop in order when a signal says so.
-fn obey_signals(stop: tokio::sync::watch::Sender<bool>) -> Result<(), Failure> {
+/// Asks the work to stop in order when a signal says so.
+pub(super) fn obey_signals(stop: tokio::sync::watch::Sender<bool>) -> Result<(), Failure> {
     let take = |kind| signal(kind).map_err(|error| failure::io(Path::new("signals"), &error));
     let mut interrupt = take(SignalKind::interrupt())?;
     let mut terminate = take(SignalKind::terminate())?;

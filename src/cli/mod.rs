@@ -3,6 +3,7 @@
 //! `open.rs` is the only place that builds adapters and hands them to the service. Exit codes: 0 done, 1 failed,
 //! 2 usage, 3 some items failed while others were done. Errors are one or two lines: what failed, and what to do.
 
+mod anew;
 mod audit;
 mod auth;
 mod cat;
@@ -19,6 +20,8 @@ mod open;
 mod print;
 mod record;
 mod recordings;
+mod reseal;
+mod rewrap;
 mod serve;
 mod systemd;
 mod telemetry;
@@ -76,6 +79,10 @@ enum Command {
         #[command(subcommand)]
         command: recordings::Command,
     },
+    /// Wrap the file keys of recordings under the newest database key: routine rotation
+    Rewrap(rewrap::Arguments),
+    /// Seal recordings again under new file keys: after a key was compromised
+    Reseal(reseal::Arguments),
     /// Database keys: they wrap the keys of recordings
     Keys {
         #[command(subcommand)]
@@ -179,6 +186,8 @@ impl Cli {
             Command::Import(arguments) => import::run(global, arguments).await,
             Command::Cat(arguments) => cat::run(global, arguments).await,
             Command::Recordings { command } => recordings::run(global, command).await,
+            Command::Rewrap(arguments) => rewrap::run(global, arguments).await,
+            Command::Reseal(arguments) => reseal::run(global, arguments).await,
             Command::Keys { command } => keys::run(global, command).await,
             Command::DefinitionKey { command } => definition_key::run(global, command).await,
             Command::Encryption { command } => encryption::run(global, command).await,

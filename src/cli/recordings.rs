@@ -1,14 +1,17 @@
 //! `sealtape recordings`: the catalogue.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use clap::Subcommand;
+use serde_json::json;
 
-use super::{Failure, Global, open::System, print};
+use super::{Failure, Global, open::System, print, record::Record};
 use crate::access::RecordingSet;
+use crate::audit::{Event, EventKind};
 use crate::base::RecordingId;
-use crate::catalogue::Recording;
+use crate::catalogue::{Content, Recording};
 use crate::http::RecordingDocument;
+use crate::service::{Maintenance, Rebuilt};
 
 /// How many rows are asked for at a time.
 const PAGE_LEN: u32 = 1000;
@@ -22,6 +25,12 @@ pub(super) enum Command {
         /// The recording
         id: RecordingId,
     },
+    /// Fill a lost catalogue again from the sealed files
+    Rebuild {
+        /// Catalogue plain files as plain, too
+        #[arg(long)]
+        plain: bool,
+    },
 }
 
 pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, Failure> {
@@ -29,6 +38,7 @@ pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, F
     let outcome = match command {
         Command::List => list(global, &system).await,
         Command::Show { id } => show(global, &system, &id).await,
+        Command::Rebuild { plain } => rebuild(global, &system, plain).await,
     };
     system.close(outcome).await
 }
@@ -106,4 +116,69 @@ async fn show(global: &Global, system: &System, id: &RecordingId) -> Result<Exit
         print::line(&format!("{name:<11} {value}"))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn rebuild(global: &Global, system: &System, with_plain: bool) -> Result<ExitCode, Failure> {
+    let keys = system.keys().await?;
+    if keys.ring().is_empty() {
+        return Err(Failure::new("there is no database key, so no sealed file can be verified")
+            .advise("bring the keys back first: `sealtape keys import FILE`"));
+    }
+    let record = Record::open(system).await?;
+    let (database, store) = (Arc::clone(&system.database), Arc::clone(&system.store));
+    let maintenance = Maintenance::begin(database, store, keys, Arc::clone(&system.clock)).await?;
+    let (mut catalogued, mut there, mut plain, mut faults) = (Vec::new(), 0_u64, Vec::new(), Vec::new());
+    maintenance
+        .rebuild(with_plain, async |rebuilt| -> Result<(), Failure> {
+            match rebuilt {
+                Rebuilt::Catalogued(recording) => {
+                    record.write(event(&record, &recording)).await?;
+                    catalogued.push(recording.id);
+                }
+                Rebuilt::There(_) => there += 1,
+                Rebuilt::LeftPlain(id) => plain.push(id),
+                Rebuilt::Fault(fault) => {
+                    Failure::new(format!("{}: {}", fault.locations.join(" and "), fault.reason)).print();
+                    faults.push(fault);
+                }
+            }
+            Ok(())
+        })
+        .await?;
+    if global.json {
+        let faults: Vec<_> = faults
+            .iter()
+            .map(|fault| {
+                let id = fault.id.as_ref().map(RecordingId::as_str);
+                json!({ "id": id, "locations": fault.locations, "reason": fault.reason })
+            })
+            .collect();
+        let ids = |ids: &[RecordingId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+        print::json(&json!({
+            "catalogued": ids(&catalogued), "already": there, "left_plain": ids(&plain), "faults": faults,
+        }))?;
+    } else {
+        print::line(&format!("{} recording(s) catalogued, {there} were in the catalogue.", catalogued.len()))?;
+    }
+    if !plain.is_empty() {
+        print::error_line(&format!(
+            "warning: {} plain file(s) were left out, for nothing says that they may be plain; `sealtape recordings rebuild --plain` catalogues them",
+            plain.len()
+        ));
+    }
+    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+fn event(record: &Record, recording: &Recording) -> Event {
+    let seal_id = match &recording.content {
+        Content::Sealed { seal_id, .. } => Some(seal_id.to_string()),
+        Content::Plain { .. } => None,
+    };
+    Event {
+        recording: Some(recording.id.to_string()),
+        fingerprint: recording.fingerprint().map(|fingerprint| fingerprint.to_string()),
+        seal_id,
+        outcome: Some(recording.state.as_str().into()),
+        ..record.event(EventKind::CatalogueRebuild)
+    }
 }

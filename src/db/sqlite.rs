@@ -30,6 +30,8 @@ const RESEAL: &str = "reseal";
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often an opening that met another one is tried again.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
+/// How long what a player waits for may take, a locked database included; then the catalogue is away.
+const READ_DEADLINE: Duration = Duration::from_secs(2);
 /// How long a request waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Readers side by side; SQLite has one writer at a time.
@@ -104,6 +106,21 @@ impl SqliteDatabase {
             Ok(())
         } else {
             Err(Error::Unavailable("another file lies in the database's place; restart to use it".into()))
+        }
+    }
+}
+
+/// A query that a player waits for.
+trait WithinDeadline<T> {
+    /// Its outcome, or that the database cannot be asked.
+    async fn within_deadline(self) -> Result<T, Error>;
+}
+
+impl<T, F: Future<Output = Result<T, sqlx::Error>>> WithinDeadline<T> for F {
+    async fn within_deadline(self) -> Result<T, Error> {
+        match tokio::time::timeout(READ_DEADLINE, self).await {
+            Ok(outcome) => outcome.map_err(unavailable),
+            Err(_) => Err(Error::Unavailable(format!("no answer within {READ_DEADLINE:?}"))),
         }
     }
 }
@@ -395,8 +412,8 @@ impl Database for SqliteDatabase {
         let record: Option<RecordingRecord> = sqlx::query_as(include_str!("sql/recording_find.sql"))
             .bind(id.as_str())
             .fetch_optional(&self.pool)
-            .await
-            .map_err(unavailable)?;
+            .within_deadline()
+            .await?;
         record.map(Recording::try_from).transpose()
     }
 
@@ -414,7 +431,7 @@ impl Database for SqliteDatabase {
                 .bind(column(after.created_at.millis()))
                 .bind(after.id.as_str()),
         };
-        let records: Vec<RecordingRecord> = query.fetch_all(&self.pool).await.map_err(unavailable)?;
+        let records: Vec<RecordingRecord> = query.fetch_all(&self.pool).within_deadline().await?;
         let recordings = records.into_iter().map(Recording::try_from).collect::<Result<_, _>>()?;
         Ok(Page::cut(recordings, usize::try_from(limit).unwrap_or(usize::MAX)))
     }

@@ -217,8 +217,12 @@ impl App {
             degraded.push("draining");
         }
         let mut document = serde_json::json!({ "degraded": degraded });
-        if door == Door::Admin {
-            document["keys"] = serde_json::json!({ "loaded_s_ago": health.loaded.elapsed().as_secs() });
+        // With a listener for operators, what is wrong with the keys is told there alone.
+        if door != Door::Recordings {
+            document["keys"] = serde_json::json!({
+                "loaded_s_ago": health.loaded.elapsed().as_secs(),
+                "failure": health.failure.map(|failure| failure.kind),
+            });
         }
         let mut response = json(&document);
         if is_draining {

@@ -60,7 +60,28 @@ pub struct Health {
     /// When the ring was last read from the database.
     pub loaded: Instant,
     /// Why the last check failed, when it did.
-    pub failure: Option<String>,
+    pub failure: Option<Failure>,
+}
+
+/// Why keys could not be checked.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// In one word, for whoever may see that something is wrong and not what lies where.
+    pub kind: &'static str,
+    /// For the log.
+    pub reason: String,
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        let kind = match error {
+            Error::Database(_) | Error::UnknownKey(_) | Error::AmbiguousKey(_) => "database",
+            Error::Keys(keys::Error::RowNotAuthentic(_)) => "row-not-authentic",
+            Error::Keys(keys::Error::OtherDefinitionKey { .. }) => "other-definition-key",
+            Error::Keys(keys::Error::DefinitionKeyUnavailable(_) | keys::Error::NoRandom) => "definition-key",
+        };
+        Self { kind, reason: error.to_string() }
+    }
 }
 
 impl KeyWatch {
@@ -121,7 +142,7 @@ impl KeyWatch {
                 Ok(())
             }
             Err(error) => {
-                self.note(Err(error.to_string()));
+                self.note(Err(Failure::from(&error)));
                 Err(error)
             }
         }
@@ -137,7 +158,7 @@ impl KeyWatch {
                     tracing::warn!(%error, "keys could not be read again; those in memory are used");
                 }
             }
-            Err(error) => self.note(Err(error.to_string())),
+            Err(error) => self.note(Err(Failure::from(&Error::from(error)))),
         }
     }
 
@@ -167,8 +188,8 @@ impl KeyWatch {
     }
 
     /// Takes note that the database did not answer somebody else, so that it is looked at soon.
-    pub(super) fn note_trouble(&self, reason: String) {
-        self.note(Err(reason));
+    pub(super) fn note_trouble(&self, error: &catalogue::Error) {
+        self.note(Err(Failure::from(&Error::from(error.clone()))));
     }
 
     /// Watches for changes until it is dropped: reloads when the database says that something changed, and every
@@ -182,7 +203,7 @@ impl KeyWatch {
             let is_changed = match &counter {
                 Ok(counter) => self.seen() != Some(*counter),
                 Err(error) => {
-                    self.note(Err(error.to_string()));
+                    self.note(Err(Failure::from(&Error::from(error.clone()))));
                     false
                 }
             };
@@ -194,8 +215,9 @@ impl KeyWatch {
                 let _outcome = self.reload().await;
             }
             match (self.health().failure, was_away) {
-                (Some(reason), false) => {
-                    tracing::warn!(%reason, "keys cannot be checked; playing on with those in memory");
+                (Some(Failure { reason, .. }), false) => {
+                    let age_s = self.health().loaded.elapsed().as_secs();
+                    tracing::warn!(%reason, age_s, "keys cannot be checked; playing on with those in memory");
                     was_away = true;
                 }
                 (None, true) => {
@@ -212,11 +234,11 @@ impl KeyWatch {
         Ok(Arc::new(KeyRing::load(&table, &*self.holder).await?))
     }
 
-    fn note(&self, outcome: Result<(), String>) {
+    fn note(&self, outcome: Result<(), Failure>) {
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
             Ok(()) => *health = Health { loaded: Instant::now(), failure: None },
-            Err(reason) => health.failure = Some(reason),
+            Err(failure) => health.failure = Some(failure),
         }
     }
 }

@@ -28,7 +28,7 @@ pub use key_watch::{Error as KeyError, Health, KeyWatch};
 pub use listening::{Listening, ListeningError, ListeningSettings, OnFailure};
 pub use listening_session::{Heard, Listener, Player};
 pub use maintenance::{
-    Error as MaintenanceError, Fault, Maintenance, Outcome as MaintenanceOutcome, Rebuilt, Selection, Work,
+    Candidate, Error as MaintenanceError, Fault, Maintenance, Outcome as MaintenanceOutcome, Rebuilt, Selection, Work,
 };
 pub use media_type::detect as detect_media_type;
 pub use opened::{OpenRecording, Validators};

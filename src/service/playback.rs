@@ -279,7 +279,7 @@ impl Playback {
             Ok(None) => Ok(None),
             // While the database is away, what it said last is better than nothing.
             Err(error) => {
-                self.keys.note_trouble(error.to_string());
+                self.keys.note_trouble(&error);
                 match self.rows.get(id).await {
                     Some((_, recording)) => Ok(Some(recording)),
                     None => Err(error),

@@ -53,6 +53,17 @@ pub enum Selection {
     Under(Fingerprint),
 }
 
+/// A recording of a selection, as the catalogue knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The recording.
+    pub id: RecordingId,
+    /// Bytes of media.
+    pub media_len: u64,
+    /// The key that it is under; none when it is plain, or not there.
+    pub fingerprint: Option<Fingerprint>,
+}
+
 /// What became of one recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -126,6 +137,13 @@ impl Error {
     }
 }
 
+impl From<Recording> for Candidate {
+    fn from(row: Recording) -> Self {
+        let fingerprint = row.fingerprint();
+        Self { id: row.id, media_len: row.media_len, fingerprint }
+    }
+}
+
 impl From<Corruption> for Error {
     fn from(corruption: Corruption) -> Self {
         Self::Sealed(corruption.into())
@@ -164,10 +182,16 @@ impl Maintenance {
         &self,
         work: Work,
         selection: &Selection,
-        mut each: impl AsyncFnMut(Vec<RecordingId>) -> Result<(), E>,
+        mut each: impl AsyncFnMut(Vec<Candidate>) -> Result<(), E>,
     ) -> Result<(), E> {
         if let Selection::Ids(ids) = selection {
-            return each(ids.clone()).await;
+            let mut candidates = Vec::with_capacity(ids.len());
+            for id in ids {
+                let row = self.database.recording(id).await.map_err(Error::from)?;
+                let none = Candidate { id: id.clone(), media_len: 0, fingerprint: None };
+                candidates.push(row.map_or(none, Candidate::from));
+            }
+            return each(candidates).await;
         }
         let newest = self.keys.ring().wrapping().map_err(Error::from)?.fingerprint;
         if work == Work::Reseal && *selection == Selection::Under(newest) {
@@ -197,7 +221,7 @@ impl Maintenance {
                     *fingerprint != newest || replacement.is_some()
                 }
             };
-            each(rows.into_iter().filter(is_left).map(|row| row.id).collect()).await?;
+            each(rows.into_iter().filter(is_left).map(Candidate::from).collect()).await?;
             if is_last {
                 return Ok(());
             }

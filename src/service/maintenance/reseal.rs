@@ -3,6 +3,8 @@
 //! The new file is written beside the old one, read back and compared, named in the row, and then takes the old one's
 //! place at once. Who plays the old one goes on with it to its end.
 
+use std::time::Duration;
+
 use zeroize::Zeroizing;
 
 use super::{Error, Maintenance, Outcome, judge, object, read};
@@ -30,6 +32,8 @@ impl Maintenance {
         }
         let now = (self.clock)();
         self.database.note_reseal(Some(now)).await?;
+        // What is sealed from here on is sealed at a later millisecond.
+        tokio::time::sleep(Duration::from_millis(2)).await;
         Ok(now)
     }
 
@@ -51,7 +55,7 @@ impl Maintenance {
         Ok(self.database.note_reseal(None).await?)
     }
 
-    /// Seals one recording again under a new file key, wrapped by the newest database key; one that was sealed at or
+    /// Seals one recording again under a new file key, wrapped by the newest database key; one that was sealed
     /// after `unless_since` stays as it is. `progress` hears of media bytes, twice of each: written, and read back.
     ///
     /// # Errors
@@ -73,7 +77,7 @@ impl Maintenance {
         if header.seal_id() != seal_id {
             return Err(Corruption::OtherSealing.into());
         }
-        if unless_since.is_some_and(|since| header.header().sealed_at >= since) {
+        if unless_since.is_some_and(|since| header.header().sealed_at > since) {
             return Ok(Outcome::Already);
         }
         let old = judge(header, &*file, place.stage).await?;
