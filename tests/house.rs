@@ -102,6 +102,7 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
             "sd_notify",
             "tracing_opentelemetry",
             "indicatif",
+            "rpassword",
             "tokio",
             "rustix",
             "serde",
@@ -110,6 +111,7 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
             "tracing",
             "tracing_subscriber",
             "url",
+            "zeroize",
         ],
     ),
 ];
