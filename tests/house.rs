@@ -16,7 +16,7 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
     ),
     ("sealed", &["base", "crypto"], &["zeroize"]),
     ("access", &["base", "crypto"], &["base64", "hex"]),
-    ("keys", &["base", "crypto", "sealed"], &["async_trait", "hex", "zeroize"]),
+    ("keys", &["base", "crypto", "sealed"], &["age", "async_trait", "hex", "serde", "serde_json", "zeroize"]),
     ("catalogue", &["base", "crypto", "sealed", "access", "keys"], &["async_trait"]),
     ("media", &["base", "crypto", "sealed"], &["async_trait"]),
     ("storage", PURE, &["async_trait", "metrics", "tokio", "rustix", "url", "hex"]),
@@ -102,6 +102,7 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
             "sd_notify",
             "tracing_opentelemetry",
             "indicatif",
+            "rpassword",
             "tokio",
             "rustix",
             "serde",
@@ -110,6 +111,7 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
             "tracing",
             "tracing_subscriber",
             "url",
+            "zeroize",
         ],
     ),
 ];
@@ -181,7 +183,7 @@ fn the_pure_layers_depend_on_no_runtime() {
         .expect("cargo runs");
     assert!(output.status.success(), "{}", crate::support::text(&output.stderr));
     let tree = crate::support::text(&output.stdout);
-    for absent in ["tokio", "hyper", "sqlx", "moka", "rustix"] {
+    for absent in ["tokio", "hyper", "sqlx", "moka", "rustix", "age"] {
         assert!(!tree.lines().any(|line| line.starts_with(&format!("{absent} "))), "{absent} is there:\n{tree}");
     }
     assert!(tree.contains("aws-lc-rs "), "{tree}");

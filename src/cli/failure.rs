@@ -122,6 +122,10 @@ impl From<service::KeyError> for Failure {
         match error {
             service::KeyError::Database(error) => error.into(),
             service::KeyError::Keys(error) => error.into(),
+            service::KeyError::NoKey => Self::new(error).advise("`sealtape keys generate` makes one"),
+            service::KeyError::NothingNew(_) => {
+                Self::new(error).advise("nothing was changed; `sealtape keys list` shows them")
+            }
             service::KeyError::UnknownKey(_) => Self::new(error).advise("`sealtape keys list` shows what there is"),
             service::KeyError::AmbiguousKey(_) => {
                 Self::new(error).advise("type more of it; `sealtape keys list` shows all")
@@ -196,6 +200,36 @@ impl From<http::ListenError> for Failure {
                 "choose another address, port or socket file with --listen"
             }
             http::ListenError::NotSocket(_) => "it is left as it is; choose another socket file with --listen",
+        };
+        Self::new(error).advise(advice)
+    }
+}
+
+impl From<keys::ExportError> for Failure {
+    fn from(error: keys::ExportError) -> Self {
+        use keys::ExportError as Error;
+        let advice = match &error {
+            Error::WrongPassphrase => {
+                "nothing was changed; see that it is the one that was given when the file was exported"
+            }
+            Error::NoPassphrase | Error::TooMuchWork { .. } => {
+                "nothing was changed; open it with `age`, and encrypt what it holds with a passphrase again"
+            }
+            Error::Future { .. } => "nothing was changed; see to the clock of this machine",
+            Error::NoKeys | Error::NotEncrypted => "nothing was written",
+            Error::NotAge
+            | Error::OtherAgeVersion
+            | Error::Damaged
+            | Error::OtherContents
+            | Error::OtherVersion(_)
+            | Error::Malformed { .. }
+            | Error::MalformedFingerprint { .. }
+            | Error::WrongLength { .. }
+            | Error::NotHexadecimal { .. }
+            | Error::OtherFingerprint { .. }
+            | Error::UnknownState(_)
+            | Error::MalformedTime(_)
+            | Error::Twice(_) => "nothing was changed; take another copy of the export",
         };
         Self::new(error).advise(advice)
     }

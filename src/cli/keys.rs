@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{
     Failure, Global,
+    keys_transfer::{ExportArguments, ImportArguments, export, import},
     open::{Purpose, System},
     print,
     record::Record,
@@ -41,16 +42,26 @@ pub(super) enum Command {
         #[arg(value_name = "FP")]
         key: FingerprintPrefix,
     },
+    /// Write a backup of keys, protected by a passphrase; the `age` program can open it, too
+    Export(ExportArguments),
+    /// Take keys in from a backup
+    Import(ImportArguments),
 }
 
 pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, Failure> {
-    let purpose = if matches!(command, Command::Generate) { Purpose::MakeKeys } else { Purpose::Use };
+    let purpose = match command {
+        Command::Generate => Purpose::MakeKeys,
+        // They wait for a passphrase before anything is opened.
+        Command::Export(arguments) => return export(global, arguments).await,
+        Command::Import(arguments) => return import(global, arguments).await,
+        Command::List | Command::Deactivate { .. } | Command::Activate { .. } => Purpose::Use,
+    };
     let system = System::open_for(global, purpose).await?;
     let outcome = match command {
-        Command::Generate => generate(global, &system).await,
-        Command::List => list(global, &system).await,
         Command::Deactivate { key, force } => change_state(global, &system, &key, KeyState::Deactivated, force).await,
         Command::Activate { key } => change_state(global, &system, &key, KeyState::Active, false).await,
+        Command::Generate => generate(global, &system).await,
+        _ => list(global, &system).await,
     };
     system.close(outcome).await
 }

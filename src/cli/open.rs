@@ -46,7 +46,12 @@ impl System {
 
     /// The same, for a command of that purpose.
     pub(super) async fn open_for(global: &Global, purpose: Purpose) -> Result<Self, Failure> {
-        let system = Self::open_without_definition_key(settings(global)?, purpose).await?;
+        Self::open_with(settings(global)?, purpose).await
+    }
+
+    /// The same, by settings that were read already.
+    pub(super) async fn open_with(settings: Settings, purpose: Purpose) -> Result<Self, Failure> {
+        let system = Self::open_without_definition_key(settings, purpose).await?;
         system.make_definition_key().await?;
         Ok(system)
     }

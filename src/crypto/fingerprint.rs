@@ -1,6 +1,6 @@
 //! Labelled SHA-256 fingerprints of keys, and the plain digest of plain media.
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, digest::FixedOutputReset};
 
 use super::Key;
 use crate::base::Fingerprint;
@@ -38,7 +38,13 @@ impl Sha256Digest {
 }
 
 fn labelled(label: &[u8], key: &Key) -> Fingerprint {
-    Fingerprint(Sha256::new().chain_update(label).chain_update(key.expose()).finalize().into())
+    let mut digest = Sha256::new();
+    digest.update(label);
+    digest.update(key.expose());
+    // In place: a digest that is moved leaves a copy of the key behind that nobody wipes.
+    let mut fingerprint = Fingerprint([0; 32]);
+    FixedOutputReset::finalize_into_reset(&mut digest, (&mut fingerprint.0).into());
+    fingerprint
 }
 
 #[cfg(test)]

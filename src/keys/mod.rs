@@ -10,6 +10,8 @@ mod definition_key;
 mod definition_key_line;
 mod ring;
 mod row;
+#[cfg(feature = "app")]
+mod transfer;
 
 pub use definition_key::{
     DefinitionKey, DefinitionKeyHolder, DefinitionKeyName, LocalDefinitionKey, definition_key_for_new,
@@ -18,6 +20,8 @@ pub use definition_key::{
 pub use definition_key_line::{DefinitionKeyLineError, decode_definition_key, encode_definition_key};
 pub use ring::{KeyRing, NoActiveKey, OpeningRefused, Switch, WrappingKey};
 pub use row::{KeyOrigin, KeyRow, KeyState, KeyTable};
+#[cfg(feature = "app")]
+pub use transfer::{ExportError, ExportedKey, decode_export, encode_export};
 
 use crate::base::Fingerprint;
 

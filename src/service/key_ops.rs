@@ -6,8 +6,8 @@ use super::{Clock, KeyError as Error};
 use crate::base::{Fingerprint, FingerprintPrefix, Timestamp};
 use crate::catalogue::{self, Database};
 use crate::keys::{
-    DefinitionKey, DefinitionKeyHolder, KeyOrigin, KeyRing, KeyRow, KeyState, KeyTable, definition_key_for_new,
-    definition_key_of,
+    DefinitionKey, DefinitionKeyHolder, ExportedKey, KeyOrigin, KeyRing, KeyRow, KeyState, KeyTable,
+    definition_key_for_new, definition_key_of,
 };
 
 /// How often a change is tried that another command's change got in the way of.
@@ -37,6 +37,15 @@ pub struct KeySummary {
     pub recordings: u64,
     /// Whether a backup of it was ever written.
     pub exported: bool,
+}
+
+/// What became of the keys of an export.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// Those that were not here.
+    pub added: Vec<Fingerprint>,
+    /// Those that were here, and stay as they are.
+    pub there: Vec<Fingerprint>,
 }
 
 /// What became of a key whose state was to change.
@@ -135,6 +144,67 @@ impl KeyOps {
             match self.database.change_key_state(row, &new, despite_recordings).await {
                 Err(catalogue::Error::KeysChanged) => {}
                 outcome => return Ok(change(false, outcome?)),
+            }
+        }
+        Err(catalogue::Error::KeysChanged.into())
+    }
+
+    /// Database keys out of their rows, for a backup: those named, or all.
+    ///
+    /// # Errors
+    ///
+    /// No key, or more than one, begins so; there is none at all; the database or the definition key.
+    pub async fn export(&self, keys: &[FingerprintPrefix]) -> Result<Vec<ExportedKey>, Error> {
+        let table = self.verified_table().await?;
+        let named = keys.iter().map(|key| find(&table, key)).collect::<Result<Vec<_>, _>>()?;
+        let is_wanted = |row: &&KeyRow| keys.is_empty() || named.iter().any(|one| one.fingerprint == row.fingerprint);
+        let mut exported = Vec::new();
+        for row in table.rows.iter().filter(is_wanted) {
+            let key = row.unwrap(&*definition_key_of(row, &*self.holder).await?).await?;
+            exported.push(ExportedKey {
+                fingerprint: row.fingerprint,
+                key,
+                created_at: row.created_at,
+                state: row.state,
+            });
+        }
+        if exported.is_empty() { Err(Error::NoKey) } else { Ok(exported) }
+    }
+
+    /// Says of keys that a backup of them was written now.
+    ///
+    /// # Errors
+    ///
+    /// The database.
+    pub async fn mark_exported(&self, fingerprints: &[Fingerprint]) -> Result<(), Error> {
+        Ok(self.database.mark_exported(fingerprints, (self.clock)()).await?)
+    }
+
+    /// Adds the keys of an export that are not here yet, all or none; those that are here stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NothingNew`] when every one of them is here; the database or the definition key.
+    pub async fn import(&self, keys: &[ExportedKey]) -> Result<Imported, Error> {
+        for _ in 0..TRIES {
+            let table = self.verified_table().await?;
+            let is_here = |key: &&ExportedKey| table.rows.iter().any(|row| row.fingerprint == key.fingerprint);
+            let there: Vec<Fingerprint> = keys.iter().filter(is_here).map(|key| key.fingerprint).collect();
+            if there.len() == keys.len() {
+                return Err(Error::NothingNew(there.len()));
+            }
+            let definition_key = definition_key_for_new(&table, &*self.holder).await?;
+            let mut rows = Vec::new();
+            for ExportedKey { key, created_at, state, .. } in keys.iter().filter(|key| !is_here(key)) {
+                rows.push(KeyRow::import(&*definition_key, key, *created_at, *state, (self.clock)()).await?);
+            }
+            match self.database.add_keys(&rows).await {
+                Err(catalogue::Error::KeysChanged) => {}
+                Ok(meanwhile) if !meanwhile.is_empty() => {}
+                outcome => {
+                    let _none_were_there = outcome?;
+                    return Ok(Imported { added: rows.iter().map(|row| row.fingerprint).collect(), there });
+                }
             }
         }
         Err(catalogue::Error::KeysChanged.into())

@@ -36,6 +36,12 @@ pub enum Error {
     /// The caller: it does not say which key.
     #[error("more than one database key has a fingerprint that begins with {0}")]
     AmbiguousKey(FingerprintPrefix),
+    /// The caller: there is nothing to export.
+    #[error("there is no database key")]
+    NoKey,
+    /// The caller: an export holds nothing that is not here.
+    #[error("every key in it ({0}) is here already")]
+    NothingNew(usize),
 }
 
 /// The key ring of a running process.
@@ -75,7 +81,11 @@ pub struct Failure {
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         let kind = match error {
-            Error::Database(_) | Error::UnknownKey(_) | Error::AmbiguousKey(_) => "database",
+            Error::Database(_)
+            | Error::UnknownKey(_)
+            | Error::AmbiguousKey(_)
+            | Error::NoKey
+            | Error::NothingNew(_) => "database",
             Error::Keys(keys::Error::RowNotAuthentic(_)) => "row-not-authentic",
             Error::Keys(keys::Error::OtherDefinitionKey { .. }) => "other-definition-key",
             Error::Keys(keys::Error::DefinitionKeyUnavailable(_) | keys::Error::NoRandom) => "definition-key",

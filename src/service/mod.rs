@@ -23,7 +23,7 @@ mod span_stream;
 
 pub use incoming::Stop;
 pub use ingest::{Error as IngestError, Ingest, Ingested, NewRecording};
-pub use key_ops::{KeyOps, KeySummary, StateChange};
+pub use key_ops::{Imported, KeyOps, KeySummary, StateChange};
 pub use key_watch::{Error as KeyError, Health, KeyWatch};
 pub use listening::{Listening, ListeningError, ListeningSettings, OnFailure};
 pub use listening_session::{Heard, Listener, Player};

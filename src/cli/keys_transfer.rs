@@ -1,0 +1,232 @@
+//! `sealtape keys export` and `sealtape keys import`: a backup of database keys under a passphrase.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Args;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::{
+    Failure, Global, failure,
+    open::{Purpose, System, clock, settings},
+    passphrase::PassphraseArguments,
+    print,
+    record::Record,
+};
+use crate::audit::{Event, EventKind};
+use crate::base::{Fingerprint, FingerprintPrefix};
+use crate::keys::{ExportedKey, decode_export, encode_export};
+use crate::service::Imported;
+use crate::storage::LocalStore;
+
+/// Longer than an export of ten thousand keys; what is longer is none.
+const EXPORT_LEN_MAX: u64 = 4 << 20;
+
+#[derive(Args)]
+pub(super) struct ExportArguments {
+    /// The keys, by their fingerprints or unambiguous starts of them [default: all]
+    #[arg(value_name = "FP")]
+    keys: Vec<FingerprintPrefix>,
+    /// Where to write the backup; a file that is there is never overwritten
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseArguments,
+}
+
+#[derive(Args)]
+pub(super) struct ImportArguments {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseArguments,
+}
+
+pub(super) async fn export(global: &Global, arguments: ExportArguments) -> Result<ExitCode, Failure> {
+    let out = std::path::absolute(&arguments.out).map_err(|error| failure::io(&arguments.out, &error))?;
+    refuse_to_overwrite(&out)?;
+    let passphrase = arguments.passphrase.read(true)?;
+    let system = System::open(global).await?;
+    let outcome = export_from(global, &system, &arguments.keys, &out, passphrase).await;
+    system.close(outcome).await
+}
+
+async fn export_from(
+    global: &Global,
+    system: &System,
+    keys: &[FingerprintPrefix],
+    out: &Path,
+    passphrase: Zeroizing<String>,
+) -> Result<ExitCode, Failure> {
+    let ops = system.key_ops()?;
+    let keys = ops.export(keys).await?;
+    let record = Record::open(system).await?;
+    let fingerprints: Vec<Fingerprint> = keys.iter().map(|key| key.fingerprint).collect();
+    let file = in_background(move || Ok(encode_export(&keys, &passphrase)?)).await?;
+    let beside = out.with_extension(format!("new-{}", std::process::id()));
+    let written = async {
+        write(&beside, &file).map_err(|error| failure::io(&beside, &error))?;
+        // On record before it has its name: no key leaves without a word.
+        for fingerprint in &fingerprints {
+            let fingerprint = Some(fingerprint.to_string());
+            record.write(Event { fingerprint, ..record.event(EventKind::KeysExport) }).await?;
+        }
+        fs::hard_link(&beside, out).and_then(|()| sync_folder(out)).map_err(|error| failure::io(out, &error))
+    };
+    let written = written.await;
+    // There only when it could be made; the first error is the one that tells.
+    let _best_effort = fs::remove_file(&beside);
+    written?;
+    ops.mark_exported(&fingerprints).await?;
+    if global.json {
+        print::json(&json!({ "out": out, "exported": texts(&fingerprints) }))?;
+    } else {
+        for fingerprint in &fingerprints {
+            print::line(&fingerprint.to_string())?;
+        }
+        print::line(&format!(
+            "{} key(s) are in {}, and only its passphrase opens it.",
+            fingerprints.len(),
+            out.display()
+        ))?;
+    }
+    print::error_line(
+        "reminder: whoever has the file and the passphrase has every recording under these keys; keep them apart, and both apart from the database",
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn import(global: &Global, arguments: ImportArguments) -> Result<ExitCode, Failure> {
+    let file = read(&arguments.file).map_err(|error| failure::io(&arguments.file, &error))?;
+    if file.len() as u64 > EXPORT_LEN_MAX {
+        return Err(Failure::new(format!("{}: it is too long to be an export of keys", arguments.file.display()))
+            .advise("name the file that `sealtape keys export` wrote"));
+    }
+    let passphrase = arguments.passphrase.read(false)?;
+    let now = clock()();
+    // Opened before anything is made: a file that cannot be read changes nothing.
+    let keys = in_background(move || Ok(decode_export(&file, &passphrase, now)?)).await;
+    let keys = keys.map_err(|failure| failure.of(arguments.file.display()))?;
+    let mut settings = settings(global)?;
+    let database = settings.database.clone();
+    let is_lost = !database.exists();
+    if is_lost {
+        // Without its keys a new database would keep new recordings in plain: it takes its name with them in it.
+        settings.database = with_suffix(&database, ".restoring");
+        remove_database(&settings.database);
+    }
+    let has_media = !LocalStore::is_empty(&settings.storage);
+    let new = settings.database.clone();
+    let outcome = match System::open_with(settings, Purpose::Restore).await {
+        Ok(system) => {
+            let outcome = import_into(&system, &keys).await;
+            system.close(outcome).await
+        }
+        Err(failure) => Err(failure),
+    };
+    if is_lost {
+        let outcome = match outcome {
+            Ok(imported) => give_name(&new, &database).map(|()| imported),
+            Err(failure) => Err(failure),
+        };
+        remove_database(&new);
+        report(global, &outcome?)?;
+        if has_media {
+            print::error_line(
+                "the database is new, and recordings lie in the media store: `sealtape recordings rebuild` catalogues them",
+            );
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    report(global, &outcome.map_err(|failure| failure.of(arguments.file.display()))?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn import_into(system: &System, keys: &[ExportedKey]) -> Result<Imported, Failure> {
+    let ops = system.key_ops()?;
+    let record = Record::open(system).await?;
+    let imported = ops.import(keys).await?;
+    for fingerprint in &imported.added {
+        let fingerprint = Some(fingerprint.to_string());
+        record.write(Event { fingerprint, ..record.event(EventKind::KeysImport) }).await?;
+    }
+    Ok(imported)
+}
+
+fn report(global: &Global, imported: &Imported) -> Result<(), Failure> {
+    if global.json {
+        return print::json(&json!({ "imported": texts(&imported.added), "already": texts(&imported.there) }));
+    }
+    for fingerprint in &imported.added {
+        print::line(&format!("{fingerprint}  imported"))?;
+    }
+    for fingerprint in &imported.there {
+        print::line(&format!("{fingerprint}  is here already, and stays as it is"))?;
+    }
+    print::line("Recordings under the imported keys play; running servers see them within a second.")
+}
+
+fn refuse_to_overwrite(out: &Path) -> Result<(), Failure> {
+    if out.symlink_metadata().is_ok() {
+        return Err(Failure::new(format!("{}: a file is here already", out.display()))
+            .advise("nothing was changed; an export is never written over a file: name another one"));
+    }
+    Ok(())
+}
+
+/// Readable by its owner alone, and durable.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(EXPORT_LEN_MAX + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Gives a new database its name, which no other has meanwhile.
+fn give_name(new: &Path, place: &Path) -> Result<(), Failure> {
+    let given = fs::hard_link(new, place).and_then(|()| sync_folder(place));
+    given.map_err(|error| failure::io(place, &error).advise("nothing was changed; see what lies there now"))
+}
+
+/// A new database that came to nothing, or has its name.
+fn remove_database(path: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let _not_all_are_there = fs::remove_file(with_suffix(path, suffix));
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+fn texts(fingerprints: &[Fingerprint]) -> Vec<String> {
+    fingerprints.iter().map(ToString::to_string).collect()
+}
+
+/// Runs scrypt, which takes a second and more, on a thread that may.
+async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(ended) => Err(Failure::new(ended)),
+    }
+}
