@@ -137,7 +137,7 @@ fn the_status_commands_say_how_things_stand() {
     assert_eq!((&definition["kind"], &definition["database_keys"]), (&"file".into(), &1.into()));
     let warned = system.run(&["definition-key", "status"]);
     assert!(text(&warned.stderr).contains("lies beside the data"), "{}", text(&warned.stderr));
-    assert!(system.run(&["keys", "generate"]).stderr.starts_with(b"reminder: export"));
+    assert!(system.run(&["keys", "generate"]).stderr.starts_with(b"reminder: `sealtape keys export"));
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn identity(path: &Path) -> Result<(u64, u64), Error> {
 
 /// Whether another process that opens the database at this moment may be the reason.
 fn is_passing(reason: &str) -> bool {
-    ["database is locked", "already exists", "UNIQUE constraint failed: _sqlx_migrations"]
+    ["database is locked", "already exists", "duplicate column name", "UNIQUE constraint failed: _sqlx_migrations"]
         .iter()
         .any(|passing| reason.contains(passing))
 }

@@ -48,6 +48,6 @@ mod tests {
     #[test]
     fn it_is_the_same_for_ever() {
         let name = EmbeddedDefinitionKey::new().0.name().clone();
-        assert_eq!(name.0, "FILL");
+        assert_eq!(name.0, "ac9c9617f48cbcb39a4df9ca498fc213502bbfff37c03732c9250a39e2e99835");
     }
 }
