@@ -107,6 +107,9 @@ metrics! {
     KEY_RING_AGE = "sealtape_key_ring_age_seconds", Gauge, Seconds, [];
     /// Whether the last check of keys and switch failed; those in memory are used on.
     KEY_RING_CHECK_FAILED = "sealtape_key_ring_check_failed", Gauge, Truth, [];
+    /// Reads of keys and switch from the database: at start, when something changed, at intervals, when asked, and when
+    /// a fingerprint is not known.
+    KEY_RING_CHECKS = "sealtape_key_ring_checks_total", Counter, Count, ["outcome"];
     /// Database keys in memory, in any state.
     KEYS = "sealtape_keys", Gauge, Count, [];
     /// Reads of sealed recordings by the key that they need: the first 16 digits of its fingerprint.

@@ -100,6 +100,14 @@ impl SqliteDatabase {
         self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)
     }
 
+    /// Commits, and sees that what was written can be found again: a file that is moved away while it is written keeps
+    /// its rows, and nobody reads them there.
+    async fn commit(&self, transaction: Transaction<'static, Sqlite>) -> Result<(), Error> {
+        self.check_in_place()?;
+        transaction.commit().await.map_err(unavailable)?;
+        self.check_in_place()
+    }
+
     /// Refuses when the file under the database's name is not the one that is open.
     fn check_in_place(&self) -> Result<(), Error> {
         if identity(&self.path)? == self.identity {
@@ -182,6 +190,7 @@ fn is_passing(reason: &str) -> bool {
 #[async_trait]
 impl Database for SqliteDatabase {
     async fn load_keys(&self) -> Result<KeyTable, Error> {
+        self.check_in_place()?;
         // One read transaction, so that keys and switch are of one moment.
         let mut transaction = self.pool.begin().await.map_err(unavailable)?;
         let records: Vec<KeyRecord> = sqlx::query_as(include_str!("sql/keys_load.sql"))
@@ -227,7 +236,7 @@ impl Database for SqliteDatabase {
                 there.push(row.fingerprint);
             }
         }
-        transaction.commit().await.map_err(unavailable)?;
+        self.commit(transaction).await?;
         Ok(there)
     }
 
@@ -243,7 +252,7 @@ impl Database for SqliteDatabase {
             return Err(Error::KeyNeeded { fingerprint: old.fingerprint, recordings });
         }
         replace_key(&mut transaction, old, new).await?;
-        transaction.commit().await.map_err(unavailable)?;
+        self.commit(transaction).await?;
         Ok(recordings)
     }
 
@@ -259,7 +268,7 @@ impl Database for SqliteDatabase {
         for (old, new) in old.iter().zip(new) {
             replace_key(&mut transaction, old, new).await?;
         }
-        transaction.commit().await.map_err(unavailable)
+        self.commit(transaction).await
     }
 
     async fn mark_exported(&self, fingerprints: &[Fingerprint], at: Timestamp) -> Result<(), Error> {
@@ -272,7 +281,7 @@ impl Database for SqliteDatabase {
                 .await
                 .map_err(unavailable)?;
         }
-        transaction.commit().await.map_err(unavailable)
+        self.commit(transaction).await
     }
 
     async fn set_encryption(&self, enabled: bool) -> Result<(), Error> {
@@ -292,7 +301,7 @@ impl Database for SqliteDatabase {
             .execute(&mut *transaction)
             .await
             .map_err(unavailable)?;
-        transaction.commit().await.map_err(unavailable)
+        self.commit(transaction).await
     }
 
     async fn key_usage(&self) -> Result<Vec<KeyUsage>, Error> {
@@ -337,13 +346,13 @@ impl Database for SqliteDatabase {
             }
         }
         insert_recording(&mut transaction, recording).await?;
-        transaction.commit().await.map_err(unavailable)
+        self.commit(transaction).await
     }
 
     async fn restore_recording(&self, recording: &Recording) -> Result<(), Error> {
         let mut transaction = self.begin_write().await?;
         insert_recording(&mut transaction, recording).await?;
-        transaction.commit().await.map_err(unavailable)
+        self.commit(transaction).await
     }
 
     async fn replace_content(&self, id: &RecordingId, from: &Content, to: &Content) -> Result<(), Error> {
@@ -368,7 +377,7 @@ impl Database for SqliteDatabase {
             .execute(&self.pool)
             .await
             .map_err(unavailable)?;
-        if done.rows_affected() == 0 { Err(Error::RecordingChanged(id.clone())) } else { Ok(()) }
+        if done.rows_affected() == 0 { Err(Error::RecordingChanged(id.clone())) } else { self.check_in_place() }
     }
 
     async fn unfinished_reseal(&self) -> Result<Option<Timestamp>, Error> {
@@ -390,7 +399,8 @@ impl Database for SqliteDatabase {
             }
             None => sqlx::query(include_str!("sql/setting_strike.sql")).bind(RESEAL),
         };
-        query.execute(&self.pool).await.map(|_| ()).map_err(unavailable)
+        query.execute(&self.pool).await.map_err(unavailable)?;
+        self.check_in_place()
     }
 
     async fn update_progress(&self, recording: &Recording) -> Result<(), Error> {
@@ -405,10 +415,16 @@ impl Database for SqliteDatabase {
             .execute(&self.pool)
             .await
             .map_err(unavailable)?;
-        if done.rows_affected() == 0 { Err(Error::RecordingNotFound(recording.id.clone())) } else { Ok(()) }
+        if done.rows_affected() == 0 {
+            Err(Error::RecordingNotFound(recording.id.clone()))
+        } else {
+            self.check_in_place()
+        }
     }
 
     async fn recording(&self, id: &RecordingId) -> Result<Option<Recording>, Error> {
+        // What a file that was moved away says may be out of date: somebody else may be writing another one.
+        self.check_in_place()?;
         let record: Option<RecordingRecord> = sqlx::query_as(include_str!("sql/recording_find.sql"))
             .bind(id.as_str())
             .fetch_optional(&self.pool)
@@ -418,6 +434,7 @@ impl Database for SqliteDatabase {
     }
 
     async fn recordings(&self, after: Option<&Cursor>, limit: u32, set: &RecordingSet) -> Result<Page, Error> {
+        self.check_in_place()?;
         let rows = i64::from(limit) + 1;
         let set = match set {
             RecordingSet::All => None,

@@ -12,6 +12,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 
+use super::meter::METER;
 use crate::base::{Fingerprint, FingerprintPrefix};
 use crate::catalogue::{self, Database};
 use crate::keys::{self, DefinitionKeyHolder, KeyRing};
@@ -104,6 +105,7 @@ impl KeyWatch {
         // Counted before it is read: a change in between is seen again, never missed.
         let seen = database.change_counter().await.ok();
         let ring = KeyRing::load(&database.load_keys().await?, &*holder).await?;
+        METER.key_checks.count(true);
         Ok(Arc::new(Self {
             database,
             holder,
@@ -144,7 +146,9 @@ impl KeyWatch {
         let counter = self.database.change_counter().await.ok();
         // Whatever became of the keys, rows that were read before are old.
         self.epoch.fetch_add(1, Ordering::AcqRel);
-        match self.read().await {
+        let read = self.read().await;
+        METER.key_checks.count(read.is_ok());
+        match read {
             Ok(ring) => {
                 self.ring.store(ring);
                 *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = counter;

@@ -17,7 +17,14 @@ const KINDS: [&str; 5] = ["header", "place", "end", "chunk", "length"];
 pub(super) struct Meter {
     pub rows: Lookups,
     pub opened: Lookups,
+    pub key_checks: Checks,
     failures: [Counter; KINDS.len()],
+}
+
+/// How often something was checked.
+pub(super) struct Checks {
+    ok: Counter,
+    failed: Counter,
 }
 
 /// How often a cache knew.
@@ -30,6 +37,10 @@ pub(super) struct Lookups {
 pub(super) static METER: LazyLock<Meter> = LazyLock::new(|| Meter {
     rows: Lookups::of("rows"),
     opened: Lookups::of("opened"),
+    key_checks: Checks {
+        ok: counter!(names::KEY_RING_CHECKS, "outcome" => "ok"),
+        failed: counter!(names::KEY_RING_CHECKS, "outcome" => "failed"),
+    },
     failures: KINDS.map(|kind| counter!(names::VERIFICATION_FAILURES, "kind" => kind)),
 });
 
@@ -40,6 +51,12 @@ impl Meter {
         if let Some(failures) = KINDS.iter().position(|name| *name == kind).and_then(|at| self.failures.get(at)) {
             failures.increment(1);
         }
+    }
+}
+
+impl Checks {
+    pub(super) fn count(&self, is_ok: bool) {
+        if is_ok { self.ok.increment(1) } else { self.failed.increment(1) }
     }
 }
 
