@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::{id, key, media, open, play, seal};
-use crate::sealed::{ChunkLen, NameClaim};
+use super::{id, key, media, open, play, seal, sealing};
+use crate::sealed::{ChunkLen, NameClaim, Sealer, UnverifiedHeader};
 
 const C: usize = 4096;
 
@@ -52,6 +52,45 @@ proptest! {
             prop_assert_eq!(play(&opener, file, 0..whole as u64).expect("verifies"), &media[..whole]);
         }
         prop_assert!(open(file, &key(1).0, &id("a"), NameClaim::Final).is_err());
+    }
+}
+
+/// "Re-wrapping changes bytes 32 … 103 and 480 … 511 and nothing else."
+#[test]
+fn a_header_wrapped_anew_is_of_the_same_sealing() {
+    let media = media(3 * C + 5);
+    let (file, sealed) = seal("a", ChunkLen::LIVE, &media, C);
+    let ((from, _), (to, to_fingerprint)) = (key(1), key(2));
+    let header = UnverifiedHeader::read(&file).and_then(|header| header.verify(&from)).expect("verifies");
+    let new = header.rewrap(&from, to_fingerprint, &to).expect("wraps");
+    let differing: Vec<usize> = (0..512).filter(|at| new[*at] != file[*at]).collect();
+    assert!(differing.iter().all(|at| (32..104).contains(at) || (480..512).contains(at)), "{differing:?}");
+    let mut moved = file.clone();
+    moved[..512].copy_from_slice(&new);
+    let opener = open(&moved, &to, &id("a"), NameClaim::Final).expect("opens under the new key");
+    assert_eq!(opener.seal_id(), sealed.seal_id);
+    assert_eq!(play(&opener, &moved, 0..media.len() as u64).expect("verifies"), media);
+    assert!(open(&moved, &from, &id("a"), NameClaim::Final).is_err(), "and under no other");
+    assert!(header.rewrap(&to, to_fingerprint, &to).is_err(), "a key that it is not under");
+}
+
+/// A source that broke off leaves every whole chunk, the last one too, and no end.
+#[test]
+fn breaking_off_keeps_the_last_whole_chunk() {
+    for len in [0, 1, C - 1, C, C + 1, 2 * C, 3 * C - 1] {
+        let media = media(len);
+        let (key, fingerprint) = key(1);
+        let (mut sealer, header) = Sealer::new(sealing("a", ChunkLen::LIVE), fingerprint, &key).expect("random");
+        let mut file = header.to_vec();
+        sealer.update(&media, &mut file).expect("short");
+        let sealed = sealer.break_off(&mut file);
+        let whole = len / C * C;
+        assert_eq!((sealed.media_len, file.len()), (whole as u64, 512 + len / C * (C + 16)), "{len}");
+        let opener = open(&file, &key, &id("a"), NameClaim::Part).expect("opens");
+        assert!(!opener.state().is_complete() && opener.state().media_len() == whole as u64, "{len}");
+        if whole > 0 {
+            assert_eq!(play(&opener, &file, 0..whole as u64).expect("verifies"), &media[..whole], "{len}");
+        }
     }
 }
 
