@@ -17,8 +17,8 @@
 //! layer 4  faces      cli      one file a command; open.rs builds adapters and hands them to the service
 //!                     http     connections, who asks, routes, conditions and ranges, bodies, problems, the player's files
 //!                     config   TOML and environment -> validated settings
-//! layer 3  use cases  service  playback, who listens, ingest, key operations, the watch over keys; no hyper, no SQL
-//! layer 2  adapters   storage  local files            db   SQLite            kms   a definition key in a file
+//! layer 3  use cases  service  playback, who listens, ingest, keys and the watch over them, recordings that change keys
+//! layer 2  adapters   storage  local files            db   SQLite            kms   definition keys: in a file, embedded
 //!                     audit    the playback record
 //! layer 1  rules      catalogue  what a recording is; trait Database      media   trait MediaStore
 //!                     keys       the envelope, the key ring; trait DefinitionKey
@@ -34,7 +34,8 @@
 //! * One request's way: [`manual::playback`], then [`http`], [`service::Playback`] and [`service::SpanStream`].
 //! * One recording's way in: [`service::Ingest`].
 //! * Who may listen: [`mod@manual::access`], then [`access::Grant`] and [`http::Auth`].
-//! * Keys: [`manual::keys`], then [`keys::KeyRing`] and [`service::KeyWatch`].
+//! * Keys: [`manual::keys`], then [`keys::KeyRing`], [`service::KeyWatch`] and [`service::KeyOps`].
+//! * A recording's way to another key: [`service::Maintenance`].
 //!
 //! # Invariants
 //!
@@ -42,7 +43,9 @@
 //! * A file key seals once; each chunk is encrypted once and tagged once.
 //! * What is sealed is what the catalogue says, never what a file looks like.
 //! * A recording is opened with the key that its header names or with none.
-//! * Nothing is overwritten: names are taken exclusively, and claim completeness.
+//! * Nothing is overwritten: names are taken exclusively, and claim completeness. What takes a sealed file's place, or
+//!   its header's, is durable and named in the recording's row before a byte of the file changes.
+//! * Every database key lies under one definition key; all of them move to another one at once.
 //! * A length is verified before it is promised.
 //! * Text from below `http` never reaches a client; secrets are never printed.
 //!

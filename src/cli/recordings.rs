@@ -158,7 +158,10 @@ async fn rebuild(global: &Global, system: &System, with_plain: bool) -> Result<E
             "catalogued": ids(&catalogued), "already": there, "left_plain": ids(&plain), "faults": faults,
         }))?;
     } else {
-        print::line(&format!("{} recording(s) catalogued, {there} were in the catalogue.", catalogued.len()))?;
+        print::line(&format!(
+            "{} recording(s) catalogued, {there} were in the catalogue; running servers play them at once.",
+            catalogued.len()
+        ))?;
     }
     if !plain.is_empty() {
         print::error_line(&format!(
