@@ -1,16 +1,12 @@
-//! SQLite in one file: the default on one machine.
+//! SQLite in one file: the default on one machine. Here are the use cases; `file` opens the file.
 
-use std::{
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+mod file;
+
+use std::path::PathBuf;
 
 use async_trait::async_trait;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{ConnectOptions, Connection, Sqlite, Transaction, migrate::Migrator};
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use tokio::sync::Mutex;
 
 use super::rows::{self, ContentColumns, KeyRecord, RecordingRecord, column};
@@ -19,23 +15,11 @@ use crate::access::RecordingSet;
 use crate::base::{Fingerprint, RecordingId, Timestamp};
 use crate::catalogue::{Content, Cursor, Database, Error, KeyUsage, Page, Recording};
 use crate::keys::{KeyRow, KeyState, KeyTable};
-
-static MIGRATIONS: Migrator = sqlx::migrate!("src/db/migrations/sqlite");
+use file::WithinDeadline;
 
 /// The names of settings.
 const ENCRYPTION: &str = "encryption";
 const RESEAL: &str = "reseal";
-
-/// How long a statement waits for another process's transaction.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often an opening that met another one is tried again.
-const BUSY_PAUSE: Duration = Duration::from_millis(50);
-/// How long what a player waits for may take, a locked database included; then the catalogue is away.
-const READ_DEADLINE: Duration = Duration::from_secs(2);
-/// How long a request waits for a free connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Readers side by side; SQLite has one writer at a time.
-const CONNECTIONS_MAX: u32 = 4;
 
 /// Keys, switch and catalogue in an SQLite file.
 pub struct SqliteDatabase {
@@ -47,96 +31,10 @@ pub struct SqliteDatabase {
     watcher: Mutex<Option<SqliteConnection>>,
 }
 
-impl SqliteDatabase {
-    /// Opens the file and brings its schema up to date; makes it when it is missing and `may_create` says so.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Missing`]; [`Error::NewerVersion`] when a newer version wrote it (nothing is changed then);
-    /// [`Error::Unavailable`].
-    pub async fn open(path: &Path, may_create: bool) -> Result<Self, Error> {
-        if !may_create && !path.exists() {
-            return Err(Error::Missing);
-        }
-        let deadline = Instant::now() + BUSY_TIMEOUT;
-        loop {
-            match Self::open_once(path, may_create).await {
-                // Of two that make a database or change its schema at once, one waits for the other.
-                Err(Error::Unavailable(reason)) if is_passing(&reason) && Instant::now() < deadline => {
-                    tokio::time::sleep(BUSY_PAUSE).await;
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-
-    async fn open_once(path: &Path, may_create: bool) -> Result<Self, Error> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .journal_mode(SqliteJournalMode::Wal)
-            // A row is acknowledged only when it is on disk.
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_TIMEOUT)
-            .foreign_keys(true)
-            .disable_statement_logging();
-        // The first connection may make the file; none after it, lest a file that is moved away be made anew, empty.
-        let first = options.clone().create_if_missing(may_create);
-        let watcher = first.connect().await.map_err(unavailable)?;
-        let identity = identity(path)?;
-        let pool = SqlitePoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options)
-            .await
-            .map_err(unavailable)?;
-        refuse_newer(&pool).await?;
-        MIGRATIONS.run(&pool).await.map_err(|error| Error::Unavailable(error.to_string()))?;
-        Ok(Self { path: path.to_owned(), identity, pool, watcher: Mutex::new(Some(watcher)) })
-    }
-
-    /// Begins a transaction that writes, and so waits for any other that does.
-    async fn begin_write(&self) -> Result<Transaction<'static, Sqlite>, Error> {
-        self.check_in_place()?;
-        self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)
-    }
-
-    /// Commits, and sees that what was written can be found again: a file that is moved away while it is written keeps
-    /// its rows, and nobody reads them there.
-    async fn commit(&self, transaction: Transaction<'static, Sqlite>) -> Result<(), Error> {
-        self.check_in_place()?;
-        transaction.commit().await.map_err(unavailable)?;
-        self.check_in_place()
-    }
-
-    /// Refuses when the file under the database's name is not the one that is open.
-    fn check_in_place(&self) -> Result<(), Error> {
-        if identity(&self.path)? == self.identity {
-            Ok(())
-        } else {
-            Err(Error::Unavailable("another file lies in the database's place; restart to use it".into()))
-        }
-    }
-}
-
-/// A query that a player waits for.
-trait WithinDeadline<T> {
-    /// Its outcome, or that the database cannot be asked.
-    async fn within_deadline(self) -> Result<T, Error>;
-}
-
-impl<T, F: Future<Output = Result<T, sqlx::Error>>> WithinDeadline<T> for F {
-    async fn within_deadline(self) -> Result<T, Error> {
-        match tokio::time::timeout(READ_DEADLINE, self).await {
-            Ok(outcome) => outcome.map_err(unavailable),
-            Err(_) => Err(Error::Unavailable(format!("no answer within {READ_DEADLINE:?}"))),
-        }
-    }
-}
-
 /// Puts a row of a database key in another's place, if that is still there as it was read.
 async fn replace_key(connection: &mut SqliteConnection, old: &KeyRow, new: &KeyRow) -> Result<(), Error> {
     let (_, state) = rows::key_columns(new);
-    let done = sqlx::query(include_str!("sql/key_replace.sql"))
+    let done = sqlx::query(include_str!("../sql/key_replace.sql"))
         .bind(old.fingerprint.0.to_vec())
         .bind(state)
         .bind(&new.definition_key.0)
@@ -152,7 +50,7 @@ async fn replace_key(connection: &mut SqliteConnection, old: &KeyRow, new: &KeyR
 
 async fn insert_recording(connection: &mut SqliteConnection, recording: &Recording) -> Result<(), Error> {
     let record = RecordingRecord::from(recording);
-    let done = sqlx::query(include_str!("sql/recording_add.sql"))
+    let done = sqlx::query(include_str!("../sql/recording_add.sql"))
         .bind(record.id)
         .bind(record.media_type)
         .bind(record.media_len)
@@ -174,30 +72,17 @@ async fn insert_recording(connection: &mut SqliteConnection, recording: &Recordi
     if done.rows_affected() == 0 { Err(Error::RecordingExists(recording.id.clone())) } else { Ok(()) }
 }
 
-/// Device and inode of a file.
-fn identity(path: &Path) -> Result<(u64, u64), Error> {
-    let metadata = std::fs::metadata(path).map_err(|error| Error::Unavailable(error.to_string()))?;
-    Ok((metadata.dev(), metadata.ino()))
-}
-
-/// Whether another process that opens the database at this moment may be the reason.
-fn is_passing(reason: &str) -> bool {
-    ["database is locked", "already exists", "duplicate column name", "UNIQUE constraint failed: _sqlx_migrations"]
-        .iter()
-        .any(|passing| reason.contains(passing))
-}
-
 #[async_trait]
 impl Database for SqliteDatabase {
     async fn load_keys(&self) -> Result<KeyTable, Error> {
         self.check_in_place()?;
         // One read transaction, so that keys and switch are of one moment.
         let mut transaction = self.pool.begin().await.map_err(unavailable)?;
-        let records: Vec<KeyRecord> = sqlx::query_as(include_str!("sql/keys_load.sql"))
+        let records: Vec<KeyRecord> = sqlx::query_as(include_str!("../sql/keys_load.sql"))
             .fetch_all(&mut *transaction)
             .await
             .map_err(unavailable)?;
-        let switch: Option<(String,)> = sqlx::query_as(include_str!("sql/setting_load.sql"))
+        let switch: Option<(String,)> = sqlx::query_as(include_str!("../sql/setting_load.sql"))
             .bind(ENCRYPTION)
             .fetch_optional(&mut *transaction)
             .await
@@ -211,7 +96,7 @@ impl Database for SqliteDatabase {
         let mut transaction = self.begin_write().await?;
         let mut there = Vec::new();
         for row in rows {
-            let others: (i64,) = sqlx::query_as(include_str!("sql/keys_count_under_others.sql"))
+            let others: (i64,) = sqlx::query_as(include_str!("../sql/keys_count_under_others.sql"))
                 .bind(&row.definition_key.0)
                 .fetch_one(&mut *transaction)
                 .await
@@ -220,7 +105,7 @@ impl Database for SqliteDatabase {
                 return Err(Error::KeysChanged);
             }
             let (origin, state) = rows::key_columns(row);
-            let done = sqlx::query(include_str!("sql/key_add.sql"))
+            let done = sqlx::query(include_str!("../sql/key_add.sql"))
                 .bind(row.fingerprint.0.to_vec())
                 .bind(column(row.created_at.millis()))
                 .bind(origin)
@@ -242,7 +127,7 @@ impl Database for SqliteDatabase {
 
     async fn change_key_state(&self, old: &KeyRow, new: &KeyRow, despite_recordings: bool) -> Result<u64, Error> {
         let mut transaction = self.begin_write().await?;
-        let needed: (i64,) = sqlx::query_as(include_str!("sql/key_usage_of.sql"))
+        let needed: (i64,) = sqlx::query_as(include_str!("../sql/key_usage_of.sql"))
             .bind(old.fingerprint.0.to_vec())
             .fetch_one(&mut *transaction)
             .await
@@ -258,7 +143,7 @@ impl Database for SqliteDatabase {
 
     async fn replace_keys(&self, old: &[KeyRow], new: &[KeyRow]) -> Result<(), Error> {
         let mut transaction = self.begin_write().await?;
-        let there: (i64,) = sqlx::query_as(include_str!("sql/keys_count.sql"))
+        let there: (i64,) = sqlx::query_as(include_str!("../sql/keys_count.sql"))
             .fetch_one(&mut *transaction)
             .await
             .map_err(unavailable)?;
@@ -274,7 +159,7 @@ impl Database for SqliteDatabase {
     async fn mark_exported(&self, fingerprints: &[Fingerprint], at: Timestamp) -> Result<(), Error> {
         let mut transaction = self.begin_write().await?;
         for fingerprint in fingerprints {
-            sqlx::query(include_str!("sql/keys_mark_exported.sql"))
+            sqlx::query(include_str!("../sql/keys_mark_exported.sql"))
                 .bind(fingerprint.0.to_vec())
                 .bind(column(at.millis()))
                 .execute(&mut *transaction)
@@ -287,7 +172,7 @@ impl Database for SqliteDatabase {
     async fn set_encryption(&self, enabled: bool) -> Result<(), Error> {
         let mut transaction = self.begin_write().await?;
         if enabled {
-            let active: (i64,) = sqlx::query_as(include_str!("sql/keys_count_active.sql"))
+            let active: (i64,) = sqlx::query_as(include_str!("../sql/keys_count_active.sql"))
                 .fetch_one(&mut *transaction)
                 .await
                 .map_err(unavailable)?;
@@ -295,7 +180,7 @@ impl Database for SqliteDatabase {
                 return Err(Error::NoActiveKey);
             }
         }
-        sqlx::query(include_str!("sql/setting_save.sql"))
+        sqlx::query(include_str!("../sql/setting_save.sql"))
             .bind(ENCRYPTION)
             .bind(if enabled { "enabled" } else { "disabled" })
             .execute(&mut *transaction)
@@ -306,7 +191,7 @@ impl Database for SqliteDatabase {
 
     async fn key_usage(&self) -> Result<Vec<KeyUsage>, Error> {
         let counts: Vec<(Vec<u8>, i64)> =
-            sqlx::query_as(include_str!("sql/key_usage.sql")).fetch_all(&self.pool).await.map_err(unavailable)?;
+            sqlx::query_as(include_str!("../sql/key_usage.sql")).fetch_all(&self.pool).await.map_err(unavailable)?;
         counts
             .into_iter()
             .map(|(fingerprint, recordings)| {
@@ -323,7 +208,7 @@ impl Database for SqliteDatabase {
         after: Option<&RecordingId>,
         limit: u32,
     ) -> Result<Vec<Recording>, Error> {
-        let records: Vec<RecordingRecord> = sqlx::query_as(include_str!("sql/recordings_under.sql"))
+        let records: Vec<RecordingRecord> = sqlx::query_as(include_str!("../sql/recordings_under.sql"))
             .bind(key.0.to_vec())
             .bind(after.map_or("", RecordingId::as_str))
             .bind(i64::from(limit))
@@ -336,7 +221,7 @@ impl Database for SqliteDatabase {
     async fn add_recording(&self, recording: &Recording) -> Result<(), Error> {
         let mut transaction = self.begin_write().await?;
         if let Some(fingerprint) = recording.fingerprint() {
-            let deactivated: (i64,) = sqlx::query_as(include_str!("sql/key_is_deactivated.sql"))
+            let deactivated: (i64,) = sqlx::query_as(include_str!("../sql/key_is_deactivated.sql"))
                 .bind(fingerprint.0.to_vec())
                 .fetch_one(&mut *transaction)
                 .await
@@ -358,7 +243,7 @@ impl Database for SqliteDatabase {
     async fn replace_content(&self, id: &RecordingId, from: &Content, to: &Content) -> Result<(), Error> {
         self.check_in_place()?;
         let (from, to) = (ContentColumns::from(from), ContentColumns::from(to));
-        let done = sqlx::query(include_str!("sql/recording_replace_content.sql"))
+        let done = sqlx::query(include_str!("../sql/recording_replace_content.sql"))
             .bind(id.as_str())
             .bind(to.sealed)
             .bind(to.fingerprint)
@@ -381,7 +266,7 @@ impl Database for SqliteDatabase {
     }
 
     async fn unfinished_reseal(&self) -> Result<Option<Timestamp>, Error> {
-        let begun: Option<(String,)> = sqlx::query_as(include_str!("sql/setting_load.sql"))
+        let begun: Option<(String,)> = sqlx::query_as(include_str!("../sql/setting_load.sql"))
             .bind(RESEAL)
             .fetch_optional(&self.pool)
             .await
@@ -395,9 +280,9 @@ impl Database for SqliteDatabase {
         self.check_in_place()?;
         let query = match begun {
             Some(begun) => {
-                sqlx::query(include_str!("sql/setting_save.sql")).bind(RESEAL).bind(begun.millis().to_string())
+                sqlx::query(include_str!("../sql/setting_save.sql")).bind(RESEAL).bind(begun.millis().to_string())
             }
-            None => sqlx::query(include_str!("sql/setting_strike.sql")).bind(RESEAL),
+            None => sqlx::query(include_str!("../sql/setting_strike.sql")).bind(RESEAL),
         };
         query.execute(&self.pool).await.map_err(unavailable)?;
         self.check_in_place()
@@ -406,7 +291,7 @@ impl Database for SqliteDatabase {
     async fn update_progress(&self, recording: &Recording) -> Result<(), Error> {
         self.check_in_place()?;
         let record = RecordingRecord::from(recording);
-        let done = sqlx::query(include_str!("sql/recording_update_progress.sql"))
+        let done = sqlx::query(include_str!("../sql/recording_update_progress.sql"))
             .bind(record.id)
             .bind(record.media_len)
             .bind(record.state)
@@ -425,7 +310,7 @@ impl Database for SqliteDatabase {
     async fn recording(&self, id: &RecordingId) -> Result<Option<Recording>, Error> {
         // What a file that was moved away says may be out of date: somebody else may be writing another one.
         self.check_in_place()?;
-        let record: Option<RecordingRecord> = sqlx::query_as(include_str!("sql/recording_find.sql"))
+        let record: Option<RecordingRecord> = sqlx::query_as(include_str!("../sql/recording_find.sql"))
             .bind(id.as_str())
             .fetch_optional(&self.pool)
             .within_deadline()
@@ -441,8 +326,8 @@ impl Database for SqliteDatabase {
             RecordingSet::Listed(items) => Some(serde_json::json!(items).to_string()),
         };
         let query = match after {
-            None => sqlx::query_as(include_str!("sql/recordings_first.sql")).bind(rows).bind(set),
-            Some(after) => sqlx::query_as(include_str!("sql/recordings_after.sql"))
+            None => sqlx::query_as(include_str!("../sql/recordings_first.sql")).bind(rows).bind(set),
+            Some(after) => sqlx::query_as(include_str!("../sql/recordings_after.sql"))
                 .bind(rows)
                 .bind(set)
                 .bind(column(after.created_at.millis()))
@@ -467,24 +352,5 @@ impl Database for SqliteDatabase {
         let watcher = watcher.as_mut().ok_or_else(|| Error::Unavailable("it was closed".into()))?;
         let version: (i64,) = sqlx::query_as("PRAGMA data_version").fetch_one(watcher).await.map_err(unavailable)?;
         Ok(version.0.cast_unsigned())
-    }
-}
-
-/// Looks before migrating: whoever runs an old build on a new database is told so, and the database stays as it is.
-async fn refuse_newer(pool: &SqlitePool) -> Result<(), Error> {
-    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
-    let table: Option<(i64,)> =
-        sqlx::query_as("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'")
-            .fetch_optional(pool)
-            .await
-            .map_err(unavailable)?;
-    if table.is_none() {
-        return Ok(());
-    }
-    let found: (Option<i64>,) =
-        sqlx::query_as("SELECT max(version) FROM _sqlx_migrations").fetch_one(pool).await.map_err(unavailable)?;
-    match found.0 {
-        Some(found) if found > known => Err(Error::NewerVersion { found, known }),
-        _ => Ok(()),
     }
 }

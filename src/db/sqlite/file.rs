@@ -1,0 +1,146 @@
+//! The file: how it is opened, brought up to date, and told from another one in its place.
+
+use std::{
+    os::unix::fs::MetadataExt,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Sqlite, Transaction, migrate::Migrator};
+use tokio::sync::Mutex;
+
+use super::SqliteDatabase;
+use crate::catalogue::Error;
+use crate::db::unavailable;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("src/db/migrations/sqlite");
+
+/// How long a statement waits for another process's transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often an opening that met another one is tried again.
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
+/// How long what a player waits for may take, a locked database included; then the catalogue is away.
+const READ_DEADLINE: Duration = Duration::from_secs(2);
+/// How long a request waits for a free connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Readers side by side; SQLite has one writer at a time.
+const CONNECTIONS_MAX: u32 = 4;
+
+impl SqliteDatabase {
+    /// Opens the file and brings its schema up to date; makes it when it is missing and `may_create` says so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`]; [`Error::NewerVersion`] when a newer version wrote it (nothing is changed then);
+    /// [`Error::Unavailable`].
+    pub async fn open(path: &Path, may_create: bool) -> Result<Self, Error> {
+        if !may_create && !path.exists() {
+            return Err(Error::Missing);
+        }
+        let deadline = Instant::now() + BUSY_TIMEOUT;
+        loop {
+            match Self::open_once(path, may_create).await {
+                // Of two that make a database or change its schema at once, one waits for the other.
+                Err(Error::Unavailable(reason)) if is_passing(&reason) && Instant::now() < deadline => {
+                    tokio::time::sleep(BUSY_PAUSE).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn open_once(path: &Path, may_create: bool) -> Result<Self, Error> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A row is acknowledged only when it is on disk.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true)
+            .disable_statement_logging();
+        // The first connection may make the file; none after it, lest a file that is moved away be made anew, empty.
+        let first = options.clone().create_if_missing(may_create);
+        let watcher = first.connect().await.map_err(unavailable)?;
+        let identity = identity(path)?;
+        let pool = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS_MAX)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options)
+            .await
+            .map_err(unavailable)?;
+        refuse_newer(&pool).await?;
+        MIGRATIONS.run(&pool).await.map_err(|error| Error::Unavailable(error.to_string()))?;
+        Ok(Self { path: path.to_owned(), identity, pool, watcher: Mutex::new(Some(watcher)) })
+    }
+
+    /// Begins a transaction that writes, and so waits for any other that does.
+    pub(super) async fn begin_write(&self) -> Result<Transaction<'static, Sqlite>, Error> {
+        self.check_in_place()?;
+        self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)
+    }
+
+    /// Commits, and sees that what was written can be found again: a file that is moved away while it is written keeps
+    /// its rows, and nobody reads them there.
+    pub(super) async fn commit(&self, transaction: Transaction<'static, Sqlite>) -> Result<(), Error> {
+        self.check_in_place()?;
+        transaction.commit().await.map_err(unavailable)?;
+        self.check_in_place()
+    }
+
+    /// Refuses when the file under the database's name is not the one that is open.
+    pub(super) fn check_in_place(&self) -> Result<(), Error> {
+        if identity(&self.path)? == self.identity {
+            Ok(())
+        } else {
+            Err(Error::Unavailable("another file lies in the database's place; restart to use it".into()))
+        }
+    }
+}
+
+/// A query that a player waits for.
+pub(super) trait WithinDeadline<T> {
+    /// Its outcome, or that the database cannot be asked.
+    async fn within_deadline(self) -> Result<T, Error>;
+}
+
+impl<T, F: Future<Output = Result<T, sqlx::Error>>> WithinDeadline<T> for F {
+    async fn within_deadline(self) -> Result<T, Error> {
+        match tokio::time::timeout(READ_DEADLINE, self).await {
+            Ok(outcome) => outcome.map_err(unavailable),
+            Err(_) => Err(Error::Unavailable(format!("no answer within {READ_DEADLINE:?}"))),
+        }
+    }
+}
+
+/// Device and inode of a file.
+fn identity(path: &Path) -> Result<(u64, u64), Error> {
+    let metadata = std::fs::metadata(path).map_err(|error| Error::Unavailable(error.to_string()))?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Whether another process that opens the database at this moment may be the reason.
+fn is_passing(reason: &str) -> bool {
+    ["database is locked", "already exists", "duplicate column name", "UNIQUE constraint failed: _sqlx_migrations"]
+        .iter()
+        .any(|passing| reason.contains(passing))
+}
+
+/// Looks before migrating: whoever runs an old build on a new database is told so, and the database stays as it is.
+async fn refuse_newer(pool: &SqlitePool) -> Result<(), Error> {
+    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let table: Option<(i64,)> =
+        sqlx::query_as("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'")
+            .fetch_optional(pool)
+            .await
+            .map_err(unavailable)?;
+    if table.is_none() {
+        return Ok(());
+    }
+    let found: (Option<i64>,) =
+        sqlx::query_as("SELECT max(version) FROM _sqlx_migrations").fetch_one(pool).await.map_err(unavailable)?;
+    match found.0 {
+        Some(found) if found > known => Err(Error::NewerVersion { found, known }),
+        _ => Ok(()),
+    }
+}

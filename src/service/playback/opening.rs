@@ -1,0 +1,164 @@
+//! From a file to a recording that is open: header and end verified, under the key that the header names.
+
+use std::{ops::Range, sync::Arc};
+
+use moka::Entry;
+
+use super::{Error, OpenedKey, Playback};
+use crate::base::{ErrorCode, Fingerprint};
+use crate::catalogue::{Recording, RecordingState};
+use crate::keys::{OpeningRefused, Switch};
+use crate::media::{MediaFile, Stage};
+use crate::sealed::{Corruption, HEADER_LEN, NameClaim, Role, UnverifiedHeader, VerifiedHeader};
+use crate::service::{
+    OpenRecording, Validators,
+    meter::{self, METER},
+    opened::OpenContent,
+};
+
+impl Playback {
+    pub(super) async fn open_sealed(
+        &self,
+        key: OpenedKey,
+        state: RecordingState,
+        pending_header: Option<&[u8; HEADER_LEN]>,
+    ) -> Result<Arc<OpenRecording>, Error> {
+        let opening = self.open_sealed_file(&key, state, pending_header);
+        let opening = self.opened.entry_by_ref(&key).or_try_insert_with(opening);
+        let opened = opening.await.map_err(|error| Error::clone(&error));
+        METER.opened.count(opened.as_ref().is_ok_and(|opened| !opened.is_fresh()));
+        let opened = opened?.into_value();
+        // Asked for each request: a key or switch withdrawn stops what is open already.
+        if let Some(fingerprint) = opened.fingerprint() {
+            self.keys.ring().opening(&fingerprint)?;
+        }
+        Ok(opened)
+    }
+
+    async fn open_sealed_file(
+        &self,
+        key: &OpenedKey,
+        state: RecordingState,
+        pending_header: Option<&[u8; HEADER_LEN]>,
+    ) -> Result<Arc<OpenRecording>, Error> {
+        let file = self.store.open(&key.object).await?.ok_or(Error::MediaMissing)?;
+        let file_len = file.version().len;
+        let header = self.read_header(&*file, pending_header).await?;
+        let header = header.expect_place(&key.object.id, &Role::Media)?;
+        let tail = read(&*file, header.tail(file_len)?).await?;
+        let claim = if key.object.stage == Stage::Final { NameClaim::Final } else { NameClaim::Part };
+        let opener = header.judge(file_len, &tail, claim)?;
+        let is_expected = key.seal_ids == [None, None] || key.seal_ids.contains(&Some(opener.seal_id()));
+        if !is_expected {
+            return Err(Error::Corrupt(Corruption::OtherSealing));
+        }
+        let header = opener.header();
+        let validators = (state == RecordingState::Complete)
+            .then(|| Validators { etag: format!("\"{}\"", opener.seal_id()), last_modified: header.sealed_at });
+        Ok(Arc::new(OpenRecording {
+            id: header.id.clone(),
+            media_type: header.media_type.clone(),
+            media_len: opener.state().media_len(),
+            state,
+            mended: header.mended,
+            validators,
+            content: OpenContent::Sealed {
+                fingerprint: header.fingerprint,
+                reads: meter::reads(&header.fingerprint),
+                opener: Box::new(opener),
+            },
+            file,
+        }))
+    }
+
+    /// The file's header, verified. One that does not verify is read once more and then taken from the row: it may be
+    /// in the middle of being written over.
+    async fn read_header(
+        &self,
+        file: &dyn MediaFile,
+        pending_header: Option<&[u8; HEADER_LEN]>,
+    ) -> Result<VerifiedHeader, Error> {
+        let head = 0..file.version().len.min(HEADER_LEN as u64);
+        let error = match self.verify_header(&read(file, head.clone()).await?).await {
+            Err(error) if error.may_be_half_written() => error,
+            outcome => return outcome,
+        };
+        match self.verify_header(&read(file, head).await?).await {
+            Err(_) => {}
+            outcome => return outcome,
+        }
+        match pending_header {
+            // What is wrong with the file is what there is to say.
+            Some(pending) => self.verify_header(pending).await.map_err(|_| error),
+            None => Err(error),
+        }
+    }
+
+    async fn verify_header(&self, head: &[u8]) -> Result<VerifiedHeader, Error> {
+        let header = match UnverifiedHeader::read(head) {
+            Err(error) if error.code() == ErrorCode::UnsupportedFormat => return Err(error.into()),
+            // Of a file that cannot be told from damage, encryption being off is still the first thing to say.
+            _ if self.keys.ring().switch() == Switch::Disabled => return Err(OpeningRefused::EncryptionDisabled.into()),
+            header => header?,
+        };
+        let key = self.key(header.fingerprint()).await?;
+        Ok(header.verify(&key)?)
+    }
+
+    pub(super) async fn open_plain(
+        &self,
+        recording: &Recording,
+        key: OpenedKey,
+        state: RecordingState,
+        digest: [u8; 32],
+    ) -> Result<Arc<OpenRecording>, Error> {
+        let opening = self.opened.entry_by_ref(&key).or_try_insert_with(async {
+            let file = self.store.open(&key.object).await?.ok_or(Error::MediaMissing)?;
+            if state == RecordingState::Complete && file.version().len != recording.media_len {
+                return Err(Error::Corrupt(Corruption::ShortRead));
+            }
+            let validators = (state == RecordingState::Complete).then(|| Validators {
+                etag: format!("\"{}\"", hex::encode(&digest[..16])),
+                last_modified: recording.created_at,
+            });
+            Ok(Arc::new(OpenRecording {
+                id: recording.id.clone(),
+                media_type: recording.media_type.clone(),
+                media_len: file.version().len,
+                state,
+                mended: recording.mended,
+                validators,
+                content: OpenContent::Plain,
+                file,
+            }))
+        });
+        let opened = opening.await.map_err(|error| Error::clone(&error));
+        METER.opened.count(opened.as_ref().is_ok_and(|opened| !opened.is_fresh()));
+        opened.map(Entry::into_value)
+    }
+
+    /// The key of a fingerprint; one that is not loaded causes one immediate look for it, and no other is tried.
+    async fn key(&self, fingerprint: Fingerprint) -> Result<crate::crypto::Key, Error> {
+        match self.keys.ring().opening(&fingerprint) {
+            Ok(key) => return Ok(key.clone()),
+            Err(OpeningRefused::KeyMissing(_)) => {}
+            Err(refused) => return Err(refused.into()),
+        }
+        let could_ask = self.keys.look_again(&fingerprint).await;
+        match self.keys.ring().opening(&fingerprint) {
+            Ok(key) => Ok(key.clone()),
+            Err(OpeningRefused::KeyMissing(_)) if !could_ask => Err(Error::KeysUnavailable(fingerprint)),
+            Err(refused) => Err(refused.into()),
+        }
+    }
+}
+
+/// A header or a tail: 2 MiB at most.
+async fn read(file: &dyn MediaFile, range: Range<u64>) -> Result<Vec<u8>, Error> {
+    let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+    let mut buffer = vec![0; len];
+    if file.try_read_now(range.start, &mut buffer)? {
+        return Ok(buffer);
+    }
+    Ok(file.read(range.start, buffer).await?)
+}
