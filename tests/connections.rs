@@ -243,7 +243,8 @@ fn what_is_not_a_request_and_what_is_too_long_gets_a_problem_document() {
 
 #[test]
 fn a_flood_is_told_so_and_passes() {
-    let server = serve(&System::with_key(), &[("MAX_CONNECTIONS", "4")]);
+    let system = System::with_key();
+    let server = serve(&system, &[("MAX_CONNECTIONS", "4")]);
     let held: Vec<TcpStream> = (0..4)
         .map(|_| {
             let mut stream = connect(&server);
