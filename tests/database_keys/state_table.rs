@@ -406,7 +406,7 @@ fn the_table_holds_row_by_row() {
 
 #[test]
 fn the_table_holds_for_every_sequence_of_commands() {
-    let cases = if std::env::var_os("SEALTAPE_TESTS_FULL").is_some() { 60 } else { 6 };
+    let cases = if std::env::var_os("SEALTAPE_TESTS_FULL").is_some() { 60 } else { 10 };
     let config = ProptestConfig { cases, max_shrink_iters: 24, failure_persistence: None, ..ProptestConfig::default() };
     let fixture = Fixture::new();
     let sequences = (any::<bool>(), proptest::collection::vec(step(), STEPS));
