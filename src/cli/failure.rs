@@ -158,7 +158,10 @@ impl From<service::IngestError> for Failure {
             Error::KeyRefused(_) => {
                 Self::new(error).advise("it can be taken in only where the key is that it was sealed under")
             }
-            Error::NoActiveKey(_) => Self::new(error).advise("generate one: `sealtape keys generate`"),
+            Error::NoActiveKey(_) => {
+                let code = error.code();
+                Self::new(format!("{error} ({code})")).advise("generate one: `sealtape keys generate`")
+            }
             Error::Source(_) => Self::new(error).advise("nothing of it was kept"),
             Error::Stopped => Self::new(error),
             Error::Sealing(_) => Self::new(error).advise("nothing was taken in"),
@@ -176,7 +179,10 @@ impl From<service::MaintenanceError> for Failure {
             Error::NotFound => Self::new(error).advise("`sealtape recordings list` shows what there is"),
             Error::Plain => Self::new(error).advise("it has no key to be taken from"),
             Error::BeingRecorded => Self::new(error).advise("run it again when the recording has ended"),
-            Error::NoActiveKey(_) => Self::new(error).advise("generate one: `sealtape keys generate`"),
+            Error::NoActiveKey(_) => {
+                let code = error.code();
+                Self::new(format!("{error} ({code})")).advise("generate one: `sealtape keys generate`")
+            }
             Error::StillTheNewest(_) => {
                 Self::new(error).advise("generate another first, with `sealtape keys generate`; nothing was changed")
             }
@@ -216,8 +222,9 @@ impl From<keys::ExportError> for Failure {
                 "nothing was changed; open it with `age`, and encrypt what it holds with a passphrase again"
             }
             Error::Future { .. } => "nothing was changed; see to the clock of this machine",
-            Error::NoKeys | Error::NotEncrypted => "nothing was written",
-            Error::NotAge
+            Error::NotEncrypted => "nothing was written",
+            Error::NoKeys
+            | Error::NotAge
             | Error::OtherAgeVersion
             | Error::Damaged
             | Error::OtherContents

@@ -1,10 +1,14 @@
 //! A throwaway system on disk, the program run on it, a server over it, and an HTTP client that hides nothing.
 
 mod client;
+mod exports;
 mod server;
+mod terminal;
 
 pub use client::{Reply, get, request, send};
+pub use exports::{PASSPHRASE, age_file, export_document, fingerprint_of, handmade_export, handmade_key, now};
 pub use server::{Server, peak_memory, signal};
+pub use terminal::at_terminal;
 
 use std::{
     fs,
