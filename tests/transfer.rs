@@ -455,8 +455,8 @@ fn whatever_is_wrong_with_a_file_is_said_and_nothing_is_changed() {
 }
 
 #[test]
-fn a_damaged_row_keeps_the_file_out_and_the_file_stays_good() {
-    // Lost with the definition key: the rows open no more, and the export is what is left.
+fn an_export_is_enough_when_the_definition_key_is_lost() {
+    // The rows open no more; once they are out of the way, the export is all that is needed.
     let (system, recordings) = archive();
     let export = system.path("export.age");
     succeeds(&system, &["keys", "export", "--out", arg(&export)]);
