@@ -203,7 +203,8 @@ fn raw(server: &Server, bytes: &[u8]) -> (String, Value) {
 
 #[test]
 fn what_is_not_a_request_and_what_is_too_long_gets_a_problem_document() {
-    let server = serve(&System::with_key(), &[]);
+    let system = System::with_key();
+    let server = serve(&system, &[]);
     let long = |len: usize| "a".repeat(len);
     for (bytes, status, code) in [
         ("NOT HTTP\r\n\r\n".to_owned(), 400, "bad-request"),

@@ -78,7 +78,7 @@ async fn lists_what_is_there(store: &dyn MediaStore) {
     let (mut found, mut after) = (Vec::new(), None);
     loop {
         let listing = store.list(after.as_deref()).await.expect("lists");
-        assert_eq!(listing.strangers, [] as [String; 0]);
+        assert_eq!(listing.strangers, []);
         found.extend(listing.objects.into_iter().filter(|object| object.id.as_str().starts_with("listed")));
         after = listing.next;
         if after.is_none() {

@@ -345,11 +345,13 @@ fn wrong_files(system: &System) -> Vec<Wrong> {
     let future = sealtape::base::Timestamp::from_millis(now().millis() + 600_000).expect("in range").to_string();
     let head_len = good.windows(5).position(|bytes| bytes == b"\n--- ").expect("the header's end") + 1;
     let head_end = head_len + good[head_len..].iter().position(|byte| *byte == b'\n').expect("a line");
-    let flipped = |at: usize| {
+    let salt = good.windows(7).position(|bytes| bytes == b"scrypt ").expect("a stanza") + 7;
+    let with_byte = |at: usize, byte: u8| {
         let mut file = good.clone();
-        file[at] ^= 1;
+        file[at] = byte;
         file
     };
+    let flipped = |at: usize| with_byte(at, good[at] ^ 1);
     let with_work = |log_n: &str| {
         let (head, rest) = good.split_at(good.windows(3).position(|bytes| bytes == b" 2\n").expect("log N"));
         [head, format!(" {log_n}\n").as_bytes(), &rest[3..]].concat()
@@ -369,8 +371,14 @@ fn wrong_files(system: &System) -> Vec<Wrong> {
             export_document(std::slice::from_ref(&key)).to_string().into_bytes(),
             &["not an age file"],
         ),
-        wrong("a changed header", flipped(good.windows(6).position(|b| b == b"scrypt").expect("scrypt") + 7), &[]),
-        wrong("a changed MAC", flipped(head_len + 8), &["damaged"]),
+        wrong(
+            "a changed MAC",
+            with_byte(head_len + 8, if good[head_len + 8] == b'A' { b'B' } else { b'A' }),
+            &["damaged"],
+        ),
+        wrong("a MAC of other characters", with_byte(head_len + 8, b'!'), &["damaged"]),
+        wrong("a header of other characters", with_byte(salt + 1, b'!'), &["damaged"]),
+        wrong("another version of age", with_byte(20, b'2'), &["another version than 1"]),
         wrong("a changed nonce", flipped(head_end + 1), &["damaged"]),
         wrong("a changed byte", flipped(head_end + 40), &["damaged"]),
         wrong("a changed last byte", flipped(good.len() - 1), &["damaged"]),
@@ -447,8 +455,8 @@ fn whatever_is_wrong_with_a_file_is_said_and_nothing_is_changed() {
 }
 
 #[test]
-fn a_damaged_row_keeps_the_file_out_and_the_file_stays_good() {
-    // Lost with the definition key: the rows open no more, and the export is what is left.
+fn an_export_is_enough_when_the_definition_key_is_lost() {
+    // The rows open no more; once they are out of the way, the export is all that is needed.
     let (system, recordings) = archive();
     let export = system.path("export.age");
     succeeds(&system, &["keys", "export", "--out", arg(&export)]);

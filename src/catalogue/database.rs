@@ -16,7 +16,7 @@ pub trait Database: Send + Sync {
     async fn load_keys(&self) -> Result<KeyTable, Error>;
 
     /// Adds those of the database keys that are not there yet, all or none, and gives the fingerprints of the others,
-    /// which stay as they are. Fails with [`Error::KeysChanged`] when what is there is wrapped by another definition
+    /// which stay as they are. A switch that was never touched is on from then on, whatever becomes of the keys. Fails with [`Error::KeysChanged`] when what is there is wrapped by another definition
     /// key than the new rows: a table never lies under two.
     async fn add_keys(&self, rows: &[KeyRow]) -> Result<Vec<Fingerprint>, Error>;
 
@@ -56,14 +56,15 @@ pub trait Database: Send + Sync {
     async fn restore_recording(&self, recording: &Recording) -> Result<(), Error>;
 
     /// Puts `to` in the place of `from`: how a recording is sealed. Fails with [`Error::RecordingChanged`] when the
-    /// recording is gone, is being written, or is not sealed as `from` says any more.
+    /// recording is gone, is being written, or is not sealed as `from` says any more, and with
+    /// [`Error::KeyDeactivated`] when the key of a replacement that begins has been deactivated meanwhile.
     async fn replace_content(&self, id: &RecordingId, from: &Content, to: &Content) -> Result<(), Error>;
 
-    /// When a run that seals every recording again began that has not come to its end.
-    async fn unfinished_reseal(&self) -> Result<Option<Timestamp>, Error>;
+    /// The run that seals every recording again and has not come to its end.
+    async fn unfinished_reseal(&self) -> Result<Option<ResealRun>, Error>;
 
     /// Says that such a run begins, or, with `None`, that it came to its end.
-    async fn note_reseal(&self, begun: Option<Timestamp>) -> Result<(), Error>;
+    async fn note_reseal(&self, run: Option<&ResealRun>) -> Result<(), Error>;
 
     /// Says how far a recording that is being written got (length, state and digest): renews its lease, or ends it.
     /// Fails with [`Error::RecordingNotFound`] when it is gone, or was not being written.
@@ -80,6 +81,15 @@ pub trait Database: Send + Sync {
 
     /// A number that is another one whenever anything was committed since it was last asked.
     async fn change_counter(&self) -> Result<u64, Error>;
+}
+
+/// A run that seals every recording again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResealRun {
+    /// When it began.
+    pub begun: Timestamp,
+    /// The key under which it seals.
+    pub to: Fingerprint,
 }
 
 /// How many recordings need a key.

@@ -7,6 +7,6 @@ mod database;
 mod page;
 mod recording;
 
-pub use database::{Database, Error, KeyUsage};
+pub use database::{Database, Error, KeyUsage, ResealRun};
 pub use page::{Cursor, Page};
 pub use recording::{Content, Recording, RecordingState, Replacement};

@@ -12,10 +12,9 @@ use serde_json::json;
 
 use super::{Failure, Global, import::obey_signals, open::System, print, record::Record};
 use crate::audit::{Event, EventKind};
-use crate::base::{Fingerprint, RecordingId, Timestamp};
-use crate::service::{
-    Candidate, Maintenance, MaintenanceError as Error, MaintenanceOutcome as Outcome, Selection, Stop, Work,
-};
+use crate::base::{Fingerprint, RecordingId};
+use crate::catalogue::ResealRun;
+use crate::service::{Maintenance, MaintenanceError as Error, MaintenanceOutcome as Outcome, Selection, Stop, Work};
 
 /// What was asked for.
 pub(super) struct Wish {
@@ -31,6 +30,8 @@ struct Plan {
     media_len: u64,
     /// How many are under each key now.
     from: BTreeMap<Fingerprint, u64>,
+    /// Those that nothing can be done about, as far as the catalogue tells.
+    failed: Vec<(RecordingId, Error)>,
 }
 
 /// What was done.
@@ -48,43 +49,54 @@ pub(super) async fn run(global: &Global, system: &System, wish: Wish) -> Result<
     let parts = (Arc::clone(&system.database), Arc::clone(&system.store), keys, Arc::clone(&system.clock));
     if wish.dry_run {
         let maintenance = Maintenance::look(parts.0, parts.1, parts.2, parts.3);
-        let resumed = resumed(&maintenance, &wish, false).await?;
-        return show(global, &wish, &plan(&maintenance, &wish).await?, to, resumed);
+        let resumed = match is_reseal_of_all(&wish) {
+            true => maintenance.unfinished_reseal_of_all().await?,
+            false => None,
+        };
+        return show(global, &wish, plan(&maintenance, &wish).await?, to, resumed);
     }
     let record = Record::open(system).await?;
     let (sender, stop) = Stop::channel();
     obey_signals(sender)?;
     let maintenance = Maintenance::begin(parts.0, parts.1, parts.2, parts.3).await?;
     let plan = plan(&maintenance, &wish).await?;
-    let since = resumed(&maintenance, &wish, true).await?;
+    let resealing = if is_reseal_of_all(&wish) {
+        let (run, is_resumed) = maintenance.begin_reseal_of_all().await?;
+        if is_resumed {
+            print::error_line(&format!("a run that began at {} goes on: what it has sealed already stays", run.begun));
+        }
+        Some(run)
+    } else {
+        None
+    };
     let bar = progress_bar(&wish, &plan);
-    let worker = Worker { maintenance: &maintenance, record: &record, wish: &wish, since, stop: &stop, bar: &bar };
+    let worker = Worker { maintenance: &maintenance, record: &record, wish: &wish, resealing, stop: &stop, bar: &bar };
     let tally = worker.run().await;
     bar.finish_and_clear();
     let tally = tally?;
-    if wish.work == Work::Reseal && wish.selection == Selection::All && !tally.is_stopped {
+    if resealing.is_some() && !tally.is_stopped {
         maintenance.end_reseal_of_all().await?;
     }
     report(global, &wish, &tally, to)
 }
 
-/// A run over all recordings that was cut short goes on where it was: since when. `begins` begins one otherwise.
-async fn resumed(maintenance: &Maintenance, wish: &Wish, begins: bool) -> Result<Option<Timestamp>, Failure> {
-    Ok(match (wish.work, &wish.selection) {
-        (Work::Reseal, Selection::All) if begins => Some(maintenance.begin_reseal_of_all().await?),
-        (Work::Reseal, Selection::All) => maintenance.unfinished_reseal_of_all().await?,
-        _ => None,
-    })
+/// A run over all recordings that was cut short goes on where it was; others need no memory for that.
+fn is_reseal_of_all(wish: &Wish) -> bool {
+    wish.work == Work::Reseal && wish.selection == Selection::All
 }
 
 async fn plan(maintenance: &Maintenance, wish: &Wish) -> Result<Plan, Failure> {
     let mut plan = Plan::default();
     maintenance
         .for_each_page(wish.work, &wish.selection, async |candidates| -> Result<(), Error> {
-            for Candidate { media_len, fingerprint, .. } in candidates {
+            for candidate in candidates {
+                if let Some(problem) = candidate.problem() {
+                    plan.failed.push((candidate.id, problem));
+                    continue;
+                }
                 plan.recordings += 1;
-                plan.media_len += media_len;
-                if let Some(fingerprint) = fingerprint {
+                plan.media_len += candidate.media_len;
+                if let Some(fingerprint) = candidate.fingerprint {
                     *plan.from.entry(fingerprint).or_default() += 1;
                 }
             }
@@ -98,7 +110,7 @@ struct Worker<'a> {
     maintenance: &'a Maintenance,
     record: &'a Record,
     wish: &'a Wish,
-    since: Option<Timestamp>,
+    resealing: Option<ResealRun>,
     stop: &'a Stop,
     bar: &'a ProgressBar,
 }
@@ -124,7 +136,9 @@ impl Worker<'_> {
     async fn work_on(&self, id: RecordingId, tally: &mut Tally) -> Result<(), Failure> {
         let outcome = match self.wish.work {
             Work::Rewrap => self.maintenance.rewrap(&id).await.inspect(|_| self.bar.inc(1)),
-            Work::Reseal => self.maintenance.reseal(&id, self.since, self.stop, &|bytes| self.bar.inc(bytes)).await,
+            Work::Reseal => {
+                self.maintenance.reseal(&id, self.resealing.as_ref(), self.stop, &|bytes| self.bar.inc(bytes)).await
+            }
         };
         match outcome {
             Ok(Outcome::Done { fingerprint, seal_id }) => {
@@ -160,10 +174,17 @@ impl Worker<'_> {
 fn show(
     global: &Global,
     wish: &Wish,
-    plan: &Plan,
+    plan: Plan,
     to: Fingerprint,
-    resumed: Option<Timestamp>,
+    resumed: Option<ResealRun>,
 ) -> Result<ExitCode, Failure> {
+    let code = exit_code(plan.failed.len(), plan.recordings);
+    let mut failed = Vec::new();
+    for (id, problem) in plan.failed {
+        let failure = Failure::from(problem).of(&id);
+        failure.print();
+        failed.push(json!({ "id": id.as_str(), "reason": failure.what() }));
+    }
     if global.json {
         let from: Vec<_> = plan
             .from
@@ -174,9 +195,9 @@ fn show(
             .collect();
         print::json(&json!({
             "dry_run": true, "recordings": plan.recordings, "bytes": plan.media_len, "from": from,
-            "to": to.to_string(), "resumes": resumed.map(|since| since.to_string()),
+            "failed": failed, "to": to.to_string(), "resumes": resumed.map(|run| run.begun.to_string()),
         }))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(code);
     }
     let what = match wish.work {
         Work::Rewrap => "would be wrapped anew: only their headers change",
@@ -187,10 +208,18 @@ fn show(
         print::line(&format!("from {fingerprint}  {recordings} recording(s)"))?;
     }
     print::line(&format!("to   {to}"))?;
-    if let Some(since) = resumed {
-        print::line(&format!("A run that began at {since} goes on: what was sealed since then is left out."))?;
+    if let Some(run) = resumed {
+        print::line(&format!("A run that began at {} goes on: what it has sealed already stays.", run.begun))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
+}
+
+fn exit_code(failed: usize, done: u64) -> ExitCode {
+    match (failed, done) {
+        (0, _) => ExitCode::SUCCESS,
+        (_, 0) => ExitCode::FAILURE,
+        _ => ExitCode::from(3),
+    }
 }
 
 fn report(global: &Global, wish: &Wish, tally: &Tally, to: Fingerprint) -> Result<ExitCode, Failure> {
@@ -213,11 +242,7 @@ fn report(global: &Global, wish: &Wish, tally: &Tally, to: Fingerprint) -> Resul
         Failure::new("stopped").advise("nothing is lost; run it again to go on").print();
         return Ok(ExitCode::FAILURE);
     }
-    Ok(match (tally.failed.len(), tally.done + tally.already) {
-        (0, _) => ExitCode::SUCCESS,
-        (_, 0) => ExitCode::FAILURE,
-        _ => ExitCode::from(3),
-    })
+    Ok(exit_code(tally.failed.len(), tally.done + tally.already))
 }
 
 /// A bar on a terminal, nothing of the kind in a pipe: of recordings, or of bytes that are written and read back.

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::audit::{Event, EventKind};
 use crate::config::{DefinitionKeyKind, DefinitionKeySettings, Settings};
-use crate::keys::{DefinitionKey, DefinitionKeyHolder};
+use crate::keys::{DefinitionKey, DefinitionKeyHolder, LocalDefinitionKey};
 use crate::kms::{EmbeddedDefinitionKey, FileDefinitionKeys, SeveralHolders};
 
 #[derive(Subcommand)]
@@ -89,7 +89,7 @@ async fn generate(global: &Global) -> Result<ExitCode, Failure> {
 
 /// A fresh key would open none of the database keys, and would hide that the right one is missing.
 async fn refuse_to_hide_a_lost_key(settings: Settings, path: &Path) -> Result<(), Failure> {
-    let system = System::open_without_definition_key(settings, Purpose::MakeKeys).await?;
+    let system = System::open_without_definition_key(settings, Purpose::Use).await?;
     let wrapped = system.database.load_keys().await.map(|table| table.rows.len());
     let wrapped = system.close(wrapped).await?;
     if wrapped > 0 {
@@ -97,7 +97,7 @@ async fn refuse_to_hide_a_lost_key(settings: Settings, path: &Path) -> Result<()
             "{}: it is missing, and {wrapped} database key(s) are wrapped by it",
             path.display()
         ))
-        .advise("put it back from your backup; another key cannot take its place"));
+        .advise("put it back from your backup; with an export of the keys, move the database away, then `definition-key generate`, `keys import` and `recordings rebuild`"));
     }
     Ok(())
 }
@@ -148,10 +148,13 @@ async fn cycle(global: &Global, system: &System, prepare: bool, finish: bool) ->
             .advise("`sealtape definition-key migrate --to file` moves to a key of your own"));
     }
     let keys = Arc::new(FileDefinitionKeys::at(path));
-    let old = keys.read()?;
     let record = Record::open(system).await?;
     let _held_to_the_end = keys.lock()?;
+    let old = keys.read()?;
+    let ops = system.key_ops_with(Arc::<FileDefinitionKeys>::clone(&keys));
     if !finish {
+        // Looked at first: keys that cannot be unwrapped cannot be exchanged either.
+        ops.list().await?;
         let (next, is_made) = keys.prepare()?;
         if is_made {
             let fingerprint = Some(next.name().0.clone());
@@ -159,8 +162,7 @@ async fn cycle(global: &Global, system: &System, prepare: bool, finish: bool) ->
         }
     }
     let Some(next) = keys.read_next()? else {
-        return Err(Failure::new(format!("{}: there is no next definition key", keys.next_path().display()))
-            .advise(format!("`sealtape definition-key cycle --prepare` writes one; {} is in use", old.name())));
+        return Err(no_next_key(system, &keys, &old).await?);
     };
     if prepare {
         if global.json {
@@ -173,10 +175,10 @@ async fn cycle(global: &Global, system: &System, prepare: bool, finish: bool) ->
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let rewrapped = system.key_ops_with(Arc::<FileDefinitionKeys>::clone(&keys)).exchange_definition_key(&next).await?;
+    let rewrapped = ops.exchange_definition_key(&next).await?;
     let obsolete = keys.promote()?;
-    let fingerprint = Some(next.name().0.clone());
-    record.write(Event { fingerprint, ..record.event(EventKind::DefinitionKeyCycle) }).await?;
+    let (fingerprint, detail) = (Some(next.name().0.clone()), Some(format!("from {}", old.name())));
+    record.write(Event { fingerprint, detail, ..record.event(EventKind::DefinitionKeyCycle) }).await?;
     if global.json {
         print::json(&json!({
             "fingerprint": next.name().0, "path": path, "rewrapped": rewrapped,
@@ -196,20 +198,43 @@ async fn cycle(global: &Global, system: &System, prepare: bool, finish: bool) ->
     Ok(ExitCode::SUCCESS)
 }
 
+/// Why there is nothing to finish: it is done, or the file was not brought here.
+async fn no_next_key(system: &System, keys: &FileDefinitionKeys, old: &LocalDefinitionKey) -> Result<Failure, Failure> {
+    let rows = system.database.load_keys().await?.rows;
+    let other = rows.iter().map(|row| &row.definition_key).find(|name| *name != old.name());
+    let failure = Failure::new(format!("{}: there is no next definition key", keys.next_path().display()));
+    Ok(match other {
+        Some(other) => failure.advise(format!(
+            "database keys are wrapped by {other}: copy that file here from the host where it was prepared"
+        )),
+        None => failure.advise(format!(
+            "{} is in use, so nothing is left to finish; `sealtape definition-key cycle --prepare` begins another exchange",
+            old.name()
+        )),
+    })
+}
+
 async fn migrate(global: &Global, system: &System, to: DefinitionKeyKind) -> Result<ExitCode, Failure> {
     let DefinitionKeySettings { kind, path, .. } = &system.settings.definition_key;
     let files = Arc::new(FileDefinitionKeys::at(path));
     let embedded = Arc::new(EmbeddedDefinitionKey::new());
     let record = Record::open(system).await?;
-    let _held_to_the_end = files.lock()?;
+    let mut is_made = false;
     let target: Arc<dyn DefinitionKey> = match to {
         DefinitionKeyKind::Embedded => {
             warn_of_embedded_key();
             embedded.first().await?
         }
         DefinitionKeyKind::File if files.exist() => Arc::new(files.read()?),
-        DefinitionKeyKind::File => Arc::new(files.generate()?),
+        DefinitionKeyKind::File => {
+            let made = files.generate()?;
+            is_made = true;
+            let fingerprint = Some(made.name().0.clone());
+            record.write(Event { fingerprint, ..record.event(EventKind::DefinitionKeyGenerate) }).await?;
+            Arc::new(made)
+        }
     };
+    let _held_to_the_end = files.lock()?;
     // Whichever kind wraps them now: the settings may name the new one already.
     let mut holders: Vec<Arc<dyn DefinitionKeyHolder>> = vec![embedded];
     if files.exist() {
@@ -217,13 +242,25 @@ async fn migrate(global: &Global, system: &System, to: DefinitionKeyKind) -> Res
     }
     let rewrapped =
         system.key_ops_with(Arc::new(SeveralHolders::new(holders))).exchange_definition_key(&*target).await?;
-    let fingerprint = Some(target.name().0.clone());
-    record.write(Event { fingerprint, ..record.event(EventKind::DefinitionKeyMigrate) }).await?;
+    let (fingerprint, detail) = (Some(target.name().0.clone()), Some(format!("to {}", to.as_str())));
+    record.write(Event { fingerprint, detail, ..record.event(EventKind::DefinitionKeyMigrate) }).await?;
+    let is_file = to == DefinitionKeyKind::File;
     if global.json {
-        print::json(&json!({ "kind": to.as_str(), "fingerprint": target.name().0, "rewrapped": rewrapped }))?;
+        print::json(&json!({
+            "kind": to.as_str(), "fingerprint": target.name().0, "rewrapped": rewrapped,
+            "path": is_file.then_some(path), "made": is_made,
+        }))?;
     } else {
-        print::line(&format!("{}  {}", target.name(), to.as_str()))?;
+        let place = if is_file { path.display().to_string() } else { "embedded".into() };
+        let made = if is_made { ", made now" } else { "" };
+        print::line(&format!("{}  {place}{made}", target.name()))?;
         print::line(&format!("It wraps {rewrapped} database key(s) that another one wrapped before."))?;
+        if !is_file && path.exists() {
+            print::line(&format!(
+                "{} is obsolete as long as nothing is moved back to it; backups of the database from before need it.",
+                path.display()
+            ))?;
+        }
     }
     if *kind != to {
         print::error_line(&format!(

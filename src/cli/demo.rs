@@ -77,7 +77,7 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
     };
     // The environment of a real system has no say in a demo.
     let settings = Settings::load(&Source::DataDir(folder.path().to_owned()), std::iter::empty())?;
-    let system = System::open_without_definition_key(settings, Purpose::MakeKeys).await?;
+    let system = System::open_without_definition_key(settings, Purpose::Use).await?;
     let keys = fill(&system).await?;
     let settings = ServerSettings { drain_timeout: DRAIN_TIMEOUT, ..server_settings(&system, None) };
     let listening = listening(&system.settings, &system.clock).await?;

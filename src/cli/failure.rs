@@ -79,7 +79,17 @@ impl From<keys::Error> for Failure {
 impl From<catalogue::Error> for Failure {
     fn from(error: catalogue::Error) -> Self {
         let advice = match &error {
-            catalogue::Error::Unavailable(_) => "see that the database file can be read and written",
+            catalogue::Error::Unavailable(reason) if reason.contains("locked") => {
+                "another process holds the database: run it again when that has ended"
+            }
+            catalogue::Error::Unavailable(reason)
+                if ["malformed", "not a database"].iter().any(|it| reason.contains(it)) =>
+            {
+                "restore it from a backup; or move it away, and fill a new one with `sealtape keys import` and `sealtape recordings rebuild`"
+            }
+            catalogue::Error::Unavailable(_) => {
+                "see that the database file, and what SQLite keeps beside it, can be read and written"
+            }
             catalogue::Error::Missing => {
                 "restore it from a backup, or fill a new one with `sealtape keys import` and `sealtape recordings rebuild`; in an empty system `sealtape keys generate` makes a first one"
             }
@@ -88,7 +98,7 @@ impl From<catalogue::Error> for Failure {
             catalogue::Error::RecordingExists(_) => "choose another ID with --id; recordings are never overwritten",
             catalogue::Error::RecordingNotFound(_) => "`sealtape recordings list` shows what there is",
             catalogue::Error::KeyNeeded { .. } => {
-                "move them to the newest key with `sealtape rewrap --all` first; --force deactivates it all the same, and they do not play then"
+                "move them first: `sealtape keys generate` if it is the newest key, then `sealtape rewrap --all`; --force deactivates it all the same, and they do not play then"
             }
             catalogue::Error::KeysChanged | catalogue::Error::RecordingChanged(_) => {
                 "nothing was changed; run it again"
@@ -103,7 +113,9 @@ impl From<catalogue::Error> for Failure {
 impl From<media::Error> for Failure {
     fn from(error: media::Error) -> Self {
         let advice = match &error {
-            media::Error::Unavailable { .. } => "see that the media folder can be read and written",
+            media::Error::Unavailable { .. } => {
+                "see that the media folder is there (mounted, or put back from its backup) and can be read and written"
+            }
             media::Error::Full { .. } => "make room",
             media::Error::Exists { being_written: true, .. } => "another process is writing this recording now",
             media::Error::Exists { being_written: false, .. } => {
@@ -179,10 +191,8 @@ impl From<service::MaintenanceError> for Failure {
             Error::NotFound => Self::new(error).advise("`sealtape recordings list` shows what there is"),
             Error::Plain => Self::new(error).advise("it has no key to be taken from"),
             Error::BeingRecorded => Self::new(error).advise("run it again when the recording has ended"),
-            Error::NoActiveKey(_) => {
-                let code = error.code();
-                Self::new(format!("{error} ({code})")).advise("generate one: `sealtape keys generate`")
-            }
+            Error::NoActiveKey(_) => Self::new(format!("no database key is active ({})", error.code()))
+                .advise("generate one: `sealtape keys generate`"),
             Error::StillTheNewest(_) => {
                 Self::new(error).advise("generate another first, with `sealtape keys generate`; nothing was changed")
             }

@@ -8,15 +8,17 @@ use serde_json::json;
 use super::{
     Failure, Global,
     keys_transfer::{ExportArguments, ImportArguments, export, import},
-    open::{Purpose, System},
+    open::{Purpose, System, clock, settings},
     print,
     record::Record,
+    restore,
     warnings::warn_of,
 };
 use crate::audit::{Event, EventKind};
 use crate::base::FingerprintPrefix;
-use crate::keys::KeyState;
+use crate::keys::{KeyRow, KeyState};
 use crate::service::KeySummary;
+use crate::storage::LocalStore;
 
 /// How many recordings are named that a command makes unplayable.
 const EXAMPLES_MAX: u32 = 10;
@@ -49,29 +51,45 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, Failure> {
-    let purpose = match command {
-        Command::Generate => Purpose::MakeKeys,
+    let command = match command {
+        Command::Generate => return generate(global).await,
         // They wait for a passphrase before anything is opened.
         Command::Export(arguments) => return export(global, arguments).await,
         Command::Import(arguments) => return import(global, arguments).await,
-        Command::List | Command::Deactivate { .. } | Command::Activate { .. } => Purpose::Use,
+        Command::List | Command::Deactivate { .. } | Command::Activate { .. } => command,
     };
-    let system = System::open_for(global, purpose).await?;
+    let system = System::open(global).await?;
     let outcome = match command {
         Command::Deactivate { key, force } => change_state(global, &system, &key, KeyState::Deactivated, force).await,
         Command::Activate { key } => change_state(global, &system, &key, KeyState::Active, false).await,
-        Command::Generate => generate(global, &system).await,
         _ => list(global, &system).await,
     };
     system.close(outcome).await
 }
 
-async fn generate(global: &Global, system: &System) -> Result<ExitCode, Failure> {
+async fn generate(global: &Global) -> Result<ExitCode, Failure> {
+    let settings = settings(global)?;
+    let record = Record::open_for(&settings, &clock()).await?;
+    let generate = async |system: &System| Ok::<_, Failure>(system.key_ops()?.generate().await?);
+    // A new system's database takes its name with the key in it; a lost one's place is not taken.
+    let made =
+        if LocalStore::is_empty(&settings.storage) { restore::with_keys(&settings, &generate).await? } else { None };
+    let system = System::open_with(settings, Purpose::Use).await?;
+    let outcome = async {
+        let row = match made {
+            Some(row) => row,
+            None => generate(&system).await?,
+        };
+        let fingerprint = Some(row.fingerprint.to_string());
+        record.write(Event { fingerprint, ..record.event(EventKind::KeysGenerate) }).await?;
+        show_generated(global, &system, &row).await
+    };
+    let outcome = outcome.await;
+    system.close(outcome).await
+}
+
+async fn show_generated(global: &Global, system: &System, row: &KeyRow) -> Result<ExitCode, Failure> {
     let ops = system.key_ops()?;
-    let record = Record::open(system).await?;
-    let row = ops.generate().await?;
-    let fingerprint = Some(row.fingerprint.to_string());
-    record.write(Event { fingerprint, ..record.event(EventKind::KeysGenerate) }).await?;
     let keys = ops.list().await?;
     let made = keys.iter().find(|key| key.fingerprint == row.fingerprint);
     if global.json {
@@ -122,7 +140,9 @@ async fn change_state(
             KeyState::Deactivated => EventKind::KeysDeactivate,
         };
         let fingerprint = Some(change.fingerprint.to_string());
-        record.write(Event { fingerprint, ..record.event(kind) }).await?;
+        let detail = (state == KeyState::Deactivated && change.recordings > 0)
+            .then(|| format!("forced: {} recording(s) need it", change.recordings));
+        record.write(Event { fingerprint, detail, ..record.event(kind) }).await?;
     }
     let is_deactivated = state == KeyState::Deactivated;
     let unplayable = if is_deactivated { change.recordings } else { 0 };
@@ -139,15 +159,17 @@ async fn change_state(
             "unplayable": unplayable,
         }))?;
     } else {
-        let how = if change.is_old { "is already" } else { "is now" };
         let state = if is_deactivated { "deactivated" } else { "active" };
-        print::line(&format!("{} {how} {state}; running servers see it within a second.", change.fingerprint))?;
+        print::line(&match change.is_old {
+            true => format!("{} is {state} already; nothing was changed.", change.fingerprint),
+            false => format!("{} is now {state}; running servers see it within a second.", change.fingerprint),
+        })?;
     }
     if unplayable > 0 {
         let ids: Vec<&str> = examples.iter().map(|recording| recording.id.as_str()).collect();
         let more = if unplayable > ids.len() as u64 { ", …" } else { "" };
         print::error_line(&format!(
-            "warning: {unplayable} recording(s) do not play until it is activated, or they are sealed again with `sealtape reseal --key {:.16}`: {}{more}",
+            "warning: {unplayable} recording(s) do not play until it is activated, or they are sealed again under another key (`sealtape keys generate` if none is active, then `sealtape reseal --key {:.16}`): {}{more}",
             change.fingerprint.to_string(),
             ids.join(", ")
         ));
@@ -168,12 +190,14 @@ fn document(key: &KeySummary) -> serde_json::Value {
         "state": key.state.as_str(),
         "wraps_new": key.wraps_new,
         "recordings": key.recordings,
-        "exported": key.exported,
+        "exported": key.exported_at.is_some(),
+        "exported_at": key.exported_at.map(|at| at.to_string()),
     })
 }
 
 fn row(key: &KeySummary) -> Vec<String> {
     let yes = |flag: bool| if flag { "yes" } else { "no" }.to_owned();
+    let exported = key.exported_at.map_or_else(|| "never".into(), |at| at.to_string());
     vec![
         key.fingerprint.to_string(),
         key.created_at.to_string(),
@@ -181,6 +205,6 @@ fn row(key: &KeySummary) -> Vec<String> {
         key.state.as_str().into(),
         yes(key.wraps_new),
         key.recordings.to_string(),
-        yes(key.exported),
+        exported,
     ]
 }

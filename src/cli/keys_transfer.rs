@@ -18,10 +18,11 @@ use super::{
     passphrase::PassphraseArguments,
     print,
     record::Record,
+    restore,
 };
-use crate::audit::{Event, EventKind};
+use crate::audit::{Event, EventKind, bounded};
 use crate::base::{Fingerprint, FingerprintPrefix};
-use crate::keys::{ExportedKey, decode_export, encode_export};
+use crate::keys::{decode_export, encode_export};
 use crate::service::Imported;
 use crate::storage::LocalStore;
 
@@ -51,6 +52,9 @@ pub(super) struct ImportArguments {
 
 pub(super) async fn export(global: &Global, arguments: ExportArguments) -> Result<ExitCode, Failure> {
     let out = std::path::absolute(&arguments.out).map_err(|error| failure::io(&arguments.out, &error))?;
+    if arguments.out.as_os_str() == "-" {
+        return Err(Failure::new("an export is written to a file").advise("name it with --out FILE"));
+    }
     refuse_to_overwrite(&out)?;
     let passphrase = arguments.passphrase.read(true)?;
     let system = System::open(global).await?;
@@ -71,16 +75,17 @@ async fn export_from(
     let fingerprints: Vec<Fingerprint> = keys.iter().map(|key| key.fingerprint).collect();
     let file = in_background(move || Ok(encode_export(&keys, &passphrase)?)).await?;
     let beside = out.with_extension(format!("new-{}", std::process::id()));
-    let written = async {
-        write(&beside, &file).map_err(|error| failure::io(&beside, &error))?;
-        // On record before it has its name: no key leaves without a word.
-        for fingerprint in &fingerprints {
-            let fingerprint = Some(fingerprint.to_string());
-            record.write(Event { fingerprint, ..record.event(EventKind::KeysExport) }).await?;
-        }
-        fs::hard_link(&beside, out).and_then(|()| sync_folder(out)).map_err(|error| failure::io(out, &error))
-    };
-    let written = written.await;
+    // On record before a byte of it is written: no key leaves without a word.
+    for fingerprint in &fingerprints {
+        let (fingerprint, detail) = (Some(fingerprint.to_string()), Some(bounded(&out.display().to_string())));
+        record.write(Event { fingerprint, detail, ..record.event(EventKind::KeysExport) }).await?;
+    }
+    let written = write(&beside, &file)
+        .and_then(|()| fs::hard_link(&beside, out))
+        .and_then(|()| sync_folder(out))
+        .map_err(|error| {
+            failure::io(out, &error).advise("there is no export; see that the folder is there and can be written")
+        });
     // There only when it could be made; the first error is the one that tells.
     let _best_effort = fs::remove_file(&beside);
     written?;
@@ -104,7 +109,9 @@ async fn export_from(
 }
 
 pub(super) async fn import(global: &Global, arguments: ImportArguments) -> Result<ExitCode, Failure> {
-    let file = read(&arguments.file).map_err(|error| failure::io(&arguments.file, &error))?;
+    let file = read(&arguments.file).map_err(|error| {
+        failure::io(&arguments.file, &error).advise("name the file that `sealtape keys export` wrote")
+    })?;
     if file.len() as u64 > EXPORT_LEN_MAX {
         return Err(Failure::new(format!("{}: it is too long to be an export of keys", arguments.file.display()))
             .advise("name the file that `sealtape keys export` wrote"));
@@ -114,63 +121,45 @@ pub(super) async fn import(global: &Global, arguments: ImportArguments) -> Resul
     // Opened before anything is made: a file that cannot be read changes nothing.
     let keys = in_background(move || Ok(decode_export(&file, &passphrase, now)?)).await;
     let keys = keys.map_err(|failure| failure.of(arguments.file.display()))?;
-    let mut settings = settings(global)?;
-    let database = settings.database.clone();
-    let is_lost = !database.exists();
-    if is_lost {
-        // Without its keys a new database would keep new recordings in plain: it takes its name with them in it.
-        settings.database = with_suffix(&database, ".restoring");
-        remove_database(&settings.database);
-    }
+    let settings = settings(global)?;
     let has_media = !LocalStore::is_empty(&settings.storage);
-    let new = settings.database.clone();
-    let outcome = match System::open_with(settings, Purpose::Restore).await {
-        Ok(system) => {
-            let outcome = import_into(&system, &keys).await;
-            system.close(outcome).await
+    let record = Record::open_for(&settings, &clock()).await?;
+    let import = async |system: &System| Ok::<_, Failure>(system.key_ops()?.import(&keys).await?);
+    let made = restore::with_keys(&settings, &import).await?;
+    let is_lost = made.is_some();
+    let imported = match made {
+        Some(imported) => imported,
+        None => {
+            let system = System::open_with(settings, Purpose::Use).await?;
+            let imported = import(&system).await;
+            system.close(imported).await?
         }
-        Err(failure) => Err(failure),
     };
-    if is_lost {
-        let outcome = match outcome {
-            Ok(imported) => give_name(&new, &database).map(|()| imported),
-            Err(failure) => Err(failure),
-        };
-        remove_database(&new);
-        report(global, &outcome?)?;
-        if has_media {
-            print::error_line(
-                "the database is new, and recordings lie in the media store: `sealtape recordings rebuild` catalogues them",
-            );
-        }
-        return Ok(ExitCode::SUCCESS);
+    for (fingerprint, state) in &imported.added {
+        let (fingerprint, outcome) = (Some(fingerprint.to_string()), Some(state.as_str().into()));
+        record.write(Event { fingerprint, outcome, ..record.event(EventKind::KeysImport) }).await?;
     }
-    report(global, &outcome.map_err(|failure| failure.of(arguments.file.display()))?)?;
+    report(global, &imported)?;
+    if is_lost && has_media {
+        print::error_line(
+            "the database is new, and recordings lie in the media store: `sealtape recordings rebuild` catalogues them",
+        );
+    }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn import_into(system: &System, keys: &[ExportedKey]) -> Result<Imported, Failure> {
-    let ops = system.key_ops()?;
-    let record = Record::open(system).await?;
-    let imported = ops.import(keys).await?;
-    for fingerprint in &imported.added {
-        let fingerprint = Some(fingerprint.to_string());
-        record.write(Event { fingerprint, ..record.event(EventKind::KeysImport) }).await?;
-    }
-    Ok(imported)
 }
 
 fn report(global: &Global, imported: &Imported) -> Result<(), Failure> {
     if global.json {
-        return print::json(&json!({ "imported": texts(&imported.added), "already": texts(&imported.there) }));
+        let added: Vec<Fingerprint> = imported.added.iter().map(|(fingerprint, _)| *fingerprint).collect();
+        return print::json(&json!({ "imported": texts(&added), "already": texts(&imported.there) }));
     }
-    for fingerprint in &imported.added {
-        print::line(&format!("{fingerprint}  imported"))?;
+    for (fingerprint, state) in &imported.added {
+        print::line(&format!("{fingerprint}  imported, {}", state.as_str()))?;
     }
     for fingerprint in &imported.there {
         print::line(&format!("{fingerprint}  is here already, and stays as it is"))?;
     }
-    print::line("Recordings under the imported keys play; running servers see them within a second.")
+    print::line("Running servers see them within a second; recordings play under those of them that are active.")
 }
 
 fn refuse_to_overwrite(out: &Path) -> Result<(), Failure> {
@@ -192,25 +181,6 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(EXPORT_LEN_MAX + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// Gives a new database its name, which no other has meanwhile.
-fn give_name(new: &Path, place: &Path) -> Result<(), Failure> {
-    let given = fs::hard_link(new, place).and_then(|()| sync_folder(place));
-    given.map_err(|error| failure::io(place, &error).advise("nothing was changed; see what lies there now"))
-}
-
-/// A new database that came to nothing, or has its name.
-fn remove_database(path: &Path) {
-    for suffix in ["", "-wal", "-shm"] {
-        let _not_all_are_there = fs::remove_file(with_suffix(path, suffix));
-    }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {

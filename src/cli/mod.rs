@@ -23,6 +23,7 @@ mod print;
 mod record;
 mod recordings;
 mod reseal;
+mod restore;
 mod rewrap;
 mod serve;
 mod systemd;

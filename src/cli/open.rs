@@ -7,13 +7,14 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{Failure, Global, failure::io, warnings::warn_of_embedded_key};
+use super::{Failure, Global, failure::io, record::Record, warnings::warn_of_embedded_key};
 use crate::access::Subject;
+use crate::audit::{Event, EventKind};
 use crate::base::Timestamp;
 use crate::catalogue::Database;
 use crate::config::{DefinitionKeyKind, DefinitionKeySettings, Settings};
 use crate::db::SqliteDatabase;
-use crate::keys::DefinitionKeyHolder;
+use crate::keys::{DefinitionKey, DefinitionKeyHolder};
 use crate::kms::{self, EmbeddedDefinitionKey, FileDefinitionKeys};
 use crate::media::MediaStore;
 use crate::service::{Clock, Ingest, KeyOps, KeyWatch, Playback, PlaybackSettings};
@@ -24,10 +25,8 @@ use crate::storage::{LocalStore, Metered};
 pub(super) enum Purpose {
     /// Using a system.
     Use,
-    /// Making its first keys, and so the system.
-    MakeKeys,
-    /// Bringing keys back where the database was lost and the files were not. Whoever says this has the keys in hand.
-    Restore,
+    /// Making its database, under another name until its keys are in it ([`super::restore`]).
+    Make,
 }
 
 /// A system: what the settings name, opened.
@@ -41,12 +40,7 @@ pub(super) struct System {
 impl System {
     /// Opens database and store; in the one-machine default whatever is missing is made.
     pub(super) async fn open(global: &Global) -> Result<Self, Failure> {
-        Self::open_for(global, Purpose::Use).await
-    }
-
-    /// The same, for a command of that purpose.
-    pub(super) async fn open_for(global: &Global, purpose: Purpose) -> Result<Self, Failure> {
-        Self::open_with(settings(global)?, purpose).await
+        Self::open_with(settings(global)?, Purpose::Use).await
     }
 
     /// The same, by settings that were read already.
@@ -60,12 +54,11 @@ impl System {
     pub(super) async fn open_without_definition_key(settings: Settings, purpose: Purpose) -> Result<Self, Failure> {
         make_data_dir(&settings)?;
         // An empty database in the place of a missing one would keep new recordings in plain: it is made only where
-        // nothing was ever kept, and, where settings name a place for it, only by a command that makes keys.
+        // nothing was ever kept, and, where settings name a place for it, only with keys in it.
         let is_new = !settings.database.exists();
         let may_make = match purpose {
             Purpose::Use => settings.data_dir.is_some() && LocalStore::is_empty(&settings.storage),
-            Purpose::MakeKeys => LocalStore::is_empty(&settings.storage),
-            Purpose::Restore => true,
+            Purpose::Make => true,
         };
         let database = SqliteDatabase::open(&settings.database, may_make)
             .await
@@ -90,9 +83,14 @@ impl System {
             && !keys.exist()
             && self.database.load_keys().await?.rows.is_empty()
         {
+            let record = Record::open(self).await?;
             match keys.generate() {
+                Ok(made) => {
+                    let fingerprint = Some(made.name().0.clone());
+                    record.write(Event { fingerprint, ..record.event(EventKind::DefinitionKeyGenerate) }).await?;
+                }
                 // Another process was a moment quicker; its key is the one.
-                Ok(_) | Err(kms::Error::Exists(_)) => {}
+                Err(kms::Error::Exists(_)) => {}
                 Err(error) => return Err(error.into()),
             }
         }

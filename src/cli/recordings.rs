@@ -138,7 +138,13 @@ async fn rebuild(global: &Global, system: &System, with_plain: bool) -> Result<E
                 Rebuilt::There(_) => there += 1,
                 Rebuilt::LeftPlain(id) => plain.push(id),
                 Rebuilt::Fault(fault) => {
-                    Failure::new(format!("{}: {}", fault.locations.join(" and "), fault.reason)).print();
+                    let advice = if fault.is_key_missing {
+                        "`sealtape keys import` an export that has the key, and run it again"
+                    } else {
+                        "it was left as it is: restore it from a backup, or move it away, and run it again"
+                    };
+                    let failure = Failure::new(format!("{}: {}", fault.locations.join(" and "), fault.reason));
+                    failure.advise(advice).print();
                     faults.push(fault);
                 }
             }

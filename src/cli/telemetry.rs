@@ -4,6 +4,7 @@ use std::{
     env,
     fmt::{self, Debug},
     future::Future,
+    io::IsTerminal,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -59,7 +60,10 @@ pub(super) fn start(level: LevelFilter, format: LogFormat, is_server: bool, runt
         metadata.target() != TRACE_TARGET
             && (metadata.level() <= &LevelFilter::INFO || may_be_fine(metadata.target(), &asked))
     });
-    let writer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let writer = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
     let log: Box<dyn Layer<Registry> + Send + Sync> = match format {
         LogFormat::Pretty => writer.with_filter(filter.and(may_log)).boxed(),
         LogFormat::Json => writer.json().flatten_event(true).with_filter(filter.and(may_log)).boxed(),

@@ -55,7 +55,7 @@ pub(super) async fn warn_of_database_keys(system: &System) -> Result<(), Failure
 
 /// The same, of keys that were listed already.
 pub(super) fn warn_of(keys: &[KeySummary], system: &System) {
-    let never_exported = keys.iter().filter(|key| !key.exported).count();
+    let never_exported = keys.iter().filter(|key| key.exported_at.is_none()).count();
     if never_exported > 0 {
         warn(&format!(
             "{never_exported} database key(s) were never exported: with the database every recording under them would be lost; `sealtape keys export --out FILE` makes a backup"

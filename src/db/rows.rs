@@ -1,7 +1,7 @@
 //! Rows as SQL returns them, and as the catalogue means them.
 
 use crate::base::{Fingerprint, SealId, Timestamp};
-use crate::catalogue::{Content, Error, Recording, RecordingState, Replacement};
+use crate::catalogue::{Content, Error, Recording, RecordingState, Replacement, ResealRun};
 use crate::crypto::WrappedRowKey;
 use crate::keys::{DefinitionKeyName, KeyOrigin, KeyRow, KeyState, Switch};
 
@@ -201,6 +201,15 @@ pub(super) fn switch(value: Option<&str>) -> Result<Switch, Error> {
         Some("disabled") => Ok(Switch::Disabled),
         Some(other) => Err(Error::MalformedRow(format!("setting encryption = {other:?}"))),
     }
+}
+
+/// A run of resealing from its setting's value: `MILLIS FINGERPRINT`.
+pub(super) fn reseal_run(value: &str) -> Result<ResealRun, Error> {
+    let read = || {
+        let (millis, to) = value.split_once(' ')?;
+        Some(ResealRun { begun: Timestamp::from_millis(millis.parse().ok()?)?, to: to.parse().ok()? })
+    };
+    read().ok_or_else(|| Error::MalformedRow(format!("setting reseal = {value:?}")))
 }
 
 /// Times and lengths are below 2^61 by their types.

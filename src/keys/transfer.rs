@@ -32,6 +32,9 @@ use crate::crypto::{Key, database_key_fingerprint};
 /// How a binary age file begins, whatever its version: <https://c2sp.org/age>.
 const AGE_MAGIC: &[u8] = b"age-encryption.org/";
 
+/// How the one version begins that is read here.
+const AGE_VERSION_1: [u8; 22] = *b"age-encryption.org/v1\n";
+
 /// How an age file begins that was made text.
 const ARMOR_MAGIC: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
 
@@ -195,7 +198,10 @@ fn open(file: &[u8], passphrase: &Zeroizing<String>) -> Result<Zeroizing<Vec<u8>
     if !begins_as(file, AGE_MAGIC) && !begins_as(file, ARMOR_MAGIC) {
         return Err(ExportError::NotAge);
     }
-    let decryptor = Decryptor::new_buffered(ArmoredReader::new(file)).map_err(refusal)?;
+    let decryptor = Decryptor::new_buffered(ArmoredReader::new(file)).map_err(|error| match error {
+        DecryptError::UnknownFormat if is_version_1(file) => ExportError::Damaged,
+        error => refusal(error),
+    })?;
     if !decryptor.is_scrypt() {
         return Err(ExportError::NoPassphrase);
     }
@@ -208,6 +214,13 @@ fn open(file: &[u8], passphrase: &Zeroizing<String>) -> Result<Zeroizing<Vec<u8>
 /// Whether a file begins so, or would if it had not been cut short.
 fn begins_as(file: &[u8], magic: &[u8]) -> bool {
     !file.is_empty() && file.iter().zip(magic).all(|(byte, expected)| byte == expected)
+}
+
+/// Whether a file, binary or armored, says that it is of version 1. age takes a header with a character in it that
+/// cannot be there for one of another version.
+fn is_version_1(file: &[u8]) -> bool {
+    let mut line = [0; AGE_VERSION_1.len()];
+    ArmoredReader::new(file).read_exact(&mut line).is_ok() && line == AGE_VERSION_1
 }
 
 /// All that a reader gives, which must be less than `len_max`: the buffer never grows, and only a read that gives

@@ -6,14 +6,20 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
-use super::file::{Error, FileDefinitionKeys, generate_file, sync_folder};
+use super::file::{Error, FileDefinitionKeys, generate_file, sync_folder, with_suffix};
 use crate::keys::{DefinitionKey, DefinitionKeyName, LocalDefinitionKey};
 
-/// Held while keys are exchanged: two who do it at once do it one after the other.
+/// How long others are waited for, and how often is looked.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// Held while keys are made or exchanged: two who do it at once do it one after the other.
 pub struct CycleLock(#[expect(dead_code, reason = "closing it lets go of the lock")] File);
 
 impl FileDefinitionKeys {
@@ -29,21 +35,27 @@ impl FileDefinitionKeys {
         with_suffix(&self.path, ".obsolete")
     }
 
-    /// Waits until nobody else exchanges keys here.
+    /// Waits for a while until nobody else makes or exchanges keys here.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`].
+    /// [`Error::Busy`], [`Error::Io`].
     pub fn lock(&self) -> Result<CycleLock, Error> {
         let folder = folder_of(&self.path);
-        let locked = File::open(folder).and_then(|folder| {
-            flock(&folder, FlockOperation::LockExclusive)?;
-            Ok(folder)
-        });
-        locked.map(CycleLock).map_err(|error| Error::Io { path: folder.into(), error })
+        let failed = |error: io::Error| Error::Io { path: folder.into(), error };
+        let file = File::open(folder).map_err(failed)?;
+        let deadline = Instant::now() + LOCK_TIMEOUT;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(CycleLock(file)),
+                Err(Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),
+                Err(Errno::WOULDBLOCK) => return Err(Error::Busy(folder.into())),
+                Err(error) => return Err(failed(error.into())),
+            }
+        }
     }
 
-    /// Writes the next key, unless one is there: whether it was made now.
+    /// Writes the next key, unless one is there: whether it was made now. The caller holds the lock.
     ///
     /// # Errors
     ///
@@ -97,12 +109,6 @@ impl FileDefinitionKeys {
         }
         fs::hard_link(&self.path, &obsolete).and_then(|()| sync_folder(&self.path)).map_err(failed)
     }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -54,6 +54,9 @@ pub enum Error {
         /// What is wrong with its line.
         error: DefinitionKeyLineError,
     },
+    /// The operator, later: another command makes or exchanges keys there.
+    #[error("{0}: another command makes or exchanges definition keys here")]
+    Busy(PathBuf),
     /// The operator: the system does not let it be read or written.
     #[error("{path}: {error}")]
     Io {
@@ -73,11 +76,12 @@ impl Error {
     pub fn advice(&self) -> String {
         match self {
             Self::Missing(path) => format!(
-                "put it back at {}, or run `sealtape definition-key generate` if no database key was ever wrapped by one",
+                "put it back at {}; where no database key was ever wrapped by one, `sealtape definition-key generate` makes it",
                 path.display()
             ),
             Self::Exists(_) => "nothing was changed; a definition key is never overwritten".into(),
             Self::LooseMode { path, .. } => format!("run `chmod 600 {}`", path.display()),
+            Self::Busy(_) => "run it again when that is done".into(),
             Self::Content { .. } => "restore the file from your backup".into(),
             Self::Io { .. } | Self::NoRandom(_) => "see what the system says".into(),
         }
@@ -128,6 +132,7 @@ impl FileDefinitionKeys {
     ///
     /// [`Error::Exists`], [`Error::Io`], [`Error::NoRandom`].
     pub fn generate(&self) -> Result<LocalDefinitionKey, Error> {
+        let _one_at_a_time = self.lock()?;
         if self.next_path().exists() {
             return Err(Error::Exists(self.next_path()));
         }
@@ -196,15 +201,17 @@ fn unavailable(error: Error) -> keys::Error {
     keys::Error::DefinitionKeyUnavailable(error.to_string())
 }
 
-/// Writes a fresh key to `path`, which must not exist, readable by its owner alone, and durably.
+/// Writes a fresh key to `path`, which must not exist, readable by its owner alone, and durably. The caller holds the
+/// lock, so that a file that lies beside it was left by one who was killed: a second link to a key, which must not stay.
 pub(super) fn generate_file(path: &Path) -> Result<LocalDefinitionKey, Error> {
     let key = Key::generate()?;
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::AlreadyExists => Error::Exists(path.into()),
         _ => Error::Io { path: path.into(), error },
     };
-    // Written beside and then linked: nobody ever reads half a key, and of two who generate at once one is told.
-    let beside = path.with_extension(format!("new-{}", std::process::id()));
+    // Written beside and then linked: nobody ever reads half a key.
+    let beside = with_suffix(path, ".new");
+    remove_left_over(&beside).map_err(failed)?;
     let written = (|| {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
         file.write_all(encode_definition_key(&key).as_bytes())?;
@@ -215,6 +222,19 @@ pub(super) fn generate_file(path: &Path) -> Result<LocalDefinitionKey, Error> {
     let _best_effort = fs::remove_file(&beside);
     written.and_then(|()| sync_folder(path)).map_err(failed)?;
     Ok(LocalDefinitionKey::new(key))
+}
+
+fn remove_left_over(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {

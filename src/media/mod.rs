@@ -46,10 +46,19 @@ pub enum Stage {
 pub struct Listing {
     /// Objects, by their names. All of one recording are on one page.
     pub objects: Vec<MediaObject>,
-    /// URLs of what lies there and has no object's name, or not in its place.
-    pub strangers: Vec<String>,
+    /// What lies there and has no object's name, or not in its place, or cannot be read.
+    pub strangers: Vec<Stranger>,
     /// Where to go on; none on the last page.
     pub next: Option<String>,
+}
+
+/// Something in a store that is no object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stranger {
+    /// Its URL.
+    pub location: String,
+    /// What it is, for people.
+    pub reason: String,
 }
 
 /// Held while recordings are wrapped or sealed anew; dropping it lets the next one begin.

@@ -321,8 +321,20 @@ impl Ingest {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         } else if let Err(error) = self.database.add_recording(&recording).await {
-            self.store.remove(&object_of(&recording)).await?;
-            return Err(error.into());
+            match self.database.recording(&recording.id).await {
+                // It was catalogued all the same: by this transaction, or by a rebuild that found the file.
+                Ok(Some(row)) if is_same_content(&row.content, &recording.content) => {}
+                Ok(_) => {
+                    self.store.remove(&object_of(&recording)).await?;
+                    return Err(error.into());
+                }
+                // Whether a row needs the file cannot be told.
+                Err(_) => {
+                    let file = self.store.location(&object_of(&recording));
+                    tracing::warn!(%file, "this file is whole and may not be catalogued; `sealtape recordings rebuild` tells");
+                    return Err(error.into());
+                }
+            }
         }
         Ok(Ingested { recording, broken_off })
     }
@@ -371,6 +383,15 @@ fn id(new: &NewRecording) -> Result<RecordingId, Error> {
         (Some(id), _) => Ok(id.clone()),
         (None, Some(stem)) => Ok(stem.to_string_lossy().parse()?),
         (None, None) => Err(Error::NoId),
+    }
+}
+
+/// Whether a row is of the file that was just written.
+fn is_same_content(row: &Content, written: &Content) -> bool {
+    match (row, written) {
+        (Content::Sealed { seal_id, .. }, Content::Sealed { seal_id: written, .. }) => seal_id == written,
+        (Content::Plain { digest, .. }, Content::Plain { digest: written, .. }) => digest == written,
+        (Content::Sealed { .. }, Content::Plain { .. }) | (Content::Plain { .. }, Content::Sealed { .. }) => false,
     }
 }
 

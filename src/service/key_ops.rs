@@ -35,15 +35,15 @@ pub struct KeySummary {
     pub wraps_new: bool,
     /// How many recordings need it.
     pub recordings: u64,
-    /// Whether a backup of it was ever written.
-    pub exported: bool,
+    /// When a backup of it was last written; none when none ever was.
+    pub exported_at: Option<Timestamp>,
 }
 
 /// What became of the keys of an export.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
-    /// Those that were not here.
-    pub added: Vec<Fingerprint>,
+    /// Those that were not here, and the states in which they are now.
+    pub added: Vec<(Fingerprint, KeyState)>,
     /// Those that were here, and stay as they are.
     pub there: Vec<Fingerprint>,
 }
@@ -108,7 +108,7 @@ impl KeyOps {
             state: row.state,
             wraps_new: wrapping == Some(row.fingerprint),
             recordings: usage.get(&row.fingerprint).copied().unwrap_or(0),
-            exported: row.exported_at.is_some(),
+            exported_at: row.exported_at,
         });
         Ok(summaries.collect())
     }
@@ -203,7 +203,10 @@ impl KeyOps {
                 Ok(meanwhile) if !meanwhile.is_empty() => {}
                 outcome => {
                     let _none_were_there = outcome?;
-                    return Ok(Imported { added: rows.iter().map(|row| row.fingerprint).collect(), there });
+                    return Ok(Imported {
+                        added: rows.iter().map(|row| (row.fingerprint, row.state)).collect(),
+                        there,
+                    });
                 }
             }
         }
@@ -211,7 +214,7 @@ impl KeyOps {
     }
 
     /// Wraps every database key by `to` instead of the definition key that wraps it now; all or none. Gives how many
-    /// were not wrapped by it before.
+    /// were not wrapped by it before. When it returns, each has been unwrapped with `to`: nothing needs the other key.
     ///
     /// # Errors
     ///
@@ -220,7 +223,7 @@ impl KeyOps {
         for _ in 0..TRIES {
             let table = self.database.load_keys().await?;
             if table.rows.iter().all(|row| row.definition_key == *to.name()) {
-                return Ok(0);
+                return self.see_all_under(to).await.map(|()| 0);
             }
             let mut new = Vec::with_capacity(table.rows.len());
             for row in &table.rows {
@@ -229,10 +232,21 @@ impl KeyOps {
             }
             match self.database.replace_keys(&table.rows, &new).await {
                 Err(catalogue::Error::KeysChanged) => {}
-                outcome => return Ok(outcome.map(|()| new.len())?),
+                outcome => {
+                    outcome?;
+                    return self.see_all_under(to).await.map(|()| new.len());
+                }
             }
         }
         Err(catalogue::Error::KeysChanged.into())
+    }
+
+    /// Unwraps every database key with `to`. What a row names is not bound by its wrapping.
+    async fn see_all_under(&self, to: &dyn DefinitionKey) -> Result<(), Error> {
+        for row in self.database.load_keys().await?.rows {
+            row.unwrap(to).await?;
+        }
+        Ok(())
     }
 
     /// The whole fingerprint of a key that is here.

@@ -69,6 +69,10 @@ impl SqliteDatabase {
             .connect_with(options)
             .await
             .map_err(unavailable)?;
+        if !has_schema(&pool).await? && !may_create {
+            // A file that was cut to nothing is no database, and no more a new one than a file that is missing.
+            return Err(Error::Missing);
+        }
         refuse_newer(&pool).await?;
         MIGRATIONS.run(&pool).await.map_err(|error| Error::Unavailable(error.to_string()))?;
         Ok(Self { path: path.to_owned(), identity, pool, watcher: Mutex::new(Some(watcher)) })
@@ -126,15 +130,20 @@ fn is_passing(reason: &str) -> bool {
         .any(|passing| reason.contains(passing))
 }
 
-/// Looks before migrating: whoever runs an old build on a new database is told so, and the database stays as it is.
-async fn refuse_newer(pool: &SqlitePool) -> Result<(), Error> {
-    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+/// Whether a version of this program ever brought the file up to date.
+async fn has_schema(pool: &SqlitePool) -> Result<bool, Error> {
     let table: Option<(i64,)> =
         sqlx::query_as("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'")
             .fetch_optional(pool)
             .await
             .map_err(unavailable)?;
-    if table.is_none() {
+    Ok(table.is_some())
+}
+
+/// Looks before migrating: whoever runs an old build on a new database is told so, and the database stays as it is.
+async fn refuse_newer(pool: &SqlitePool) -> Result<(), Error> {
+    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+    if !has_schema(pool).await? {
         return Ok(());
     }
     let found: (Option<i64>,) =

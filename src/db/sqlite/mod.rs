@@ -13,7 +13,7 @@ use super::rows::{self, ContentColumns, KeyRecord, RecordingRecord, column};
 use super::unavailable;
 use crate::access::RecordingSet;
 use crate::base::{Fingerprint, RecordingId, Timestamp};
-use crate::catalogue::{Content, Cursor, Database, Error, KeyUsage, Page, Recording};
+use crate::catalogue::{Content, Cursor, Database, Error, KeyUsage, Page, Recording, ResealRun};
 use crate::keys::{KeyRow, KeyState, KeyTable};
 use file::WithinDeadline;
 
@@ -46,6 +46,16 @@ async fn replace_key(connection: &mut SqliteConnection, old: &KeyRow, new: &KeyR
         .await
         .map_err(unavailable)?;
     if done.rows_affected() == 0 || old.fingerprint != new.fingerprint { Err(Error::KeysChanged) } else { Ok(()) }
+}
+
+/// Refuses to seal anything under a key that was deactivated since it was chosen.
+async fn refuse_deactivated(connection: &mut SqliteConnection, fingerprint: &Fingerprint) -> Result<(), Error> {
+    let deactivated: (i64,) = sqlx::query_as(include_str!("../sql/key_is_deactivated.sql"))
+        .bind(fingerprint.0.to_vec())
+        .fetch_one(connection)
+        .await
+        .map_err(unavailable)?;
+    if deactivated.0 > 0 { Err(Error::KeyDeactivated(*fingerprint)) } else { Ok(()) }
 }
 
 async fn insert_recording(connection: &mut SqliteConnection, recording: &Recording) -> Result<(), Error> {
@@ -121,6 +131,13 @@ impl Database for SqliteDatabase {
                 there.push(row.fingerprint);
             }
         }
+        // From the first key on new recordings are sealed, or refused where keys are lost: never plain again by itself.
+        sqlx::query(include_str!("../sql/setting_add.sql"))
+            .bind(ENCRYPTION)
+            .bind("enabled")
+            .execute(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
         self.commit(transaction).await?;
         Ok(there)
     }
@@ -221,14 +238,7 @@ impl Database for SqliteDatabase {
     async fn add_recording(&self, recording: &Recording) -> Result<(), Error> {
         let mut transaction = self.begin_write().await?;
         if let Some(fingerprint) = recording.fingerprint() {
-            let deactivated: (i64,) = sqlx::query_as(include_str!("../sql/key_is_deactivated.sql"))
-                .bind(fingerprint.0.to_vec())
-                .fetch_one(&mut *transaction)
-                .await
-                .map_err(unavailable)?;
-            if deactivated.0 > 0 {
-                return Err(Error::KeyDeactivated(fingerprint));
-            }
+            refuse_deactivated(&mut transaction, &fingerprint).await?;
         }
         insert_recording(&mut transaction, recording).await?;
         self.commit(transaction).await
@@ -241,7 +251,10 @@ impl Database for SqliteDatabase {
     }
 
     async fn replace_content(&self, id: &RecordingId, from: &Content, to: &Content) -> Result<(), Error> {
-        self.check_in_place()?;
+        let mut transaction = self.begin_write().await?;
+        if let Content::Sealed { replacement: Some(replacement), .. } = to {
+            refuse_deactivated(&mut transaction, &replacement.fingerprint()).await?;
+        }
         let (from, to) = (ContentColumns::from(from), ContentColumns::from(to));
         let done = sqlx::query(include_str!("../sql/recording_replace_content.sql"))
             .bind(id.as_str())
@@ -259,29 +272,32 @@ impl Database for SqliteDatabase {
             .bind(from.replacement_seal_id)
             .bind(from.replacement_fingerprint)
             .bind(from.replacement_header)
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await
             .map_err(unavailable)?;
-        if done.rows_affected() == 0 { Err(Error::RecordingChanged(id.clone())) } else { self.check_in_place() }
+        if done.rows_affected() == 0 {
+            return Err(Error::RecordingChanged(id.clone()));
+        }
+        self.commit(transaction).await
     }
 
-    async fn unfinished_reseal(&self) -> Result<Option<Timestamp>, Error> {
-        let begun: Option<(String,)> = sqlx::query_as(include_str!("../sql/setting_load.sql"))
+    async fn unfinished_reseal(&self) -> Result<Option<ResealRun>, Error> {
+        let value: Option<(String,)> = sqlx::query_as(include_str!("../sql/setting_load.sql"))
             .bind(RESEAL)
             .fetch_optional(&self.pool)
             .await
             .map_err(unavailable)?;
-        let malformed = |value: &str| Error::MalformedRow(format!("setting reseal = {value:?}"));
-        let read = |value: String| value.parse().ok().and_then(Timestamp::from_millis).ok_or_else(|| malformed(&value));
-        begun.map(|(value,)| read(value)).transpose()
+        value.map(|(value,)| rows::reseal_run(&value)).transpose()
     }
 
-    async fn note_reseal(&self, begun: Option<Timestamp>) -> Result<(), Error> {
+    async fn note_reseal(&self, run: Option<&ResealRun>) -> Result<(), Error> {
         self.check_in_place()?;
-        let query = match begun {
-            Some(begun) => {
-                sqlx::query(include_str!("../sql/setting_save.sql")).bind(RESEAL).bind(begun.millis().to_string())
-            }
+        let query = match run {
+            Some(run) => sqlx::query(include_str!("../sql/setting_save.sql")).bind(RESEAL).bind(format!(
+                "{} {}",
+                run.begun.millis(),
+                run.to
+            )),
             None => sqlx::query(include_str!("../sql/setting_strike.sql")).bind(RESEAL),
         };
         query.execute(&self.pool).await.map_err(unavailable)?;

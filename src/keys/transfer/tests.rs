@@ -161,9 +161,17 @@ fn a_file_changed_anywhere_is_refused() {
     *changed.last_mut().expect("bytes") ^= 1;
     assert_eq!(decode(&changed), Err(ExportError::Damaged));
     let mac = file.windows(5).position(|window| window == b"\n--- ").expect("a MAC") + 5;
-    let mut changed = file;
+    let mut changed = file.clone();
     changed[mac] = if changed[mac] == b'A' { b'B' } else { b'A' };
     assert_eq!(decode(&changed), Err(ExportError::Damaged));
+    let salt = file.windows(7).position(|bytes| bytes == b"scrypt ").expect("a stanza") + 7;
+    for place in [mac, mac - 4, salt, AGE_VERSION_1.len()] {
+        let mut changed = file.clone();
+        changed[place] = b'!';
+        for changed in [armored(&changed), changed] {
+            assert_eq!(decode(&changed), Err(ExportError::Damaged), "{place}");
+        }
+    }
 }
 
 #[test]

@@ -60,8 +60,22 @@ pub struct Candidate {
     pub id: RecordingId,
     /// Bytes of media.
     pub media_len: u64,
-    /// The key that it is under; none when it is plain, or not there.
+    /// The key that it is under; none when it is plain.
     pub fingerprint: Option<Fingerprint>,
+    /// Whether the catalogue has it; one that was asked for by ID may not be there.
+    pub is_there: bool,
+}
+
+impl Candidate {
+    /// Why nothing can be done about it, as far as the catalogue tells.
+    #[must_use]
+    pub fn problem(&self) -> Option<Error> {
+        match (self.is_there, self.fingerprint) {
+            (false, _) => Some(Error::NotFound),
+            (true, None) => Some(Error::Plain),
+            (true, Some(_)) => None,
+        }
+    }
 }
 
 /// What became of one recording.
@@ -140,7 +154,7 @@ impl Error {
 impl From<Recording> for Candidate {
     fn from(row: Recording) -> Self {
         let fingerprint = row.fingerprint();
-        Self { id: row.id, media_len: row.media_len, fingerprint }
+        Self { id: row.id, media_len: row.media_len, fingerprint, is_there: true }
     }
 }
 
@@ -188,7 +202,7 @@ impl Maintenance {
             let mut candidates = Vec::with_capacity(ids.len());
             for id in ids {
                 let row = self.database.recording(id).await.map_err(Error::from)?;
-                let none = Candidate { id: id.clone(), media_len: 0, fingerprint: None };
+                let none = Candidate { id: id.clone(), media_len: 0, fingerprint: None, is_there: false };
                 candidates.push(row.map_or(none, Candidate::from));
             }
             return each(candidates).await;
@@ -229,14 +243,17 @@ impl Maintenance {
     }
 
     /// The row of a sealed recording that nobody is writing, with whatever a dead command left half done brought to
-    /// its end.
-    async fn settled(&self, id: &RecordingId) -> Result<Recording, Error> {
+    /// its end, and whether there was such a thing.
+    async fn settled(&self, id: &RecordingId) -> Result<(Recording, bool), Error> {
         let row = self.database.recording(id).await?.ok_or(Error::NotFound)?;
         if !row.is_sealed() {
             return Err(Error::Plain);
         }
         let row = self.without_dead_writer(row).await?;
-        self.finish_reseal(self.finish_rewrap(row).await?).await
+        let left = row.content.clone();
+        let row = self.finish_reseal(self.finish_rewrap(row).await?).await?;
+        let is_finished = row.content != left;
+        Ok((row, is_finished))
     }
 
     /// A writer that was killed leaves its row behind; one whose lease merely lapsed still holds its file.

@@ -9,7 +9,8 @@ use super::{Error, Maintenance, judge, read};
 use crate::base::RecordingId;
 use crate::catalogue::{self, Content, Recording, RecordingState};
 use crate::crypto::Sha256Digest;
-use crate::media::{MediaKind, MediaObject, Stage};
+use crate::keys::OpeningRefused;
+use crate::media::{MediaKind, MediaObject, Stage, Stranger};
 use crate::sealed::Corruption;
 use crate::service::detect_media_type;
 
@@ -38,6 +39,8 @@ pub struct Fault {
     pub id: Option<RecordingId>,
     /// What is wrong.
     pub reason: String,
+    /// Whether an export that has the key is all that is missing.
+    pub is_key_missing: bool,
 }
 
 /// A file that verified, or is plain.
@@ -61,8 +64,9 @@ impl Maintenance {
         loop {
             let listing = self.store.list(after.as_deref()).await.map_err(Error::from)?;
             for stranger in listing.strangers {
-                let reason = "it is no file of a recording, or not in its place".into();
-                each(Rebuilt::Fault(Fault { locations: vec![stranger], id: None, reason })).await?;
+                let Stranger { location, reason } = stranger;
+                each(Rebuilt::Fault(Fault { locations: vec![location], id: None, reason, is_key_missing: false }))
+                    .await?;
             }
             let mut objects = listing.objects;
             objects.retain(|object| object.stage != Stage::Next);
@@ -79,7 +83,8 @@ impl Maintenance {
         }
     }
 
-    /// The files of one recording: one of them at most is catalogued.
+    /// The files of one recording: one of them at most is catalogued, and none while another one is a fault: the lesser
+    /// of two must not take the place of the better one that cannot be read now.
     async fn rebuild_one(&self, objects: &[MediaObject], with_plain: bool) -> Result<Vec<Rebuilt>, Error> {
         let (mut found, mut rebuilt) = (Vec::new(), Vec::new());
         let Some(id) = objects.first().map(|object| object.id.clone()) else { return Ok(rebuilt) };
@@ -89,20 +94,15 @@ impl Maintenance {
                 rebuilt.push(Rebuilt::LeftPlain(object.id.clone()));
                 continue;
             }
-            if object.stage == Stage::Part && self.store.is_being_written(object).await? {
-                rebuilt.push(match &row {
-                    Some(_) => Rebuilt::There(object.id.clone()),
-                    None => self.fault(object, &Error::BeingRecorded),
-                });
-                continue;
-            }
             match self.look_at(object, row.as_ref()).await {
-                Ok(recording) => found.push(Found { recording, location: self.store.location(object) }),
-                Err(error @ (Error::Catalogue(_) | Error::Store(_) | Error::Keys(_))) => return Err(error),
+                Ok(Some(recording)) => found.push(Found { recording, location: self.store.location(object) }),
+                Ok(None) => rebuilt.push(Rebuilt::There(object.id.clone())),
+                Err(error @ (Error::Catalogue(_) | Error::Keys(_))) => return Err(error),
                 Err(error) => rebuilt.push(self.fault(object, &error)),
             }
         }
-        rebuilt.extend(self.settle(id, row, found).await?);
+        let is_faulty = rebuilt.iter().any(|rebuilt| matches!(rebuilt, Rebuilt::Fault(_)));
+        rebuilt.extend(self.settle(id, row, found, is_faulty).await?);
         Ok(rebuilt)
     }
 
@@ -112,34 +112,58 @@ impl Maintenance {
         id: RecordingId,
         row: Option<Recording>,
         mut found: Vec<Found>,
+        is_faulty: bool,
     ) -> Result<Option<Rebuilt>, Error> {
-        let is_of_row = |found: &Found| row.as_ref().is_some_and(|row| is_same(row, &found.recording));
-        if row.is_some() && found.len() == 1 && found.iter().all(is_of_row) {
+        if let (Some(row), [found]) = (&row, &found[..])
+            && is_same(row, &found.recording)
+        {
+            self.agree(row, &found.recording).await?;
             return Ok(Some(Rebuilt::There(id)));
         }
-        if found.len() > 1 || (row.is_some() && !found.is_empty()) {
-            let reason = if found.len() > 1 {
-                "more than one file of this recording verifies; neither was catalogued, or displaces what is"
-            } else {
+        let reason = match (found.len(), &row) {
+            (0, _) => return Ok(None),
+            (2.., _) => "more than one file of this recording verifies; neither was catalogued, or displaces what is",
+            (1, Some(_)) => {
                 "it verifies, and is another sealing than the catalogue's of this ID; the catalogue stays as it is"
-            };
-            let mut locations: Vec<String> = found.into_iter().map(|found| found.location).collect();
-            locations.dedup();
-            return Ok(Some(Rebuilt::Fault(Fault { locations, id: Some(id), reason: reason.into() })));
-        }
-        let Some(Found { recording, .. }) = found.pop() else { return Ok(None) };
-        match self.database.restore_recording(&recording).await {
-            Ok(()) => Ok(Some(Rebuilt::Catalogued(Box::new(recording)))),
-            Err(catalogue::Error::RecordingExists(id)) => Ok(Some(Rebuilt::There(id))),
-            Err(error) => Err(error.into()),
-        }
+            }
+            (1, None) if is_faulty => {
+                "it verifies, and another file of this recording does not; neither was catalogued: restore that one, or move it away"
+            }
+            (1, None) => {
+                let Some(Found { recording, .. }) = found.pop() else { return Ok(None) };
+                return match self.database.restore_recording(&recording).await {
+                    Ok(()) => Ok(Some(Rebuilt::Catalogued(Box::new(recording)))),
+                    Err(catalogue::Error::RecordingExists(id)) => Ok(Some(Rebuilt::There(id))),
+                    Err(error) => Err(error.into()),
+                };
+            }
+        };
+        let locations = found.into_iter().map(|found| found.location).collect();
+        Ok(Some(Rebuilt::Fault(Fault { locations, id: Some(id), reason: reason.into(), is_key_missing: false })))
     }
 
-    /// What a file says of itself, verified.
-    async fn look_at(&self, object: &MediaObject, row: Option<&Recording>) -> Result<Recording, Error> {
+    /// A file that was put back from a backup may be under another key than its row says, and its key is counted by
+    /// the row.
+    async fn agree(&self, row: &Recording, found: &Recording) -> Result<(), Error> {
+        let is_settled = matches!(row.content, Content::Sealed { replacement: None, .. })
+            && !matches!(row.state, RecordingState::Recording { .. });
+        if let (true, Some(fingerprint)) = (is_settled && row.fingerprint() != found.fingerprint(), found.fingerprint())
+        {
+            let Content::Sealed { seal_id, .. } = row.content else { return Ok(()) };
+            let content = Content::Sealed { fingerprint, seal_id, replacement: None };
+            self.database.replace_content(&row.id, &row.content, &content).await?;
+        }
+        Ok(())
+    }
+
+    /// What a file says of itself, verified; nothing of one that its writer has a row for.
+    async fn look_at(&self, object: &MediaObject, row: Option<&Recording>) -> Result<Option<Recording>, Error> {
+        if object.stage == Stage::Part && self.store.is_being_written(object).await? {
+            return if row.is_some() { Ok(None) } else { Err(Error::BeingRecorded) };
+        }
         match object.kind {
-            MediaKind::Sealed => self.look_at_sealed(object, row).await,
-            MediaKind::Plain => self.look_at_plain(object).await,
+            MediaKind::Sealed => self.look_at_sealed(object, row).await.map(Some),
+            MediaKind::Plain => self.look_at_plain(object).await.map(Some),
         }
     }
 
@@ -197,7 +221,8 @@ impl Maintenance {
 
     fn fault(&self, object: &MediaObject, error: &Error) -> Rebuilt {
         let (locations, id) = (vec![self.store.location(object)], Some(object.id.clone()));
-        Rebuilt::Fault(Fault { locations, id, reason: format!("{error} ({})", error.code()) })
+        let is_key_missing = matches!(error, Error::Refused(OpeningRefused::KeyMissing(_)));
+        Rebuilt::Fault(Fault { locations, id, reason: format!("{error} ({})", error.code()), is_key_missing })
     }
 }
 

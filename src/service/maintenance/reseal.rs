@@ -8,8 +8,8 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::{Error, Maintenance, Outcome, judge, object, read};
-use crate::base::{RecordingId, SealId, Timestamp};
-use crate::catalogue::{Content, Recording, Replacement};
+use crate::base::{RecordingId, SealId};
+use crate::catalogue::{Content, Recording, Replacement, ResealRun};
 use crate::crypto::Sha256Digest;
 use crate::keys::WrappingKey;
 use crate::media::{MediaFile, MediaKind, MediaObject, Stage};
@@ -20,30 +20,32 @@ use crate::service::Stop;
 const PIECE_LEN: u64 = 1 << 20;
 
 impl Maintenance {
-    /// When a run over every recording began that has not come to its end; else begins one now. What was sealed since
-    /// then need not be sealed again.
+    /// The run over every recording, under the newest key, that has not come to its end; else begins one now. What was
+    /// sealed under that key since then need not be sealed again. Gives whether it was begun before.
     ///
     /// # Errors
     ///
-    /// The catalogue.
-    pub async fn begin_reseal_of_all(&self) -> Result<Timestamp, Error> {
-        if let Some(begun) = self.database.unfinished_reseal().await? {
-            return Ok(begun);
+    /// The catalogue, or no active key.
+    pub async fn begin_reseal_of_all(&self) -> Result<(ResealRun, bool), Error> {
+        if let Some(run) = self.unfinished_reseal_of_all().await? {
+            return Ok((run, true));
         }
-        let now = (self.clock)();
-        self.database.note_reseal(Some(now)).await?;
+        let run = ResealRun { begun: (self.clock)(), to: self.keys.ring().wrapping()?.fingerprint };
+        self.database.note_reseal(Some(&run)).await?;
         // What is sealed from here on is sealed at a later millisecond.
         tokio::time::sleep(Duration::from_millis(2)).await;
-        Ok(now)
+        Ok((run, false))
     }
 
-    /// The same, without beginning one.
+    /// The same, without beginning one. One that sealed under another key than the newest is none: nothing of what it
+    /// did counts.
     ///
     /// # Errors
     ///
-    /// The catalogue.
-    pub async fn unfinished_reseal_of_all(&self) -> Result<Option<Timestamp>, Error> {
-        Ok(self.database.unfinished_reseal().await?)
+    /// The catalogue, or no active key.
+    pub async fn unfinished_reseal_of_all(&self) -> Result<Option<ResealRun>, Error> {
+        let newest = self.keys.ring().wrapping()?.fingerprint;
+        Ok(self.database.unfinished_reseal().await?.filter(|run| run.to == newest))
     }
 
     /// Says that a run over every recording came to its end.
@@ -55,8 +57,8 @@ impl Maintenance {
         Ok(self.database.note_reseal(None).await?)
     }
 
-    /// Seals one recording again under a new file key, wrapped by the newest database key; one that was sealed
-    /// after `unless_since` stays as it is. `progress` hears of media bytes, twice of each: written, and read back.
+    /// Seals one recording again under a new file key, wrapped by the newest database key; one that `run` has
+    /// sealed already stays as it is. `progress` hears of media bytes, twice of each: written, and read back.
     ///
     /// # Errors
     ///
@@ -64,12 +66,12 @@ impl Maintenance {
     pub async fn reseal(
         &self,
         id: &RecordingId,
-        unless_since: Option<Timestamp>,
+        run: Option<&ResealRun>,
         stop: &Stop,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Outcome, Error> {
         self.keys.refresh().await;
-        let row = self.settled(id).await?;
+        let (row, is_finished) = self.settled(id).await?;
         let Content::Sealed { fingerprint, seal_id, .. } = row.content else { return Err(Error::Plain) };
         let to = self.keys.ring().wrapping()?;
         let (place, file) = self.find(&row).await?;
@@ -77,8 +79,20 @@ impl Maintenance {
         if header.seal_id() != seal_id {
             return Err(Corruption::OtherSealing.into());
         }
-        if unless_since.is_some_and(|since| header.header().sealed_at > since) {
-            return Ok(Outcome::Already);
+        let (sealed_at, now) = (header.header().sealed_at, (self.clock)());
+        // By its key and its time, for either alone can be wrong: a key that was wrapped anew, a clock that was ahead.
+        let is_done = |run: &ResealRun| {
+            header.header().fingerprint == run.to
+                && run.to == to.fingerprint
+                && sealed_at > run.begun
+                && sealed_at <= now
+        };
+        if run.is_some_and(is_done) {
+            return Ok(if is_finished {
+                Outcome::Done { fingerprint: to.fingerprint, seal_id }
+            } else {
+                Outcome::Already
+            });
         }
         let old = judge(header, &*file, place.stage).await?;
         let next = object(&row, Stage::Next);
@@ -114,7 +128,7 @@ impl Maintenance {
             let done = Content::Sealed { fingerprint: new_key, seal_id: new, replacement: None };
             self.database.replace_content(&row.id, &row.content, &done).await?;
             done
-        } else if self.is_whole(&next, new, place.stage).await? {
+        } else if self.is_whole(&next, new, &place, &*file, &row.id).await? {
             self.give_place(&row.id, &row.content, &next, &place).await?
         } else {
             let undone = Content::Sealed { fingerprint, seal_id, replacement: None };
@@ -199,12 +213,37 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Whether the object is there, and the whole of that sealing.
-    async fn is_whole(&self, next: &MediaObject, seal_id: SealId, stage: Stage) -> Result<bool, Error> {
+    /// Whether the object is there, and the whole of that sealing: every record of it, for the old file goes when it
+    /// takes its place, and as many as the old one has.
+    async fn is_whole(
+        &self,
+        next: &MediaObject,
+        seal_id: SealId,
+        place: &MediaObject,
+        old: &dyn MediaFile,
+        id: &RecordingId,
+    ) -> Result<bool, Error> {
         let Some(file) = self.store.open(next).await? else { return Ok(false) };
-        match self.verified_header(&*file, &next.id).await {
-            Ok(header) if header.seal_id() == seal_id => Ok(judge(header, &*file, stage).await.is_ok()),
-            Ok(_) | Err(Error::Sealed(_)) => Ok(false),
+        let old = judge(self.verified_header(old, id).await?, old, place.stage).await?;
+        let verified = async {
+            let header = self.verified_header(&*file, id).await?;
+            let new = judge(header, &*file, place.stage).await?;
+            if new.seal_id() != seal_id || new.state() != old.state() {
+                return Err(Corruption::OtherSealing.into());
+            }
+            let mut start = 0;
+            while start < new.state().media_len() {
+                let end = new.state().media_len().min(start + PIECE_LEN);
+                let Some(span) = new.span(start..end) else { break };
+                let sealed = read(&*file, span.file().start, span.file().end).await?;
+                new.verify_span(&span, &sealed)?;
+                start = end;
+            }
+            Ok(())
+        };
+        match verified.await {
+            Ok(()) => Ok(true),
+            Err(Error::Sealed(_)) => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -17,7 +17,7 @@ impl Maintenance {
     /// Why it stays as it is.
     pub async fn rewrap(&self, id: &RecordingId) -> Result<Outcome, Error> {
         self.keys.refresh().await;
-        let row = self.settled(id).await?;
+        let (row, is_finished) = self.settled(id).await?;
         let Content::Sealed { fingerprint: catalogued, seal_id, .. } = row.content else { return Err(Error::Plain) };
         let to = self.keys.ring().wrapping()?;
         let (object, file) = self.find(&row).await?;
@@ -27,7 +27,9 @@ impl Maintenance {
         }
         let from = header.header().fingerprint;
         if from == to.fingerprint {
-            return self.agree_with_file(&row, catalogued, from, seal_id).await;
+            let outcome = self.agree_with_file(&row, catalogued, from, seal_id).await?;
+            // On record as done by whoever brought it to its end.
+            return Ok(if is_finished { Outcome::Done { fingerprint: from, seal_id } } else { outcome });
         }
         let new = {
             let ring = self.keys.ring();
@@ -77,7 +79,7 @@ impl Maintenance {
     }
 
     /// The file is under the newest key already; the row may not know, as after a backup of the database was put back.
-    async fn agree_with_file(
+    pub(super) async fn agree_with_file(
         &self,
         row: &Recording,
         catalogued: Fingerprint,

@@ -3,38 +3,49 @@
 use std::{fs, io, path::Path};
 
 use super::{LocalStore, location, replacing::LOCK_NAME, suffix, unavailable};
-use crate::media::{Error, Listing, MediaKind, MediaObject, Stage};
+use crate::media::{Error, Listing, MediaKind, MediaObject, Stage, Stranger};
 
 /// The folder after the one named `after`, and, on the first page, what lies in the root and is no folder of ours.
 pub(super) fn page(store: &LocalStore, after: Option<&str>) -> Result<Listing, Error> {
     let mut listing = Listing::default();
     let mut folders = Vec::new();
-    for name in names(&store.root)? {
-        if is_folder_name(&name) {
+    for name in names(&store.root).map_err(|error| unavailable(&store.root, &error))? {
+        let path = store.root.join(&name);
+        if is_folder_name(&name) && path.is_dir() {
             folders.push(name);
         } else if name != LOCK_NAME && after.is_none() {
-            listing.strangers.push(location(&store.root.join(name)));
+            listing.strangers.push(stranger(&path, STRANGE));
         }
     }
     let mut folders = folders.into_iter().filter(|name| after.is_none_or(|after| name.as_str() > after));
     let Some(folder) = folders.next() else { return Ok(listing) };
     let path = store.root.join(&folder);
-    for name in names(&path)? {
-        match object(&name).filter(|object| store.folder(&object.id) == path) {
-            Some(object) => listing.objects.push(object),
-            None => listing.strangers.push(location(&path.join(name))),
+    match names(&path) {
+        Ok(names) => {
+            for name in names {
+                match object(&name).filter(|object| store.folder(&object.id) == path) {
+                    Some(object) => listing.objects.push(object),
+                    None => listing.strangers.push(stranger(&path.join(name), STRANGE)),
+                }
+            }
         }
+        // The rest is listed all the same.
+        Err(error) => listing.strangers.push(stranger(&path, &error.to_string())),
     }
     listing.next = folders.next().map(|_| folder);
     Ok(listing)
 }
 
+const STRANGE: &str = "it is no file of a recording, or not in its place";
+
+fn stranger(path: &Path, reason: &str) -> Stranger {
+    Stranger { location: location(path), reason: reason.to_owned() }
+}
+
 /// Sorted, so that pages and reports are the same each time. Names that are not UTF-8 are no object's.
-fn names(folder: &Path) -> Result<Vec<String>, Error> {
-    let read = || -> io::Result<Vec<String>> {
-        fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
-    };
-    let mut names = read().map_err(|error| unavailable(folder, &error))?;
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let mut names = names.collect::<io::Result<Vec<String>>>()?;
     names.sort_unstable();
     Ok(names)
 }

@@ -122,7 +122,7 @@ impl MediaStore for LocalStore {
 
     async fn is_being_written(&self, object: &MediaObject) -> Result<bool, Error> {
         let path = self.path(object);
-        in_background(move || Ok(writer::is_being_written(&path))).await
+        in_background(move || writer::is_being_written(&path)).await
     }
 
     async fn begin_maintenance(&self) -> Result<MaintenanceGuard, Error> {

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 
 use super::{location, reader, sync_parent, unavailable};
@@ -35,7 +35,10 @@ pub(super) fn replace(from: &Path, to: &Path) -> Result<(), Error> {
 /// Writes over the first bytes of that version of a file.
 pub(super) fn rewrite_head(path: &Path, version: Version, head: &[u8]) -> Result<(), Error> {
     let failed = |error| unavailable(path, &error);
-    let file: File = OpenOptions::new().write(true).open(path).map_err(failed)?;
+    // A pipe in a file's place would be waited for, for ever.
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| failed(error.into()))?;
+    let file = File::from(file);
     let found = reader::version(&file.metadata().map_err(failed)?);
     if found != version {
         return Err(Error::Changed { location: location(path) });

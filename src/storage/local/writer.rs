@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 
 use super::{in_background, location, sync_parent, unavailable};
@@ -38,7 +38,7 @@ impl LocalWriter {
         let file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let being_written = is_being_written(&part);
+                let being_written = is_being_written(&part)?;
                 return Err(Error::Exists { location: location(&part), being_written });
             }
             Err(error) => return Err(unavailable(&part, &error)),
@@ -101,9 +101,19 @@ impl MediaWriter for LocalWriter {
 }
 
 /// Whether some process holds the lock that a writer keeps on its file.
-pub(super) fn is_being_written(part: &Path) -> bool {
-    let Ok(file) = File::open(part) else { return false };
-    matches!(flock(&file, FlockOperation::NonBlockingLockShared), Err(Errno::WOULDBLOCK))
+pub(super) fn is_being_written(part: &Path) -> Result<bool, Error> {
+    // A pipe in a file's place would be waited for, for ever.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(part, flags, Mode::empty()) {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Ok(false),
+        Err(error) => return Err(unavailable(part, &error.into())),
+    };
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(false),
+        Err(Errno::WOULDBLOCK) => Ok(true),
+        Err(error) => Err(unavailable(part, &error.into())),
+    }
 }
 
 /// Renames, and never over another file.

@@ -12,4 +12,4 @@ CREATE INDEX recording_by_replacement_key ON recording (replacement_fingerprint)
 WHERE replacement_fingerprint IS NOT NULL;
 
 -- `setting` has a second name from here on: 'reseal', while a run that seals every recording again has not come to its
--- end; its value is when that began, in Unix milliseconds.
+-- end; its value is when that began, in Unix milliseconds, and under which key it seals.
