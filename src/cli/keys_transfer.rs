@@ -21,6 +21,7 @@ use super::{
 };
 use crate::audit::{Event, EventKind};
 use crate::base::{Fingerprint, FingerprintPrefix};
+use crate::crypto::random;
 use crate::keys::{ExportedKey, decode_export, encode_export};
 use crate::service::Imported;
 use crate::storage::LocalStore;
@@ -70,7 +71,9 @@ async fn export_from(
     let record = Record::open(system).await?;
     let fingerprints: Vec<Fingerprint> = keys.iter().map(|key| key.fingerprint).collect();
     let file = in_background(move || Ok(encode_export(&keys, &passphrase)?)).await?;
-    let beside = out.with_extension(format!("new-{}", std::process::id()));
+    // A random number, because in a container a process that was killed had this one's.
+    let number = u64::from_be_bytes(random().map_err(Failure::new)?);
+    let beside = out.with_extension(format!("new-{number:016x}"));
     let written = async {
         write(&beside, &file).map_err(|error| failure::io(&beside, &error))?;
         // On record before it has its name: no key leaves without a word.

@@ -10,7 +10,7 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::file::{Error, FileDefinitionKeys, generate_file, sync_folder};
+use super::file::{Error, FileDefinitionKeys, UNNAMED, generate_file, sync_folder};
 use crate::keys::{DefinitionKey, DefinitionKeyName, LocalDefinitionKey};
 
 /// Held while keys are exchanged: two who do it at once do it one after the other.
@@ -43,12 +43,13 @@ impl FileDefinitionKeys {
         locked.map(CycleLock).map_err(|error| Error::Io { path: folder.into(), error })
     }
 
-    /// Writes the next key, unless one is there: whether it was made now.
+    /// Writes the next key, unless one is there: whether it was made now. To be called under the lock.
     ///
     /// # Errors
     ///
     /// What is wrong with the files.
     pub fn prepare(&self) -> Result<(LocalDefinitionKey, bool), Error> {
+        self.remove_unnamed();
         if let Some(next) = self.read_next()? {
             return Ok((next, false));
         }
@@ -58,6 +59,22 @@ impl FileDefinitionKeys {
                 self.read_next()?.map(|next| (next, false)).ok_or(Error::Missing(self.next_path()))
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Takes away what a run left that was killed before its key had a name, or before the other name was gone.
+    fn remove_unnamed(&self) {
+        let Ok(entries) = fs::read_dir(folder_of(&self.path)) else { return };
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            let unnamed = path.extension().and_then(|extension| extension.to_str()?.strip_prefix(UNNAMED));
+            let is_number = unnamed.is_some_and(|number| number.len() == 16 && u64::from_str_radix(number, 16).is_ok());
+            let is_ours = [self.path.clone(), self.next_path()]
+                .iter()
+                .any(|key| key.with_extension("") == path.with_extension(""));
+            if is_number && is_ours {
+                // The next run tries again.
+                let _best_effort = fs::remove_file(path);
+            }
         }
     }
 
@@ -129,6 +146,23 @@ mod tests {
         assert_eq!(keys.read().expect("reads").name(), next.name());
         assert_eq!(FileDefinitionKeys::read_file(&obsolete).expect("reads").name(), old.name());
         assert!(!keys.next_path().exists());
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_taken_away_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("folder");
+        let keys = FileDefinitionKeys::at(&folder.path().join("definition.key"));
+        keys.generate().expect("generates");
+        let of_ours = ["definition.new-0123456789abcdef", "definition.key.new-0123456789abcdef"];
+        let of_others =
+            ["other.key.new-0123456789abcdef", "definition.key.new-copy", "definition.key.0123456789abcdef"];
+        for name in of_ours.iter().chain(&of_others) {
+            fs::write(folder.path().join(name), "x").expect("written");
+        }
+        keys.prepare().expect("prepares");
+        assert!(of_ours.iter().all(|name| !folder.path().join(name).exists()));
+        assert!(of_others.iter().all(|name| folder.path().join(name).exists()));
+        assert!(keys.read().is_ok() && keys.next_path().exists());
     }
 
     #[test]

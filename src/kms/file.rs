@@ -22,6 +22,10 @@ use crate::keys::{
 /// Longer than any line that [`encode_definition_key`] writes, so that a wrong file is not read to its end.
 const FILE_LEN_MAX: u64 = 1024;
 
+/// How a key's extension begins before it has its name. A random number follows: in a container every process that was
+/// killed had the same number.
+pub(super) const UNNAMED: &str = "new-";
+
 /// The definition key at a path, and the next one at `PATH.next` when there is one.
 pub struct FileDefinitionKeys {
     pub(super) path: PathBuf,
@@ -204,7 +208,7 @@ pub(super) fn generate_file(path: &Path) -> Result<LocalDefinitionKey, Error> {
         _ => Error::Io { path: path.into(), error },
     };
     // Written beside and then linked: nobody ever reads half a key, and of two who generate at once one is told.
-    let beside = path.with_extension(format!("new-{}", std::process::id()));
+    let beside = path.with_extension(format!("{UNNAMED}{:016x}", u64::from_be_bytes(crypto::random()?)));
     let written = (|| {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
         file.write_all(encode_definition_key(&key).as_bytes())?;
