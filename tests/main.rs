@@ -25,6 +25,8 @@ mod format_golden;
 mod hardening;
 mod house;
 mod http_cases;
+mod kills;
+mod leaks;
 mod media_store;
 mod memory;
 mod observe;

@@ -172,33 +172,6 @@ fn a_definition_key_elsewhere_is_not_warned_of() {
     assert!(media == fs::read(sample("call-reminder-mp3.mp3")).expect("read"));
 }
 
-#[test]
-fn no_secret_is_shown_anywhere() {
-    let system = System::with_key();
-    system.import("call", &media(3000));
-    let line = fs::read_to_string(system.data_dir().join("definition.key")).expect("read");
-    let secret = line.split(' ').nth(1).expect("the key").to_owned();
-    let server = system.serve();
-    let mut shown = server.log();
-    for path in ["/recordings", "/recordings/call", "/recordings/none", "/readyz"] {
-        shown.push_str(&text(&server.get(path).body));
-    }
-    for arguments in [
-        &["definition-key", "status"][..],
-        &["keys", "list"],
-        &["encryption", "status"],
-        &["config", "check"],
-        &["recordings", "show", "call"],
-    ] {
-        shown.push_str(&system.json(arguments).to_string());
-        let people = system.run(arguments);
-        shown.push_str(&text(&people.stdout));
-        shown.push_str(&text(&people.stderr));
-    }
-    assert!(shown.len() > 1000, "something was shown");
-    assert!(!shown.to_lowercase().contains(&secret), "the definition key was shown");
-}
-
 fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
     bytes.windows(wanted.len()).any(|window| window == wanted)
 }

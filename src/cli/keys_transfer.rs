@@ -22,6 +22,7 @@ use super::{
 };
 use crate::audit::{Event, EventKind, bounded};
 use crate::base::{Fingerprint, FingerprintPrefix};
+use crate::crypto::random;
 use crate::keys::{decode_export, encode_export};
 use crate::service::Imported;
 use crate::storage::LocalStore;
@@ -74,7 +75,9 @@ async fn export_from(
     let record = Record::open(system).await?;
     let fingerprints: Vec<Fingerprint> = keys.iter().map(|key| key.fingerprint).collect();
     let file = in_background(move || Ok(encode_export(&keys, &passphrase)?)).await?;
-    let beside = out.with_extension(format!("new-{}", std::process::id()));
+    // A random number, because in a container a process that was killed had this one's.
+    let number = u64::from_be_bytes(random().map_err(Failure::new)?);
+    let beside = out.with_extension(format!("new-{number:016x}"));
     // On record before a byte of it is written: no key leaves without a word.
     for fingerprint in &fingerprints {
         let (fingerprint, detail) = (Some(fingerprint.to_string()), Some(bounded(&out.display().to_string())));

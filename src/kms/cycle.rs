@@ -12,7 +12,7 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::file::{Error, FileDefinitionKeys, generate_file, sync_folder, with_suffix};
+use super::file::{Error, FileDefinitionKeys, generate_file, remove_left_over, sync_folder, with_suffix};
 use crate::keys::{DefinitionKey, DefinitionKeyName, LocalDefinitionKey};
 
 /// How long others are waited for, and how often is looked.
@@ -61,16 +61,14 @@ impl FileDefinitionKeys {
     ///
     /// What is wrong with the files.
     pub fn prepare(&self) -> Result<(LocalDefinitionKey, bool), Error> {
+        // A second link to a key, if one who made it was killed, must not outlive it.
+        for path in [&self.path, &self.next_path()] {
+            remove_left_over(path).map_err(|error| Error::Io { path: path.clone(), error })?;
+        }
         if let Some(next) = self.read_next()? {
             return Ok((next, false));
         }
-        match generate_file(&self.next_path()) {
-            Ok(next) => Ok((next, true)),
-            Err(Error::Exists(_)) => {
-                self.read_next()?.map(|next| (next, false)).ok_or(Error::Missing(self.next_path()))
-            }
-            Err(error) => Err(error),
-        }
+        generate_file(&self.next_path()).map(|next| (next, true))
     }
 
     /// Gives the next key its place, when every database key is wrapped by it: where the old one lies now.

@@ -22,6 +22,9 @@ use crate::keys::{
 /// Longer than any line that [`encode_definition_key`] writes, so that a wrong file is not read to its end.
 const FILE_LEN_MAX: u64 = 1024;
 
+/// What the name of a key ends in before it has its own.
+const BESIDE: &str = ".new";
+
 /// The definition key at a path, and the next one at `PATH.next` when there is one.
 pub struct FileDefinitionKeys {
     pub(super) path: PathBuf,
@@ -210,8 +213,8 @@ pub(super) fn generate_file(path: &Path) -> Result<LocalDefinitionKey, Error> {
         _ => Error::Io { path: path.into(), error },
     };
     // Written beside and then linked: nobody ever reads half a key.
-    let beside = with_suffix(path, ".new");
-    remove_left_over(&beside).map_err(failed)?;
+    let beside = with_suffix(path, BESIDE);
+    remove_left_over(path).map_err(failed)?;
     let written = (|| {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
         file.write_all(encode_definition_key(&key).as_bytes())?;
@@ -224,8 +227,9 @@ pub(super) fn generate_file(path: &Path) -> Result<LocalDefinitionKey, Error> {
     Ok(LocalDefinitionKey::new(key))
 }
 
-fn remove_left_over(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
+/// Removes what lies beside a key that is being made. The caller holds the lock.
+pub(super) fn remove_left_over(path: &Path) -> io::Result<()> {
+    match fs::remove_file(with_suffix(path, BESIDE)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }

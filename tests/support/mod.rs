@@ -11,6 +11,7 @@ pub use server::{Server, peak_memory, signal};
 pub use terminal::at_terminal;
 
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -54,7 +55,7 @@ impl System {
     }
 
     /// The program with these arguments on this system, not started yet.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
         let mut command = bare_command();
         command.arg("--data-dir").arg(self.data_dir()).args(arguments).current_dir(self.folder.path());
         command

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Reply, get};
+use super::{Reply, get, text};
 
 pub struct Server {
     child: Child,
@@ -17,19 +17,19 @@ pub struct Server {
     pub address: String,
     /// Everything that it said before its address.
     pub said: Vec<String>,
-    log: Arc<Mutex<String>>,
+    log: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Server {
     /// Starts it and waits for the line with its address.
     pub fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
-        let log = Arc::new(Mutex::new(String::new()));
+        let log = Arc::new(Mutex::new(Vec::new()));
         let (mut stderr, kept) = (child.stderr.take().expect("piped"), Arc::clone(&log));
         thread::spawn(move || {
             let mut piece = [0; 4096];
             while let Ok(read @ 1..) = stderr.read(&mut piece) {
-                kept.lock().expect("log").push_str(&String::from_utf8_lossy(&piece[..read]));
+                kept.lock().expect("log").extend_from_slice(&piece[..read]);
             }
         });
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
@@ -38,7 +38,7 @@ impl Server {
             let Some(Ok(line)) = lines.next() else {
                 let _ended = child.wait();
                 thread::sleep(Duration::from_millis(100));
-                panic!("it did not start: {}", log.lock().expect("log"));
+                panic!("it did not start: {}", text(&log.lock().expect("log")));
             };
             let address = address_in(&line);
             said.push(line);
@@ -67,6 +67,11 @@ impl Server {
 
     /// What it wrote to its log so far.
     pub fn log(&self) -> String {
+        text(&self.log_bytes())
+    }
+
+    /// The same, byte for byte.
+    pub fn log_bytes(&self) -> Vec<u8> {
         self.log.lock().expect("log").clone()
     }
 
