@@ -174,6 +174,7 @@ fn what_is_changed_or_read_by_commands_and_requests_is_on_record() {
     let record = events(&system, &[]);
     let expected = [
         "begun",
+        "definition-key.generate",
         "keys.generate",
         "recording.import",
         "keys.generate",
@@ -191,20 +192,20 @@ fn what_is_changed_or_read_by_commands_and_requests_is_on_record() {
         "server.stop",
     ];
     assert_eq!(kinds(&record), expected);
-    assert_eq!(record[3]["fingerprint"], second);
-    let subject = record[3]["subject"].as_str().expect("a subject");
+    assert_eq!(record[4]["fingerprint"], second);
+    let subject = record[4]["subject"].as_str().expect("a subject");
     assert!(subject.starts_with("cli:uid-"), "{subject}");
-    assert_eq!((&record[2]["recording"], &record[2]["bytes"]), (&"call".into(), &600_000.into()));
-    assert_eq!((&record[7]["spans"], &record[7]["credential"]), (&serde_json::json!([[10, 19]]), &"command".into()));
-    assert_eq!((&record[8]["code"], &record[8]["recording"]), (&"recording-not-found".into(), &"none".into()));
-    assert!(record[9]["detail"].as_str().is_some_and(|detail| detail.starts_with("for bob until 20")));
-    assert!(record[10]["detail"].as_str().is_some_and(|detail| detail.contains("for ann: recordings:play")));
-    let by_link = &record[12];
+    assert_eq!((&record[3]["recording"], &record[3]["bytes"]), (&"call".into(), &600_000.into()));
+    assert_eq!((&record[8]["spans"], &record[8]["credential"]), (&serde_json::json!([[10, 19]]), &"command".into()));
+    assert_eq!((&record[9]["code"], &record[9]["recording"]), (&"recording-not-found".into(), &"none".into()));
+    assert!(record[10]["detail"].as_str().is_some_and(|detail| detail.starts_with("for bob until 20")));
+    assert!(record[11]["detail"].as_str().is_some_and(|detail| detail.contains("for ann: recordings:play")));
+    let by_link = &record[13];
     assert_eq!(
         (&by_link["subject"], &by_link["credential"], &by_link["minted_by"]),
         (&"bob".into(), &"link".into(), &subject.into())
     );
-    assert_eq!((&record[13]["subject"], &record[13]["request_ids"][0]), (&"ann".into(), &asked.into()));
+    assert_eq!((&record[14]["subject"], &record[14]["request_ids"][0]), (&"ann".into(), &asked.into()));
 
     assert_eq!(events(&system, &["--subject", "bob"]).len(), 2);
     assert_eq!(events(&system, &["--since", "2099-01-01T00:00:00Z"]).len(), 0);

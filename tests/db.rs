@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sealtape::access::RecordingSet;
 use sealtape::base::{Fingerprint, RecordingId, SealId, Timestamp};
-use sealtape::catalogue::{Content, Database, Error, Recording, RecordingState, Replacement};
+use sealtape::catalogue::{Content, Database, Error, Recording, RecordingState, Replacement, ResealRun};
 use sealtape::crypto::Key;
 use sealtape::db::SqliteDatabase;
 use sealtape::keys::{KeyRow, KeyState, LocalDefinitionKey, Switch};
@@ -200,8 +200,9 @@ async fn replacements(database: &dyn Database) {
     assert!(matches!(early, Err(Error::RecordingChanged(_))), "a writer is at work");
 
     assert_eq!(database.unfinished_reseal().await.expect("asks"), None);
-    database.note_reseal(Some(time(77))).await.expect("notes");
-    assert_eq!(database.unfinished_reseal().await.expect("asks"), Some(time(77)));
+    let run = ResealRun { begun: time(77), to: Fingerprint([5; 32]) };
+    database.note_reseal(Some(&run)).await.expect("notes");
+    assert_eq!(database.unfinished_reseal().await.expect("asks"), Some(run));
     database.note_reseal(None).await.expect("strikes");
     assert_eq!(database.unfinished_reseal().await.expect("asks"), None);
 }

@@ -146,6 +146,91 @@ fn a_recording_that_grows_is_left_to_its_writer() {
     assert!(system.run(&["cat", "live"]).stdout == bytes);
 }
 
+/// What SQLite kept beside a database that is lost does not come back into the new one.
+#[test]
+fn the_log_of_a_lost_database_is_put_aside() {
+    let system = System::with_key();
+    let bytes = media(50_000);
+    system.import("call", &bytes);
+    let backup = system.path("keys.age");
+    let out = backup.to_str().expect("UTF-8");
+    assert!(system.command(&["keys", "export", "--out", out]).envs([PASSPHRASE]).status().expect("runs").success());
+    let server = system.serve();
+    for n in 0..20 {
+        system.import(&format!("more-{n}"), &media(100));
+    }
+    assert!(system.data_dir().join("sealtape.db-wal").exists(), "the server keeps it open");
+    server.signal("KILL");
+    server.wait();
+    fs::remove_file(system.data_dir().join("sealtape.db")).expect("removed");
+    let back = system.command(&["keys", "import", out]).envs([PASSPHRASE]).output().expect("runs");
+    assert!(back.status.success(), "{}", text(&back.stderr));
+    assert!(text(&back.stderr).contains("sealtape.db.lost-wal"), "{}", text(&back.stderr));
+    assert_eq!(system.json(&["recordings", "list"]).as_array().map(Vec::len), Some(0), "a new catalogue");
+    assert_eq!(system.json(&["recordings", "rebuild"])["catalogued"].as_array().map(Vec::len), Some(21));
+    assert!(system.run(&["cat", "call"]).stdout == bytes);
+}
+
+/// Two at once are one after the other, and each database has its keys.
+#[test]
+fn imports_at_once_into_a_lost_database() {
+    let system = System::with_key();
+    system.import("call", &media(50_000));
+    lose_database(&system);
+    let backup = system.path("keys.age");
+    fs::remove_file(system.data_dir().join("sealtape.db")).expect("removed");
+    let imports: Vec<_> = (0..4)
+        .map(|_| {
+            let mut command = system.command(&["keys", "import", backup.to_str().expect("UTF-8")]);
+            command.envs([PASSPHRASE]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("runs")
+        })
+        .collect();
+    let succeeded =
+        imports.into_iter().filter_map(|mut import| import.wait().expect("ends").code()).filter(|code| *code == 0);
+    assert_eq!(succeeded.count(), 1, "for the others every key is here already");
+    assert_eq!(system.json(&["keys", "list"]).as_array().map(Vec::len), Some(1));
+    system.ok(&["recordings", "rebuild"]);
+    assert!(system.run(&["cat", "call"]).stdout == media(50_000));
+}
+
+#[test]
+fn a_lesser_file_does_not_take_the_place_of_a_damaged_one() {
+    let system = System::with_key();
+    let bytes = media(50_000);
+    system.import("call", &bytes);
+    let stored = system.stored("call");
+    fs::write(stored.with_extension("plain"), b"forged").expect("written");
+    flip(&stored, 200);
+    lose_database(&system);
+    let output = system.run(&["recordings", "rebuild", "--plain"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("call.sealed: ") && said.contains("call.plain: "), "{said}");
+    assert_eq!(recordings(&system).as_array().map(Vec::len), Some(0), "neither");
+    flip(&stored, 200);
+    fs::remove_file(stored.with_extension("plain")).expect("removed");
+    system.ok(&["recordings", "rebuild"]);
+    assert!(system.run(&["cat", "call"]).stdout == bytes);
+}
+
+#[test]
+fn files_from_before_a_rewrap_are_counted_under_their_key_again() {
+    let system = System::with_key();
+    let bytes = media(50_000);
+    system.import("call", &bytes);
+    let (stored, old) = (system.stored("call"), system.json(&["keys", "list"])[0]["fingerprint"].clone());
+    let backup = fs::read(&stored).expect("read");
+    system.ok(&["keys", "generate"]);
+    system.ok(&["rewrap", "--all"]);
+    fs::write(&stored, backup).expect("put back");
+    assert_eq!(system.json(&["recordings", "rebuild"])["already"], 1);
+    let error = system.fails(1, &["keys", "deactivate", old.as_str().expect("text")]);
+    assert!(error.contains("1 recording(s) need"), "{error}");
+    system.ok(&["rewrap", "--all"]);
+    system.ok(&["keys", "deactivate", old.as_str().expect("text")]);
+    assert!(system.run(&["cat", "call"]).stdout == bytes);
+}
+
 /// The walk-through in the manual's chapter on keys, command by command as it stands there.
 #[test]
 fn the_way_back_in_the_manual_leads_back() {

@@ -196,6 +196,30 @@ async fn a_server_writes_nothing_to_the_tables_of_keys() {
     assert_eq!(server.wait(), Some(0));
 }
 
+/// What is left of a database must not be taken for a new system: new recordings would be plain in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn neither_an_empty_file_nor_lost_keys_make_new_recordings_plain() {
+    let system = System::with_key();
+    let bytes = media(3000);
+    system.import("call", &bytes);
+    let database = system.data_dir().join("sealtape.db");
+    let file = system.file("more.dat", &bytes);
+    let more = ["import", file.to_str().expect("UTF-8")];
+    let kept = fs::read(&database).expect("read");
+    fs::write(&database, b"").expect("cut to nothing");
+    for arguments in [&more[..], &["keys", "list"], &["keys", "generate"], &["serve"]] {
+        let error = system.fails(1, arguments);
+        assert!(error.contains("there is no database here"), "{arguments:?}: {error}");
+    }
+    fs::write(&database, kept).expect("put back");
+    let mut connection = connect(&system).await;
+    sqlx::query("DELETE FROM database_key").execute(&mut connection).await.expect("deletes");
+    connection.close().await.expect("closes");
+    let error = system.fails(1, &more);
+    assert!(error.contains("no database key is active"), "{error}");
+    assert_eq!(system.media_files().len(), 1, "nothing lies in plain");
+}
+
 /// The files of a database, moved away.
 struct Away(Vec<(PathBuf, PathBuf)>);
 

@@ -248,6 +248,70 @@ fn a_run_that_is_stopped_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_dry_run_says_what_cannot_be_done() {
+    let system = System::with_key();
+    system.import("call", &media(3000));
+    let plain = system.file("plain.dat", &media(100));
+    system.ok(&["import", plain.to_str().expect("UTF-8"), "--exempt"]);
+    let output = system.run(&["reseal", "--dry-run", "--json", "call", "plain", "nobody"]);
+    assert_eq!(output.status.code(), Some(3));
+    let plan: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&plan["recordings"], plan["failed"].as_array().map(Vec::len)), (&1.into(), Some(2)), "{plan}");
+    assert!(system.fails(1, &["rewrap", "--dry-run", "nobody"]).contains("no recording of that ID"));
+}
+
+/// A mark that is older than the newest key, or a clock that was ahead, leaves nothing under a key that is out.
+#[test]
+fn a_run_that_was_left_long_ago_does_not_count_for_another_key() {
+    let system = System::with_key();
+    let bytes = media(50_000);
+    system.import("call", &bytes);
+    let old = fingerprint(&system, "call");
+    execute(&system, &format!("INSERT INTO setting (name, value) VALUES ('reseal', '1 {old}')"));
+    system.ok(&["keys", "generate"]);
+    assert_eq!(system.json(&["reseal", "--all"])["done"], 1);
+    assert_ne!(fingerprint(&system, "call"), old);
+    // One that counts says so.
+    let new = fingerprint(&system, "call");
+    execute(&system, &format!("INSERT INTO setting (name, value) VALUES ('reseal', '1 {new}')"));
+    let output = system.run(&["reseal", "--all"]);
+    assert!(
+        text(&output.stderr).contains("1970-01-01") && text(&output.stderr).contains("goes on"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+/// The old file is still there: a replacement that is damaged does not take its place.
+#[test]
+fn a_damaged_replacement_that_a_dead_command_left_is_dropped() {
+    let system = System::with_key();
+    let bytes = media(100_000);
+    system.import("call", &bytes);
+    let stored = system.stored("call");
+    let before = fs::read(&stored).expect("read");
+    let old_seal = seal_id(&system);
+    system.ok(&["reseal", "call"]);
+    let (mut after, new_seal, key) = (fs::read(&stored).expect("read"), seal_id(&system), fingerprint(&system, "call"));
+    for is_damaged in [true, false] {
+        fs::write(&stored, &before).expect("written");
+        after[50_000] ^= u8::from(is_damaged);
+        fs::write(stored.with_extension("sealed.next"), &after).expect("written");
+        after[50_000] ^= u8::from(is_damaged);
+        execute(
+            &system,
+            &format!(
+                "UPDATE recording SET seal_id = x'{old_seal}', replacement_seal_id = x'{new_seal}', replacement_fingerprint = x'{key}'"
+            ),
+        );
+        let outcome = system.json(&["rewrap", "call"]);
+        assert_eq!(outcome["done"], 1, "it was brought to an end, and that is on record");
+        assert!(system.run(&["cat", "call"]).stdout == bytes, "damaged: {is_damaged}");
+        assert_eq!(seal_id(&system), if is_damaged { &old_seal } else { &new_seal }.clone());
+    }
+}
+
+#[test]
 fn a_terminal_shows_a_bar_and_a_pipe_does_not() {
     let system = System::with_key();
     system.import("call", &media(8 << 20));
@@ -280,17 +344,24 @@ fn events(system: &System, kind: &str) -> usize {
 }
 
 fn set_lease(system: &System, id: &str, millis: i64) {
+    execute(system, &format!("UPDATE recording SET lease_until = {millis} WHERE id = '{id}'"));
+}
+
+/// The sealing of the only recording, as the catalogue names it.
+fn seal_id(system: &System) -> String {
+    let server = system.serve();
+    let etag = server.get("/recordings/call/media").header("etag").expect("sealed").to_owned();
+    etag.trim_matches('"').to_owned()
+}
+
+/// Changes the database as no command does.
+fn execute(system: &System, statement: &str) {
     use sqlx::Connection;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(system.data_dir().join("sealtape.db"));
         let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("connects");
-        let done = sqlx::query("UPDATE recording SET lease_until = $2 WHERE id = $1")
-            .bind(id)
-            .bind(millis)
-            .execute(&mut connection)
-            .await
-            .expect("updates");
+        let done = sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.expect("executes");
         assert_eq!(done.rows_affected(), 1);
         connection.close().await.expect("closes");
     });

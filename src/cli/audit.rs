@@ -5,7 +5,12 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::{Failure, Global, open::System, print, record::files};
+use super::{
+    Failure, Global,
+    open::{Purpose, System, settings},
+    print,
+    record::files,
+};
 use crate::access::Subject;
 use crate::audit::{self, KnownHead, Lines, Verification};
 use crate::base::{RecordingId, Timestamp, parse_duration};
@@ -47,7 +52,8 @@ enum Since {
 }
 
 pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, Failure> {
-    let system = System::open(global).await?;
+    // Whoever only reads the record makes no key.
+    let system = System::open_without_definition_key(settings(global)?, Purpose::Use).await?;
     let outcome = match command {
         Command::Verify(arguments) => verify(global, &arguments, &system),
         Command::Show(arguments) => show(global, &arguments, &system),

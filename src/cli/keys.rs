@@ -191,7 +191,6 @@ fn document(key: &KeySummary) -> serde_json::Value {
         "wraps_new": key.wraps_new,
         "recordings": key.recordings,
         "exported": key.exported_at.is_some(),
-        "exported_at": key.exported_at.map(|at| at.to_string()),
     })
 }
 

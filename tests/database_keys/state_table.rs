@@ -310,7 +310,12 @@ impl Run<'_> {
             let wraps_new = wraps.as_ref() == Some(&fingerprint);
             assert_eq!((&key["wraps_new"], &key["recordings"]), (&json!(wraps_new), &json!(under)), "{when}: {key}");
         }
-        let switch = self.model.switch.map_or("untouched", |is_on| if is_on { "enabled" } else { "disabled" });
+        // From the first key on it says what that means, so that lost keys never make new recordings plain.
+        let switch = match (self.model.switch, self.model.keys.is_empty()) {
+            (Some(false), _) => "disabled",
+            (Some(true), _) | (None, false) => "enabled",
+            (None, true) => "untouched",
+        };
         let status = self.system.json(&["encryption", "status"]);
         let expected = json!({
             "switch": switch, "active": self.model.is_on(), "wraps_new": wraps, "database_keys": listed.len(),
