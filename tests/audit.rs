@@ -343,9 +343,11 @@ fn a_torn_end_is_cut_off_and_told() {
 }
 
 fn break_record(system: &System) {
-    let folder = system.data_dir().join("audit");
-    fs::rename(&folder, system.path("audit-elsewhere")).expect("moved");
-    fs::write(&folder, "a file in its place").expect("written");
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    let (folder, elsewhere) = (system.data_dir().join("audit"), system.path("audit-elsewhere"));
+    fs::write(&elsewhere, "a file in its place").expect("written");
+    // At once, for a server makes a folder that is missing.
+    renameat_with(CWD, &folder, CWD, &elsewhere, RenameFlags::EXCHANGE).expect("exchanged");
 }
 
 fn mend_record(system: &System) {
