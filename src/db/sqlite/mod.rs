@@ -355,11 +355,12 @@ impl Database for SqliteDatabase {
     }
 
     async fn close(&self) {
-        // The last connection to close moves the write-ahead log into the file, so that the file alone is a backup.
+        // The last connection to close moves the write-ahead log into the file, so that the file alone is a backup. Of
+        // two that close at once neither is the last: the pool's may, so this one waits for all of them.
+        self.pool.close().await;
         if let Some(watcher) = self.watcher.lock().await.take() {
             let _closed_either_way = watcher.close().await;
         }
-        self.pool.close().await;
     }
 
     async fn change_counter(&self) -> Result<u64, Error> {
