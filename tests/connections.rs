@@ -243,6 +243,32 @@ fn what_is_not_a_request_and_what_is_too_long_gets_a_problem_document() {
 }
 
 #[test]
+fn heads_of_many_fields_are_read_wherever_they_begin() {
+    let system = System::with_key();
+    let server = serve(&system, &[]);
+    let request = |fields: usize, last: &str| {
+        format!("GET /livez HTTP/1.1\r\nHost: localhost\r\n{last}{}\r\n", "a:\r\n".repeat(fields))
+    };
+    let close = "Connection: close\r\n";
+    // As many as fit into 16 KiB, alone, and in one breath with others.
+    for breath in [
+        request(4060, close),
+        request(0, "") + &request(4060, close),
+        request(101, "") + &request(0, "") + &request(4060, "") + &request(1, close),
+    ] {
+        let mut stream = connect(&server);
+        stream.write_all(breath.as_bytes()).expect("sent");
+        let came = read_all(&mut stream);
+        let answers = came.matches("HTTP/1.1 200 OK\r\n").count();
+        assert_eq!((answers, came.matches("{}").count()), (breath.matches("GET ").count(), answers), "{came}");
+    }
+    // Too many are refused, once and by name.
+    let (head, document) = raw(&server, request(9000, close).as_bytes());
+    assert!(head.starts_with("http/1.1 431 "), "{head}");
+    assert_eq!(document["code"], "headers-too-large");
+}
+
+#[test]
 fn a_flood_is_told_so_and_passes() {
     let system = System::with_key();
     let server = serve(&system, &[("MAX_CONNECTIONS", "4")]);

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{Failure, Global, open::System, print, record::Record};
 use crate::base::RecordingId;
-use crate::service::{OpenRecording, Playback, PlaybackError};
+use crate::service::{FRAME_LEN_MAX, OpenRecording, Playback, PlaybackError};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -58,7 +58,7 @@ async fn read(
     let mut stream = playback.stream(&recording, media);
     let begun = record.listening().begin(record.player(), (&*recording).into(), "").await;
     let listener = begun.map_err(|error| Failure::new(error).advise("see to the folder of the playback record"))?;
-    while let Some(frame) = std::future::poll_fn(|cx| stream.poll_next(cx)).await {
+    while let Some(frame) = std::future::poll_fn(|cx| stream.poll_next(FRAME_LEN_MAX, cx)).await {
         let frame = frame.map_err(|error| {
             listener.failed(error.code());
             Failure::from(error).of(&arguments.id)

@@ -3,14 +3,13 @@
 use std::{
     collections::VecDeque,
     ops::Range,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::observe::{Active, count_media};
@@ -86,6 +85,9 @@ pub(super) enum Error {
     /// The recording goes on, and following it is not there yet: an end in order would say that this was all.
     #[error("the recording goes on")]
     NotFollowed,
+    /// The client took nothing for too long.
+    #[error("the client takes nothing")]
+    Stalled,
     /// More or less came than was promised: a fault of this program.
     #[error("the media is not as long as was promised")]
     Length,
@@ -97,7 +99,7 @@ impl Error {
         match self {
             Self::Playback(error) => error.code(),
             Self::NotFollowed => ErrorCode::RangeNotSatisfiable,
-            Self::Length => ErrorCode::Internal,
+            Self::Length | Self::Stalled => ErrorCode::Internal,
         }
     }
 }
@@ -122,6 +124,11 @@ impl Body {
         Self::Media(Box::new(MediaBody::new(pieces, label)))
     }
 
+    /// Whether it is media on its way, which is made as it is asked for.
+    pub(super) fn is_media(&self) -> bool {
+        matches!(self, Self::Media(_))
+    }
+
     /// Tells a listening session what is handed over.
     pub(super) fn tell(&mut self, listener: Listener) {
         if let Self::Media(media) = self {
@@ -137,25 +144,27 @@ impl Body {
     }
 }
 
-impl HttpBody for Body {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        match self.get_mut() {
+impl Body {
+    /// The next bytes: of media about `frame_len`.
+    pub(super) fn poll_frame(
+        &mut self,
+        frame_len: u64,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match self {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Media(media) => media.poll_frame(cx),
+            Self::Media(media) => media.poll_frame(frame_len, cx),
         }
     }
 
-    fn is_end_stream(&self) -> bool {
+    pub(super) fn is_end_stream(&self) -> bool {
         match self {
             Self::Full(bytes) => bytes.is_none(),
             Self::Media(media) => media.left == 0 && !media.is_open_ended,
         }
     }
 
-    fn size_hint(&self) -> SizeHint {
+    pub(super) fn size_hint(&self) -> SizeHint {
         match self {
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Self::Media(media) if media.is_open_ended => SizeHint::default(),
@@ -190,11 +199,11 @@ impl MediaBody {
         }
     }
 
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(&mut self, frame_len: u64, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if self.cut.is_some() {
             return self.poll_cut(cx);
         }
-        match ready!(self.poll_bytes(cx)) {
+        match ready!(self.poll_bytes(frame_len, cx)) {
             Some(Ok(bytes)) => {
                 self.left -= bytes.len() as u64;
                 let unsent = Unsent { bytes, _unsent: Arc::clone(&self.unsent) };
@@ -209,13 +218,13 @@ impl MediaBody {
     }
 
     /// The next bytes of the piece whose turn it is: never more than were promised of it.
-    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+    fn poll_bytes(&mut self, frame_len: u64, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
             match self.pieces.front_mut() {
                 None => return Poll::Ready(None),
                 Some(Piece::Media(_, media)) if media.is_empty() && !self.is_open_ended => {}
                 Some(Piece::Media(stream, media)) => {
-                    return Poll::Ready(Some(match ready!(stream.poll_next(cx)) {
+                    return Poll::Ready(Some(match ready!(stream.poll_next(frame_len, cx)) {
                         Some(Ok(bytes)) if bytes.len() as u64 <= media.end - media.start => {
                             let given = media.start..media.start + bytes.len() as u64;
                             media.start = given.end;

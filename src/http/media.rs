@@ -2,7 +2,6 @@
 
 use std::{collections::VecDeque, ops::Range, sync::Arc, time::SystemTime};
 
-use http_body::Body as _;
 use hyper::{
     HeaderMap, Method, Response, StatusCode,
     header::{self, HeaderName, HeaderValue},

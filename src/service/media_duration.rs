@@ -17,7 +17,7 @@ use symphonia::core::{
 };
 use tokio::{runtime::Handle, sync::Semaphore, task::spawn_blocking, time::timeout};
 
-use super::{OpenRecording, Playback, PlaybackError, SpanStream};
+use super::{OpenRecording, Playback, PlaybackError, SpanStream, span_stream::FRAME_LEN_MAX};
 use crate::base::RecordingId;
 
 /// How much is read, at most: a head with its index, and the end.
@@ -87,7 +87,7 @@ impl Media {
             return Err(io::ErrorKind::TimedOut.into());
         }
         let mut stream: SpanStream = self.playback.stream(&self.recording, self.position..end);
-        let read = timeout(TIME_MAX, std::future::poll_fn(|cx| stream.poll_next(cx)));
+        let read = timeout(TIME_MAX, std::future::poll_fn(|cx| stream.poll_next(FRAME_LEN_MAX, cx)));
         let piece = self.runtime.block_on(read).map_err(|_| io::ErrorKind::TimedOut)?;
         let piece = piece.transpose().map_err(|error: PlaybackError| io::Error::other(error))?.unwrap_or_default();
         self.read_len += piece.len() as u64;

@@ -34,7 +34,7 @@ pub use media_type::detect as detect_media_type;
 pub use opened::{OpenRecording, Validators};
 pub use playback::{Error as PlaybackError, Playback, PlaybackSettings};
 pub use source::{ReaderSource, Source};
-pub use span_stream::SpanStream;
+pub use span_stream::{FRAME_LEN_MAX, FRAME_LEN_MIN, SpanStream};
 
 use std::sync::Arc;
 

@@ -14,8 +14,11 @@ use super::{KeyWatch, OpenRecording, PlaybackError as Error, buffers::BufferPool
 use crate::media;
 use crate::sealed::Corruption;
 
-/// About how much media a frame carries: large enough that its costs do not count, small enough for a core's cache.
-const FRAME_LEN: u64 = 256 * 1024;
+/// About how much media a frame carries for one who takes all at once: large enough that its costs do not count, small
+/// enough for a core's cache.
+pub const FRAME_LEN_MAX: u64 = 256 * 1024;
+/// The same for one who makes us wait, and of the first frame: what may lie in memory for as long as that takes.
+pub const FRAME_LEN_MIN: u64 = 64 * 1024;
 
 type Reading = Pin<Box<dyn Future<Output = Result<Vec<u8>, media::Error>> + Send>>;
 
@@ -50,7 +53,7 @@ impl SpanStream {
     ///
     /// What [`Self::poll_next`] would have said.
     pub async fn prime(&mut self) -> Result<(), Error> {
-        let first = std::future::poll_fn(|cx| self.poll_next(cx)).await;
+        let first = std::future::poll_fn(|cx| self.poll_next(FRAME_LEN_MIN, cx)).await;
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
@@ -58,12 +61,12 @@ impl SpanStream {
         Ok(())
     }
 
-    /// The next frame; `None` at the end.
+    /// The next frame, of about `frame_len` bytes; `None` at the end.
     ///
     /// # Errors
     ///
     /// The key or the switch was withdrawn, the store failed, or a record does not verify.
-    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+    pub fn poll_next(&mut self, frame_len: u64, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         if let Some(frame) = self.ready.take() {
             return Poll::Ready(Some(Ok(frame)));
         }
@@ -74,14 +77,14 @@ impl SpanStream {
         if self.reading.is_none() && self.rest.is_empty() {
             return Poll::Ready(None);
         }
-        let frame = ready!(self.poll_frame(cx));
+        let frame = ready!(self.poll_frame(frame_len, cx));
         if frame.is_err() {
             self.rest.start = self.rest.end;
         }
         Poll::Ready(Some(frame))
     }
 
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Error>> {
+    fn poll_frame(&mut self, frame_len: u64, cx: &mut Context<'_>) -> Poll<Result<Bytes, Error>> {
         let (media, bytes) = match self.reading.take() {
             Some((media, mut reading)) => match reading.as_mut().poll(cx) {
                 Poll::Pending => {
@@ -95,7 +98,7 @@ impl SpanStream {
                 if let Some(fingerprint) = self.recording.fingerprint() {
                     self.keys.ring().opening(&fingerprint)?;
                 }
-                let media = self.recording.frame(self.rest.start, self.rest.end, FRAME_LEN);
+                let media = self.recording.frame(self.rest.start, self.rest.end, frame_len);
                 let file = self.file_range(&media)?;
                 let mut buffer = self.buffers.take(len_of(&file));
                 if self.recording.file.try_read_now(file.start, &mut buffer)? {

@@ -3,10 +3,6 @@
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use hyper::{Method, Response, Version, body::Incoming, header, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::conn::auto::Builder,
-};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -15,10 +11,12 @@ use tokio::{
 use super::{
     Stage, Timeouts, Tls,
     activity::{Activity, InFlight},
-    limits::{self, Admission, HEAD_LEN_MAX},
+    limits::{self, Admission},
     listener::Accepted,
+    protocol::Http,
+    room::{Connected, Room},
     socket::{Duplex, Socket},
-    streams::{Streams, Waiting, Watched},
+    streams::{Pace, Streams, Watched},
     wire::Wire,
 };
 use crate::base::ErrorCode;
@@ -31,24 +29,6 @@ use crate::http::{
 
 /// How long one who is only told that there are too many may take for that.
 const REFUSED_TIMEOUT: Duration = Duration::from_secs(5);
-/// As many as fit into a head that is read: `a:\r\n` is the shortest.
-const HEADERS_MAX: usize = HEAD_LEN_MAX / 4;
-/// What HTTP/1.1 reads at most before it knows where a head ends, so that one somewhat too long can be answered.
-const HTTP1_BUFFER_LEN: usize = 2 * HEAD_LEN_MAX;
-/// The same for HTTP/2, which counts 32 bytes more for each field than are sent (section 6.5.2 of RFC 9113).
-const HTTP2_HEAD_LEN_MAX: usize = 2 * HEAD_LEN_MAX + 33 * HEADERS_MAX;
-/// Streams at a time of one client. Each may hold two frames of media that are not taken yet.
-const HTTP2_STREAMS: u32 = 100;
-/// What one stream may have waiting in the connection before no more of its media is read.
-const HTTP2_SEND_BUFFER_LEN: usize = 256 * 1024;
-/// What a client may send before it is told to go on: per stream, and for all of them.
-const HTTP2_STREAM_WINDOW: u32 = 256 * 1024;
-const HTTP2_CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// Streams that were opened and reset before anybody looked, and streams that were reset for faults of the client:
-/// one who makes more of them is not after answers (CVE-2023-44487, CVE-2025-8671).
-const HTTP2_PENDING_RESETS: usize = 20;
-const HTTP2_FAULTY_RESETS: usize = 256;
-
 /// What the connections of one listener share.
 pub(super) struct Shared {
     pub app: Arc<App>,
@@ -64,11 +44,11 @@ pub(super) async fn serve(
     shared: Arc<Shared>,
     mut stage: watch::Receiver<Stage>,
 ) {
-    let Accepted { io, peer } = accepted;
+    let Accepted { connected, peer } = accepted;
     let timeouts = timeouts(&shared.timeouts, &admission);
     // Whoever opens a socket file is on this machine.
     let tls = shared.tls.as_ref().filter(|_| peer != Peer::Unix);
-    let socket = Socket::new(io, timeouts.write);
+    let socket = Socket::new(Box::new(connected.clone()), timeouts.write);
     let io: Box<dyn Duplex> = match tls {
         None => Box::new(socket),
         Some(tls) => tokio::select! {
@@ -82,7 +62,7 @@ pub(super) async fn serve(
     };
     let connection = Connection { peer, is_secure: tls.is_some(), door };
     tracing::trace!(peer = ?connection.peer, is_secure = connection.is_secure, "a connection");
-    let speaking = speak(io, connection, &admission, timeouts, &shared.app, stage);
+    let speaking = speak(io, connected, connection, &admission, timeouts, &shared.app, stage);
     if admission.is_served {
         speaking.await;
     } else {
@@ -105,6 +85,7 @@ fn timeouts(timeouts: &Timeouts, admission: &Admission) -> Timeouts {
 /// Speaks HTTP, and watches the clock.
 async fn speak(
     io: Box<dyn Duplex>,
+    connected: Connected,
     connection: Connection,
     admission: &Admission,
     timeouts: Timeouts,
@@ -118,26 +99,28 @@ async fn speak(
     let is_served = admission.is_served;
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let in_flight = activity.begin(request.version());
-        let waiting = (request.version() == Version::HTTP_2).then(|| streams.announce());
-        answer(Arc::clone(app), request, connection, is_served, in_flight, waiting)
+        let pace = if request.version() == Version::HTTP_2 {
+            Pace::Stream(streams.announce())
+        } else {
+            Pace::Connection(Room::new(connected.clone(), timeouts.write))
+        };
+        answer(Arc::clone(app), request, connection, is_served, in_flight, pace)
     });
-    let builder = builder(streams.clone(), timeouts.write);
-    let wire = Wire::new(io, activity.clone());
-    let mut http = pin!(builder.serve_connection(TokioIo::new(wire), service));
+    let mut http = Http::new(Wire::new(io, activity.clone()), service, streams.clone(), timeouts.write);
     // No time begins between two looks that ends before the second.
     let look_interval = timeouts.headers.min(timeouts.idle);
     let mut look = pin!(sleep(look_interval));
     let mut leaving: Option<Instant> = None;
     loop {
         tokio::select! {
-            outcome = http.as_mut() => {
+            outcome = &mut http => {
                 return if let Err(error) = outcome {
                     tracing::debug!(%error, "a connection ended early");
                 };
             }
             changed = stage.changed() => match (changed, *stage.borrow_and_update()) {
                 (Ok(()), Stage::Serving) => {}
-                (Ok(()), Stage::Draining) => http.as_mut().graceful_shutdown(),
+                (Ok(()), Stage::Draining) => http.graceful_shutdown(),
                 (Ok(()), Stage::Cut) | (Err(_), _) => return,
             },
             () = look.as_mut() => {
@@ -152,7 +135,7 @@ async fn speak(
                     (Some(_), Some(at)) => at,
                     (Some(_), None) => {
                         tracing::debug!("a client took too long for its request");
-                        http.as_mut().graceful_shutdown();
+                        http.graceful_shutdown();
                         *leaving.insert(now + activity.goodbye(&timeouts))
                     }
                 };
@@ -168,7 +151,7 @@ async fn answer(
     connection: Connection,
     is_served: bool,
     in_flight: InFlight,
-    waiting: Option<Waiting>,
+    pace: Pace,
 ) -> Result<Response<Watched>, Infallible> {
     let (parts, body) = request.into_parts();
     let is_head = parts.method == Method::HEAD;
@@ -189,7 +172,7 @@ async fn answer(
     if is_head {
         response = without_body(response);
     }
-    Ok(response.map(|body| Watched::new(body, in_flight, waiting)))
+    Ok(response.map(|body| Watched::new(body, in_flight, pace)))
 }
 
 /// The answer to a HEAD: what the one to a GET says, and not a byte of it (RFC 9110, section 9.3.2). Over HTTP/2 nobody
@@ -200,30 +183,4 @@ fn without_body(mut response: Response<Body>) -> Response<Body> {
         headers.entry(header::CONTENT_LENGTH).or_insert_with(|| bytes.len().into());
     }
     response
-}
-
-fn builder(streams: Streams, patience: Duration) -> Builder<Streams> {
-    let mut builder = Builder::new(streams);
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        // Heads are timed here, from their first byte on; hyper would count the time between requests in.
-        .header_read_timeout(None)
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(HTTP1_BUFFER_LEN);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(HTTP2_STREAMS)
-        .max_header_list_size(u32::try_from(HTTP2_HEAD_LEN_MAX).unwrap_or(u32::MAX))
-        .max_send_buf_size(HTTP2_SEND_BUFFER_LEN)
-        .initial_stream_window_size(HTTP2_STREAM_WINDOW)
-        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
-        .max_pending_accept_reset_streams(HTTP2_PENDING_RESETS)
-        .max_local_error_reset_streams(HTTP2_FAULTY_RESETS)
-        // One who has vanished is noticed as soon as one who takes nothing.
-        .keep_alive_interval(patience)
-        // An answer comes back behind all that one who is slow has not taken yet.
-        .keep_alive_timeout(3 * patience);
-    builder
 }

@@ -12,14 +12,14 @@ use std::{
 
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 
-use super::socket::Duplex;
+use super::room::Connected;
 use crate::http::app::Peer;
 
 /// Owner and group may connect: a proxy in front is let in by making it a member of the group.
 const SOCKET_FILE_MODE: u32 = 0o660;
 /// How much the system may hold unsent before it takes no more. Without a bound the system would call a socket ready
 /// again only after megabytes were taken, and a player at the pace of speech would look like one that has stopped.
-const UNSENT_MAX: u32 = 256 * 1024;
+const UNSENT_MAX: u32 = 128 * 1024;
 
 /// Accepts connections.
 pub struct Listener {
@@ -43,7 +43,7 @@ enum Place {
 
 /// A connection that was accepted.
 pub(super) struct Accepted {
-    pub io: Box<dyn Duplex>,
+    pub connected: Connected,
     pub peer: Peer,
 }
 
@@ -151,11 +151,11 @@ impl Listener {
             Kind::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
                 tune(&stream);
-                Ok(Accepted { io: Box::new(stream), peer: Peer::Tcp(address) })
+                Ok(Accepted { connected: Connected::tcp(stream), peer: Peer::Tcp(address) })
             }
             Kind::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok(Accepted { io: Box::new(stream), peer: Peer::Unix })
+                Ok(Accepted { connected: Connected::unix(stream), peer: Peer::Unix })
             }
         }
     }

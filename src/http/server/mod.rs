@@ -1,14 +1,17 @@
 //! Accepts connections, serves them, and stops in order.
 //!
 //! A connection's way: [`listener`] accepts it, [`limits`] admits it or has it told that there are too many,
-//! [`tls`] shakes hands, [`connection`] speaks HTTP/1.1 or HTTP/2 and watches the clock. Below HTTP lie two layers of
-//! bytes: [`socket`], where a client that takes nothing is noticed, and [`wire`], which knows where a request begins.
+//! [`tls`] shakes hands, [`connection`] watches the clock, and [`protocol`] speaks HTTP/1.1 or HTTP/2. Below HTTP lie
+//! layers of bytes: [`room`], where it is known whether the system would take any, [`socket`], where a client that takes
+//! nothing is noticed, and [`wire`], which knows where a request begins.
 //! Knows no route and no recording: [`App`] answers.
 
 mod activity;
 mod connection;
 mod limits;
 mod listener;
+mod protocol;
+mod room;
 mod socket;
 mod streams;
 mod tls;

@@ -13,8 +13,9 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::rt::Executor;
 use tokio::time::{Instant, sleep};
 
-use super::activity::InFlight;
+use super::{activity::InFlight, room::Room};
 use crate::http::body::{Body, Error};
+use crate::service::FRAME_LEN_MIN;
 
 /// Since when a stream waits for its client to take something; none while the client waits for us.
 #[derive(Clone, Default)]
@@ -81,17 +82,24 @@ impl Waiting {
     }
 }
 
-/// A body that says when it ends, and whether it waits.
+/// A body that says when it ends, and goes at its client's pace.
 pub(super) struct Watched {
     body: Body,
-    /// Over HTTP/2.
-    waiting: Option<Waiting>,
+    pace: Pace,
     _request: InFlight,
 }
 
+/// How it is known whether a client takes what it is given.
+pub(super) enum Pace {
+    /// HTTP/1: the connection is the client's, and media is made when the system has room for it.
+    Connection(Room),
+    /// HTTP/2: each stream has a window, and what is made waits for it.
+    Stream(Waiting),
+}
+
 impl Watched {
-    pub(super) fn new(body: Body, request: InFlight, waiting: Option<Waiting>) -> Self {
-        Self { body, waiting, _request: request }
+    pub(super) fn new(body: Body, request: InFlight, pace: Pace) -> Self {
+        Self { body, pace, _request: request }
     }
 }
 
@@ -100,15 +108,21 @@ impl HttpBody for Watched {
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if let Some(waiting) = &self.waiting {
-            // Asked for more: what was given before is taken.
-            waiting.set(None);
+        let Self { body, pace, .. } = &mut *self;
+        match pace {
+            Pace::Connection(room) if body.is_media() => match ready!(room.poll(cx)) {
+                Ok(frame_len) => body.poll_frame(frame_len, cx),
+                Err(_) => Poll::Ready(Some(Err(Error::Stalled))),
+            },
+            Pace::Connection(_) => body.poll_frame(FRAME_LEN_MIN, cx),
+            Pace::Stream(waiting) => {
+                // Asked for more: what was given before is taken.
+                waiting.set(None);
+                let frame = ready!(body.poll_frame(FRAME_LEN_MIN, cx));
+                waiting.set(frame.is_some().then(Instant::now));
+                Poll::Ready(frame)
+            }
         }
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if let (Some(waiting), Some(_)) = (&self.waiting, &frame) {
-            waiting.set(Some(Instant::now()));
-        }
-        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -22,6 +22,8 @@ use crate::base::ErrorCode;
 /// (section 9.6 of RFC 9112).
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_LEN_MAX: usize = 1 << 20;
+/// How much is read at once of what is not HTTP's yet, or any more.
+const PIECE_LEN: usize = 4096;
 
 /// A connection under HTTP.
 pub(super) struct Wire {
@@ -30,6 +32,18 @@ pub(super) struct Wire {
     /// A refusal in the place of hyper's own, as far as it is not sent yet.
     refusal: Vec<u8>,
     linger: Option<Linger>,
+    /// What came and is not read yet.
+    unread: Vec<u8>,
+    beginning: Beginning,
+}
+
+/// How often heads were begun to be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beginning {
+    First,
+    /// A head has more fields than were expected: it is read again, and what hyper says of it is not sent.
+    Ending,
+    Second,
 }
 
 struct Linger {
@@ -39,7 +53,34 @@ struct Linger {
 
 impl Wire {
     pub(super) fn new(io: Box<dyn Duplex>, activity: Activity) -> Self {
-        Self { io, activity, refusal: Vec::new(), linger: None }
+        let (refusal, unread) = (Vec::new(), Vec::new());
+        Self { io, activity, refusal, linger: None, unread, beginning: Beginning::First }
+    }
+
+    /// Reads until it is known whether `preface` comes first. What came is read again; so is the end.
+    pub(super) fn poll_preface(&mut self, preface: &[u8], cx: &mut Context<'_>) -> Poll<bool> {
+        while self.unread.len() < preface.len() && preface.starts_with(&self.unread) {
+            let mut piece = [0; PIECE_LEN];
+            let mut piece = ReadBuf::new(&mut piece);
+            match ready!(Pin::new(&mut self.io).poll_read(cx, &mut piece)) {
+                Ok(()) if !piece.filled().is_empty() => {
+                    self.activity.read(piece.filled());
+                    self.unread.extend_from_slice(piece.filled());
+                }
+                Ok(()) | Err(_) => return Poll::Ready(false),
+            }
+        }
+        Poll::Ready(self.unread.starts_with(preface))
+    }
+
+    /// Whether the head that hyper has given up is to be read again: `unread`, and what comes.
+    pub(super) fn begins_again(&mut self, unread: &[u8]) -> bool {
+        if self.beginning != Beginning::Ending {
+            return false;
+        }
+        self.beginning = Beginning::Second;
+        self.unread = [unread, &self.unread].concat();
+        true
     }
 
     /// Sends what is left of a refusal.
@@ -60,6 +101,10 @@ impl Wire {
         if !self.activity.is_at_rest() {
             return false;
         }
+        if self.beginning == Beginning::First && bytes.starts_with(b"HTTP/1.1 431 ") {
+            self.beginning = Beginning::Ending;
+            return true;
+        }
         let Some(refusal) = in_place_of(bytes, self.activity.is_in_first_line()) else { return false };
         self.refusal = refusal;
         true
@@ -69,7 +114,7 @@ impl Wire {
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let begin = || Linger { timer: Box::pin(sleep(LINGER)), left: LINGER_LEN_MAX };
         let linger = self.linger.get_or_insert_with(begin);
-        let mut piece = [0; 4096];
+        let mut piece = [0; PIECE_LEN];
         while linger.left > 0 && linger.timer.as_mut().poll(cx).is_pending() {
             let mut piece = ReadBuf::new(&mut piece);
             match ready!(Pin::new(&mut self.io).poll_read(cx, &mut piece)) {
@@ -83,6 +128,12 @@ impl Wire {
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let len = self.unread.len().min(buffer.remaining());
+            buffer.put_slice(self.unread.get(..len).unwrap_or_default());
+            self.unread.drain(..len);
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
         self.activity.read(buffer.filled().get(before..).unwrap_or_default());
@@ -129,6 +180,9 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.beginning == Beginning::Ending {
+            return Poll::Ready(Ok(()));
+        }
         ready!(self.poll_refusal(cx))?;
         ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
         ready!(self.poll_linger(cx));

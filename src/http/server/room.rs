@@ -1,0 +1,191 @@
+//! Whether the system would take bytes of a connection now, asked before they are made.
+//!
+//! A player that pauses stops reading, and what was made for it meanwhile would wait in memory for as long as it does.
+//! What is made only when there is room for it waits nowhere. Knows no HTTP.
+
+use std::{
+    io,
+    net::Shutdown,
+    os::fd::{AsFd, BorrowedFd},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, read, write, writev};
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
+    net::{TcpStream, UnixStream},
+    time::{Sleep, sleep},
+};
+
+use crate::service::{FRAME_LEN_MAX, FRAME_LEN_MIN};
+
+/// A connection, shared by those who read and write it and those who ask for room.
+#[derive(Clone)]
+pub(super) struct Connected(Arc<Stream>);
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// Asks for the room of one connection, for one answer. Only the task that writes to the connection may ask: a socket
+/// wakes one.
+pub(super) struct Room {
+    connected: Connected,
+    timeout: Duration,
+    /// Runs while there is none.
+    timer: Option<Pin<Box<Sleep>>>,
+    frame_len: u64,
+    /// What was made before anybody could ask is not asked for.
+    is_begun: bool,
+}
+
+impl Room {
+    /// Of a connection whose client may take nothing for `timeout`.
+    pub(super) fn new(connected: Connected, timeout: Duration) -> Self {
+        Self { connected, timeout, timer: None, frame_len: FRAME_LEN_MIN, is_begun: false }
+    }
+
+    /// Ready when the system would take bytes, with how many: more to a client that never lets it wait, and no more to
+    /// one that does than the system takes at once.
+    ///
+    /// # Errors
+    ///
+    /// The client took nothing for too long, or the connection is gone.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        if !self.is_begun {
+            self.is_begun = true;
+            return Poll::Ready(Ok(self.frame_len));
+        }
+        let has_waited = self.timer.is_some();
+        if self.connected.poll_room(cx)?.is_ready() {
+            self.timer = None;
+            self.frame_len = if has_waited { FRAME_LEN_MIN } else { FRAME_LEN_MAX.min(2 * self.frame_len) };
+            return Poll::Ready(Ok(self.frame_len));
+        }
+        let timeout = self.timeout;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        timer.as_mut().poll(cx).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
+    }
+}
+
+impl Connected {
+    pub(super) fn tcp(stream: TcpStream) -> Self {
+        Self(Arc::new(Stream::Tcp(stream)))
+    }
+
+    pub(super) fn unix(stream: UnixStream) -> Self {
+        Self(Arc::new(Stream::Unix(stream)))
+    }
+
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            // Looked at within, so that room that comes at this moment is not forgotten together with what was before.
+            match self.try_io(Interest::WRITABLE, || has_room(self.0.as_fd())) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                looked => return Poll::Ready(looked),
+            }
+            ready!(self.poll_ready(Interest::WRITABLE, cx))?;
+        }
+    }
+
+    /// Moves bytes once. Less than was `wanted` shows that there is no more for now: that is noted without asking the
+    /// system again.
+    fn poll_moved(
+        &self,
+        interest: Interest,
+        wanted: usize,
+        cx: &mut Context<'_>,
+        mut transfer: impl FnMut(BorrowedFd<'_>) -> Result<usize, Errno>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_ready(interest, cx))?;
+            let mut moved = 0;
+            let outcome = self.try_io(interest, || {
+                moved = transfer(self.0.as_fd())?;
+                if 0 < moved && moved < wanted { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            });
+            match outcome {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && moved == 0 => {}
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
+                _ => return Poll::Ready(Ok(moved)),
+            }
+        }
+    }
+
+    fn try_io<T>(&self, interest: Interest, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        match &*self.0 {
+            Stream::Tcp(stream) => stream.try_io(interest, operation),
+            Stream::Unix(stream) => stream.try_io(interest, operation),
+        }
+    }
+
+    fn poll_ready(&self, interest: Interest, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match (&*self.0, interest) {
+            (Stream::Tcp(stream), Interest::READABLE) => stream.poll_read_ready(cx),
+            (Stream::Unix(stream), Interest::READABLE) => stream.poll_read_ready(cx),
+            (Stream::Tcp(stream), _) => stream.poll_write_ready(cx),
+            (Stream::Unix(stream), _) => stream.poll_write_ready(cx),
+        }
+    }
+}
+
+/// Whether the system would take bytes now. A connection that is gone is found by whoever writes to it.
+fn has_room(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let mut asked = [PollFd::from_borrowed_fd(socket, PollFlags::OUT)];
+    match poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+        Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+impl AsyncRead for Connected {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let unfilled = buffer.initialize_unfilled();
+        let moved = self.poll_moved(Interest::READABLE, unfilled.len(), cx, |socket| read(socket, &mut *unfilled));
+        buffer.advance(ready!(moved)?);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Connected {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_moved(Interest::WRITABLE, bytes.len(), cx, |socket| write(socket, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let len = slices.iter().map(|slice| slice.len()).sum();
+        self.poll_moved(Interest::WRITABLE, len, cx, |socket| writev(socket, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(SockRef::from(&*self.0).shutdown(Shutdown::Write))
+    }
+}
