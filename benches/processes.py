@@ -71,13 +71,18 @@ class Process:
         return now, peak
 
     def forget_peak(self):
-        """Lets the peak of memory begin anew."""
+        """Lets the peak of memory begin anew, where the system lets us: sealtape lets only root near its memory."""
         for pid in self.pids():
-            Path(f"/proc/{pid}/clear_refs").write_text("5")
+            try:
+                Path(f"/proc/{pid}/clear_refs").write_text("5")
+            except PermissionError:
+                continue
 
     def descriptors(self):
-        """How many it holds open, and what each is."""
+        """What it holds open; none if only root may see that, as with sealtape."""
         links = []
+        if any(not os.access(f"/proc/{pid}/fd", os.R_OK | os.X_OK) for pid in self.pids()):
+            return None
         for pid in self.pids():
             for entry in os.scandir(f"/proc/{pid}/fd"):
                 try:
@@ -145,9 +150,11 @@ def listens(port):
 
 
 def end_in_order():
-    """Makes SIGTERM and SIGHUP run what stands in `finally`."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    """Makes signals run what stands in `finally`."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(1))
+    # Where Debian keeps servers, which not everybody's path names.
+    os.environ["PATH"] += ":/usr/sbin"
 
 
 def machine():

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import processes
@@ -94,7 +95,7 @@ class Setup:
             try:
                 self.undo.pop()()
             except (Failed, OSError) as error:
-                print(f"while ending: {error}")
+                print(f"compare: while ending: {error}", file=sys.stderr)
 
     def sealtape(self):
         data = self.folder / "sealed"
@@ -138,7 +139,10 @@ class Setup:
         run(["cp", self.media, clear / self.media.name], limit=300)
         stored = [path for path in cipher.iterdir() if path.stat().st_size >= self.media.stat().st_size]
         # Both sides have pages: what is decrypted, and what lies on the disk.
-        return self.nginx(NGINX_ON_GOCRYPTFS, "gocryptfs + nginx", clear / self.media.name, [clear / self.media.name, *stored], [mount])
+        files = [clear / self.media.name, *stored]
+        server = self.nginx(NGINX_ON_GOCRYPTFS, "gocryptfs + nginx", clear / self.media.name, files, [mount])
+        server.version = f"{version_of(['gocryptfs', '-version'], 'gocryptfs ')} + {server.version}"
+        return server
 
     def rclone(self):
         store, config = self.folder / "rclone", self.folder / "rclone.conf"

@@ -45,8 +45,7 @@ def measure(server, port, options):
     finally:
         for player in stalled:
             player.close()
-    wait_for(lambda: look(server, port)["descriptors"]["socket"] <= before["descriptors"]["socket"] + 2,
-             "the server lets go of the players", 60)
+    wait_for(lambda: not sockets(f"sport = :{port}"), "the server lets go of the players", 60)
     settle(server)
     players, grown = options.stalled, while_stalled["resident"] - before["resident"]
     return {
@@ -115,13 +114,13 @@ def settle(server, limit=30):
 
 def look(server, port):
     """What the server and the kernel hold now."""
-    kinds = {"socket": 0, "recording": 0, "other": 0}
-    for link in server.descriptors():
-        kinds["socket" if link.startswith("socket:") else "recording" if link.endswith(".sealed") else "other"] += 1
+    kinds, links = {"sockets": 0, "of recordings": 0, "others": 0}, server.descriptors()
+    for link in links or []:
+        kinds["sockets" if link.startswith("socket:") else "of recordings" if link.endswith(".sealed") else "others"] += 1
     resident, peak = server.memory()
     with open("/proc/net/sockstat") as file:
         pages = int(re.search(r"TCP: .* mem (\d+)", file.read())[1])
-    return {"resident": resident, "resident_peak": peak, "descriptors": kinds, "tcp_memory": pages * 4096,
+    return {"resident": resident, "resident_peak": peak, "descriptors": links and kinds, "tcp_memory": pages * 4096,
             "server_socket": sockets(f"sport = :{port}"), "player_socket": sockets(f"dport = :{port}")}
 
 
@@ -132,6 +131,11 @@ def sockets(which):
             for found in re.findall(r"skmem:\(([^)]*)\)", said)]
     return each and {"sockets": len(each), "unsent": spread([it["w"] for it in each]), "unread": spread([it["r"] for it in each]),
                      "may_hold_unsent": spread([it["tb"] for it in each])}
+
+
+def held(then):
+    kinds = then["descriptors"]
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.items()) if kinds else "for root alone to see"
 
 
 def spread(values):
@@ -145,9 +149,7 @@ def text(it):
              f"  resident memory of the server     {before['resident'] >> 20} MiB before, {now['resident'] >> 20} MiB while they stall, "
              f"{after['resident'] >> 20} MiB after: {kib(it['resident_per_player'])} a player",
              f"  its CPU while they stall          {it['cpu_cores_while_stalled']:.3f} of a core",
-             f"  its descriptors                   {now['descriptors']['socket']} sockets, {now['descriptors']['recording']} of recordings, "
-             f"{now['descriptors']['other']} others (before: {before['descriptors']['socket']}, {before['descriptors']['recording']}, "
-             f"{before['descriptors']['other']})",
+             f"  its descriptors                   {held(now)} (before: {held(before)})",
              f"  TCP memory of the system          {before['tcp_memory'] >> 20} MiB before, {now['tcp_memory'] >> 20} MiB while they stall, "
              "of both ends"]
     for end in ("server", "player"):
