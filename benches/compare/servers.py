@@ -206,8 +206,11 @@ def version_of(command, before):
     return said.split(before, 1)[1].split()[0].rstrip(";")
 
 
-def missing():
+def missing(without):
     """What cannot be found, with the Debian package that holds it."""
-    packages = {"nginx": "nginx-light", "gocryptfs": "gocryptfs", "fusermount3": "fuse3", "rclone": "rclone",
-                "openssl": "openssl", "fincore": "util-linux", "git": "git", "cargo": "cargo (or rustup)"}
+    packages = {"nginx": "nginx-light", "openssl": "openssl", "fincore": "util-linux", "git": "git", "cargo": "cargo"}
+    if "gocryptfs" not in without:
+        packages |= {"gocryptfs": "gocryptfs", "fusermount3": "fuse3"}
+    if "rclone" not in without:
+        packages["rclone"] = "rclone"
     return {program: package for program, package in packages.items() if not shutil.which(program)}

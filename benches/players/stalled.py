@@ -90,7 +90,10 @@ class Streams:
         # Every head comes, for heads need no window.
         heads = 0
         while heads < streams:
-            for event in it.receive_data(self.socket.recv(65536)):
+            came = self.socket.recv(65536)
+            if not came:
+                raise Failed(f"a connection was cut after {heads} heads")
+            for event in it.receive_data(came):
                 if type(event).__name__ == "ResponseReceived":
                     heads += 1
                     if dict(event.headers)[b":status"] != b"200":
