@@ -79,7 +79,10 @@ class Streams:
     """A connection of HTTP/2 with many streams, none of which opens its window."""
 
     def __init__(self, port, number, streams, recordings):
-        import h2.connection  # of python3-h2
+        try:
+            import h2.connection
+        except ImportError:
+            raise Failed("h2 is missing: apt-get install python3-h2, and run this with Debian's /usr/bin/python3") from None
         self.socket = socket.create_connection(("127.0.0.1", port), 60)
         it = h2.connection.H2Connection()
         it.initiate_connection()
