@@ -97,6 +97,11 @@ impl Server {
         peak_memory(self.pid()).expect("it runs")
     }
 
+    /// What of its memory is resident now, in bytes.
+    pub fn memory(&self) -> u64 {
+        memory_of(self.pid(), "VmRSS:").expect("it runs")
+    }
+
     /// Waits for it to end by itself; its exit code.
     pub fn wait(mut self) -> Option<i32> {
         self.child.wait().expect("ends").code()
@@ -139,8 +144,12 @@ pub fn signal(pid: u32, name: &str) {
 
 /// The most memory that a process ever held, in bytes; none when it is gone.
 pub fn peak_memory(pid: u32) -> Option<u64> {
+    memory_of(pid, "VmHWM:")
+}
+
+fn memory_of(pid: u32, line: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let line = status.lines().find(|said| said.starts_with(line))?;
     let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kib * 1024)
 }
