@@ -78,11 +78,16 @@ impl Baseline {
             is_good &= !verdict.starts_with("FAILS");
             let percent = 100.0 * (now as f64 / before as f64 - 1.0);
             say(&format!(
-                "{name:16} {now:>8}, and {before:>8} in the baseline: {percent:+6.2} % of ±{tolerance_percent:<2} % {verdict}"
+                "{name:16} {now:>8}   baseline {before:>8}   {percent:+6.2} % (±{tolerance_percent} %)   {verdict}"
             ));
         }
+        for (name, _) in self.counts.iter().filter(|(name, _)| found.count(name).is_none()) {
+            is_good = false;
+            say(&format!("{name:16} FAILS: only the baseline has it"));
+        }
         if !is_good {
-            say("Which functions take them: callgrind_annotate --inclusive=yes target/tmp/counts/CASE.callgrind");
+            let profiles = concat!(env!("CARGO_TARGET_TMPDIR"), "/counts/CASE.callgrind");
+            say(&format!("Which functions take them: callgrind_annotate --inclusive=yes {profiles}"));
             say(&format!("Where it has to be so, say why in the commit, and renew the baseline: {RENEW}"));
         }
         (is_good, text)

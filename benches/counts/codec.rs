@@ -11,8 +11,8 @@ use crate::{ALL, Case};
 /// A frame of the proxy, in chunks of 16 KiB.
 const MEDIA_LEN: usize = 256 << 10;
 
-/// No two runs differ by a single instruction: whatever keys are drawn, they take the same way. What is allowed is what
-/// a change elsewhere may do to how this is compiled.
+/// Runs of one build do not differ by a single instruction: whatever keys are drawn, they take the same way. What is
+/// allowed is what a change elsewhere may do to how this is compiled.
 pub const CASES: &[Case] = &[
     Case { name: "codec-seal", times: 8, tolerance_percent: 2, counted: ALL, prepare: seal },
     Case { name: "codec-open", times: 8, tolerance_percent: 2, counted: ALL, prepare: open },
