@@ -10,7 +10,7 @@ that each look and each read comes here. Commands on standard input, an answer e
     go               none waits any more
     stop             the same, for ever: it unmounts and ends, as it does at the end of standard input
 
-DELAY is how many seconds each read takes at least.
+DELAY is how many seconds each name, each opening and each read takes at least.
 """
 
 import os
@@ -32,7 +32,9 @@ class Gate:
         self.waiting = 0
         self.opened = trio.Event()
 
-    async def pass_through(self, operation):
+    async def pass_through(self, operation, delay=0.0):
+        if delay:
+            await trio.sleep(delay)
         if operation not in self.closed:
             return
         self.waiting += 1
@@ -68,7 +70,7 @@ class SlowStore(pyfuse3.Operations):
         return self.attributes(inode)
 
     async def lookup(self, parent, name, ctx=None):
-        await self.gate.pass_through("look")
+        await self.gate.pass_through("look", DELAY)
         try:
             inode = os.lstat(name, dir_fd=BELOW).st_ino
         except OSError as error:
@@ -77,16 +79,14 @@ class SlowStore(pyfuse3.Operations):
         return self.attributes(inode)
 
     async def open(self, inode, flags, ctx):
-        await self.gate.pass_through("open")
+        await self.gate.pass_through("open", DELAY)
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise pyfuse3.FUSEError(30)
         file = os.open(self.names[inode], os.O_RDONLY, dir_fd=BELOW)
         return pyfuse3.FileInfo(fh=file, direct_io=True)
 
     async def read(self, file, offset, length):
-        await self.gate.pass_through("read")
-        if DELAY:
-            await trio.sleep(DELAY)
+        await self.gate.pass_through("read", DELAY)
         return os.pread(file, length, offset)
 
     async def flush(self, file):
