@@ -142,6 +142,48 @@ fn neither_a_try_nor_a_close_waits_for_the_store() {
     slow.wait_for_held(1);
 }
 
+#[test]
+fn what_a_player_reads_next_is_fetched_before() {
+    const FRAME: usize = 256 << 10;
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let root = folder.path().join("media");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
+    let store = LocalStore::open(&root, true).expect("opens");
+    let object = MediaObject { id: "long".parse().expect("an ID"), kind: MediaKind::Sealed, stage: Stage::Final };
+    let content = media(16 << 20);
+    runtime.block_on(async {
+        let mut writer = store.create(&object.id, object.kind).await.expect("creates");
+        writer.append(content.clone()).await.expect("appends");
+        writer.finish().await.expect("finishes");
+    });
+    let slow = SlowStore::keeping(&root.join(format!("{:02x}", folder_of("long"))));
+    let file = runtime.block_on(store.open(&object)).expect("opens").expect("is there");
+    let read = |from: usize| {
+        let mut buffer = vec![0; FRAME];
+        let filled = file.try_read_now(from as u64, &mut buffer).expect("tries");
+        let read = runtime.block_on(file.read(from as u64, buffer, filled)).expect("reads");
+        assert!(read == content[from..from + FRAME], "at {from}");
+    };
+    let furthest = || slow.tell("furthest").parse::<usize>().expect("a number");
+    // Here and there: nothing but what the system adds by itself, which is less than a frame.
+    for from in [6 << 20, 2 << 20, 4 << 20] {
+        read(from);
+    }
+    assert!(furthest() < (6 << 20) + 2 * FRAME, "{}", furthest());
+    // Two who read on by turns.
+    for frame in 0..8 {
+        read(frame * FRAME);
+        read((7 << 20) + frame * FRAME);
+    }
+    // A system that has much to fetch leaves some of what is only advice.
+    let (last, begun) = ((7 << 20) + 8 * FRAME, Instant::now());
+    while furthest() < last + (1 << 20) {
+        assert!(begun.elapsed() < LIMIT, "{} of {}", furthest(), last + (1 << 20));
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert!(furthest() <= last + (4 << 20) + FRAME, "and no more: {}", furthest());
+}
+
 /// What everybody else asks for, by eight at a time, is answered.
 fn others_play(server: &Server, archive: &Archive) {
     let others: Vec<JoinHandle<()>> = (0..8)
@@ -186,14 +228,9 @@ struct Archive {
 impl Archive {
     fn new() -> Self {
         let (system, media) = (System::with_key(), media(LEN));
-        let folder = |id: &str| {
-            let mut digest = Sha256Digest::default();
-            digest.update(id.as_bytes());
-            digest.finish()[0]
-        };
         let ids = |name: &str, is_slow: bool| -> Vec<String> {
             let ids = (0..).map(|n| format!("{name}-{n}"));
-            ids.filter(|id| (folder(id) == SLOW_FOLDER) == is_slow).take(4).collect()
+            ids.filter(|id| (folder_of(id) == SLOW_FOLDER) == is_slow).take(4).collect()
         };
         let (slow, cached, fresh) = (ids("slow", true), ids("cached", false), ids("fresh", false));
         let source = system.file("source", &media);
@@ -218,6 +255,13 @@ impl Archive {
 }
 
 const SLOW_FOLDER: u8 = 0x5e;
+
+/// The number of the media folder's folder in which a recording lies.
+fn folder_of(id: &str) -> u8 {
+    let mut digest = Sha256Digest::default();
+    digest.update(id.as_bytes());
+    digest.finish()[0]
+}
 
 /// Players that wait.
 struct Players {
@@ -283,10 +327,20 @@ struct Held<'a>(&'a SlowStore);
 
 impl SlowStore {
     fn over(folder: &Path) -> Self {
+        Self::mount(folder, &[])
+    }
+
+    /// One of which the system keeps what it read.
+    fn keeping(folder: &Path) -> Self {
+        Self::mount(folder, &["0", "keep"])
+    }
+
+    fn mount(folder: &Path, options: &[&str]) -> Self {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cold/slow_store.py");
         let mut process = Command::new("/usr/bin/python3")
             .arg(script)
             .arg(folder)
+            .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,13 +1,14 @@
 """A file system over a folder that holds operations back for as long as it is told to.
 
-    slow_store.py FOLDER [DELAY]
+    slow_store.py FOLDER [DELAY] [keep]
 
-What lies in FOLDER is seen through the file system that is mounted over it; nothing of that is kept by the system, so
-that each look and each read comes here. Commands on standard input, an answer each on standard output:
+What lies in FOLDER is seen through the file system that is mounted over it. Nothing of that is kept by the system, so
+that each look and each read comes here; with `keep`, what was read is. Commands on standard input, an answer each on standard output:
 
     hold OPERATION   look, open, read or close: from now on these wait
     held             how many wait now
     go               none waits any more
+    furthest         the end of the furthest read so far
     stop             the same, for ever: it unmounts and ends, as it does at the end of standard input
 
 DELAY is how many seconds each name, each opening and each read takes at least.
@@ -22,6 +23,7 @@ import trio
 
 FOLDER = sys.argv[1]
 DELAY = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
+KEEP = sys.argv[3:] == ["keep"]
 # Opened before anything lies over it.
 BELOW = os.open(FOLDER, os.O_RDONLY | os.O_DIRECTORY)
 
@@ -53,6 +55,7 @@ class SlowStore(pyfuse3.Operations):
     def __init__(self, gate):
         super().__init__()
         self.gate = gate
+        self.furthest = 0
         self.names = {pyfuse3.ROOT_INODE: b"."}
 
     def attributes(self, inode):
@@ -83,9 +86,10 @@ class SlowStore(pyfuse3.Operations):
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise pyfuse3.FUSEError(30)
         file = os.open(self.names[inode], os.O_RDONLY, dir_fd=BELOW)
-        return pyfuse3.FileInfo(fh=file, direct_io=True)
+        return pyfuse3.FileInfo(fh=file, keep_cache=KEEP, direct_io=not KEEP)
 
     async def read(self, file, offset, length):
+        self.furthest = max(self.furthest, offset + length)
         await self.gate.pass_through("read", DELAY)
         return os.pread(file, length, offset)
 
@@ -96,7 +100,7 @@ class SlowStore(pyfuse3.Operations):
         os.close(file)
 
 
-async def obey(gate, nursery):
+async def obey(store, gate, nursery):
     commands = trio.lowlevel.FdStream(os.dup(0))
     rest = b""
     async for piece in commands:
@@ -108,6 +112,8 @@ async def obey(gate, nursery):
                     print("ok", flush=True)
                 case ["held"]:
                     print(gate.waiting, flush=True)
+                case ["furthest"]:
+                    print(store.furthest, flush=True)
                 case ["go"]:
                     gate.open()
                     print("ok", flush=True)
@@ -124,10 +130,11 @@ async def obey(gate, nursery):
 async def serve():
     gate = Gate()
     options = set(pyfuse3.default_options) | {"fsname=slow_store"}
-    pyfuse3.init(SlowStore(gate), FOLDER, options)
+    store = SlowStore(gate)
+    pyfuse3.init(store, FOLDER, options)
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(obey, gate, nursery)
+            nursery.start_soon(obey, store, gate, nursery)
             # As many at a time as may ever wait here.
             nursery.start_soon(lambda: pyfuse3.main(min_tasks=1, max_tasks=2000))
             print("mounted", flush=True)

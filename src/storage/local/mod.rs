@@ -3,6 +3,7 @@
 //! `ROOT/xx/ID.sealed`, where `xx` are the first two hexadecimal digits of the SHA-256 of the ID, so that an ID finds
 //! its file without a catalogue and no folder holds more than a 256th of the archive. `….part` while it grows.
 
+mod ahead;
 mod lanes;
 mod listing;
 mod names;
@@ -106,7 +107,7 @@ impl MediaStore for LocalStore {
             let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
             match rustix::fs::open(&path, flags, Mode::empty()).map_err(io::Error::from) {
                 Ok(file) => {
-                    let file = reader::LocalFile::new(File::from(file), path, folder, Arc::clone(&store.lanes))?;
+                    let file = reader::LocalFile::new(File::from(file), path, folder, &store)?;
                     let file: Arc<dyn MediaFile> = Arc::new(file);
                     Ok(Some(file))
                 }

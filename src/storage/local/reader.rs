@@ -16,7 +16,7 @@ use rustix::fs::{Statx, StatxTimestamp, makedev};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use tokio::sync::Semaphore;
 
-use super::{in_background, lanes::Lanes, location, unavailable};
+use super::{LocalStore, ahead::Ahead, in_background, lanes::Lanes, location, names::Names, unavailable};
 use crate::media::{Error, MediaFile, Version};
 
 pub(super) struct LocalFile {
@@ -26,21 +26,34 @@ pub(super) struct LocalFile {
     version: Version,
     /// Cleared when the file system cannot say whether a read would wait.
     can_read_now: AtomicBool,
+    names: Arc<Names>,
     lanes: Arc<Lanes>,
     /// The line of its own readers.
     line: Arc<Semaphore>,
     folder: u8,
+    ahead: Arc<Ahead>,
 }
 
 impl LocalFile {
-    pub(super) fn new(file: File, path: PathBuf, folder: u8, lanes: Arc<Lanes>) -> Result<Self, Error> {
+    pub(super) fn new(file: File, path: PathBuf, folder: u8, store: &LocalStore) -> Result<Self, Error> {
         let metadata = file.metadata().map_err(|error| unavailable(&path, &error))?;
         if !metadata.is_file() {
             let reason = "it is not a file".into();
             return Err(Error::Unavailable { location: location(&path), reason });
         }
-        let (version, can_read_now) = (version(&metadata), AtomicBool::new(true));
-        Ok(Self { file: Some(Arc::new(file)), path, version, can_read_now, lanes, line: Lanes::of_file(), folder })
+        let version = version(&metadata);
+        store.names.opened(&path, &version);
+        Ok(Self {
+            file: Some(Arc::new(file)),
+            path,
+            version,
+            can_read_now: AtomicBool::new(true),
+            names: Arc::clone(&store.names),
+            lanes: Arc::clone(&store.lanes),
+            line: Lanes::of_file(),
+            folder,
+            ahead: Arc::default(),
+        })
     }
 
     fn file(&self) -> Result<&Arc<File>, Error> {
@@ -50,6 +63,7 @@ impl LocalFile {
 
 impl Drop for LocalFile {
     fn drop(&mut self) {
+        self.names.closed(&self.path);
         // Closing tells a network file system, and frees the blocks of a file that is gone: both are waited for.
         self.lanes.let_go(self.folder, self.file.take());
     }
@@ -88,11 +102,17 @@ impl MediaFile for LocalFile {
                 (self.lanes.read(&self.line).await, vec![0; len], 0)
             }
         };
+        let ahead = (!self.can_read_now.load(Ordering::Relaxed)).then(|| Arc::clone(&self.ahead));
         in_background(move || {
             let _held = turn;
             let rest = buffer.get_mut(filled..).unwrap_or_default();
             match file.read_exact_at(rest, offset + filled as u64) {
-                Ok(()) => Ok(buffer),
+                Ok(()) => {
+                    if let Some(ahead) = ahead {
+                        ahead.read(&file, &(offset..offset + buffer.len() as u64));
+                    }
+                    Ok(buffer)
+                }
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     Err(Error::ShortRead { location: location(&path) })
                 }
