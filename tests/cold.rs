@@ -23,7 +23,7 @@ use sealtape::storage::LocalStore;
 
 use crate::support::{Server, System, get, media};
 
-/// Far more than threads that serve.
+/// Threads that serve: far fewer than players who wait.
 const WORKERS: usize = 2;
 /// As long as a slow machine may take; nothing here waits for it.
 const LIMIT: Duration = Duration::from_secs(50);
