@@ -15,6 +15,7 @@
 mod audit;
 mod browser;
 mod cli;
+mod cold;
 mod connections;
 mod database_keys;
 mod db;

@@ -1,7 +1,8 @@
 //! The conformance suite of [`MediaStore`], run on every implementation.
 
-use std::sync::Arc;
+use std::{fs, os::unix::fs::FileExt, sync::Arc};
 
+use rustix::fs::{Advice, fadvise};
 use sealtape::base::RecordingId;
 use sealtape::media::{Error, MediaKind, MediaObject, MediaStore, MediaWriter, Stage};
 use sealtape::storage::LocalStore;
@@ -12,6 +13,68 @@ use crate::support::media;
 async fn local() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     conforms(Arc::new(LocalStore::open(&folder.path().join("media"), true).expect("opens"))).await;
+}
+
+/// Of a file of which the system holds a part in memory, that part comes at once, and is not read again.
+#[tokio::test]
+async fn local_reads_what_memory_holds_and_waits_for_the_rest() {
+    const LEN: usize = 8 << 20;
+    const HELD: usize = 128 << 10;
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let store = LocalStore::open(&folder.path().join("media"), true).expect("opens");
+    let (object, media) = (object(&id("partly"), MediaKind::Sealed, Stage::Final), media(LEN));
+    let mut writer = store.create(&object.id, object.kind).await.expect("creates");
+    writer.append(media.clone()).await.expect("appends");
+    writer.finish().await.expect("finishes");
+    let path = store.location(&object).strip_prefix("file://").expect("a file").to_owned();
+    let other = fs::File::open(&path).expect("opens");
+    fadvise(&other, 0, None, Advice::DontNeed).expect("forgets");
+    fadvise(&other, 0, None, Advice::Random).expect("reads nothing ahead");
+    other.read_exact_at(&mut vec![0; HELD], 0).expect("reads");
+
+    let file = store.open(&object).await.expect("opens").expect("is there");
+    let mut buffer = vec![0; LEN];
+    let filled = file.try_read_now(0, &mut buffer).expect("reads");
+    assert!((HELD..LEN).contains(&filled) && buffer[..filled] == media[..filled], "{filled} now");
+    // Marked, so that it would be seen if these were read again.
+    buffer[..filled].fill(0xAA);
+    let read = file.read(0, buffer, filled).await.expect("reads");
+    assert!(read[..filled].iter().all(|byte| *byte == 0xAA), "the first {filled} bytes are read once");
+    assert!(read[filled..] == media[filled..]);
+    let mut buffer = vec![0; LEN];
+    assert_eq!(file.try_read_now(0, &mut buffer).expect("reads"), LEN, "all of it is held now");
+    assert!(buffer == media);
+}
+
+/// A name that the system does not remember, and one that is another file from one moment to the next.
+#[tokio::test]
+async fn local_names_are_looked_up_each_time() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let root = folder.path().join("media");
+    let store = LocalStore::open(&root, true).expect("opens");
+    let object = object(&id("named"), MediaKind::Sealed, Stage::Final);
+    assert!(store.version(&object).await.expect("asks").is_none());
+    write(store.create(&object.id, object.kind).await.expect("creates"), b"one").await;
+    let path = store.location(&object).strip_prefix("file://").expect("a file").to_owned();
+    let (other, aside) = (folder.path().join("other"), folder.path().join("aside"));
+    fs::write(&other, b"other").expect("written");
+    let mut seen = Vec::new();
+    for _ in 0..100 {
+        seen.push(store.version(&object).await.expect("asks").expect("is there"));
+        fs::rename(&path, &aside).expect("renamed");
+        assert!(store.version(&object).await.expect("asks").is_none());
+        fs::rename(&other, &path).expect("renamed");
+        fs::rename(&aside, &other).expect("renamed");
+    }
+    let lens: Vec<u64> = seen.iter().map(|version| version.len).collect();
+    assert!(lens.chunks(2).all(|pair| pair == [3, 5]), "{lens:?}");
+    fs::remove_file(&path).expect("removed");
+    fs::create_dir(&path).expect("made");
+    assert!(matches!(store.version(&object).await, Err(Error::Unavailable { .. })), "it is no file");
+    fs::remove_dir(&path).expect("removed");
+    // Another folder in the store's place holds nothing of it.
+    fs::rename(&root, folder.path().join("moved")).expect("renamed");
+    assert!(matches!(store.version(&object).await, Err(Error::Unavailable { .. })), "the store is gone");
 }
 
 async fn conforms(store: Arc<dyn MediaStore>) {
@@ -40,7 +103,7 @@ async fn gives_another_object_its_place(store: &dyn MediaStore, kind: MediaKind)
     store.replace(&next, &last).await.expect("replaces");
     assert_eq!(content(store, &last).await, b"new!");
     assert!(store.version(&next).await.expect("asks").is_none());
-    assert_eq!(playing.read(0, vec![0; 3]).await.expect("reads"), b"old", "who plays goes on");
+    assert_eq!(playing.read(0, vec![0; 3], 0).await.expect("reads"), b"old", "who plays goes on");
     assert!(store.replace(&next, &last).await.is_err(), "there is nothing to take its place");
     assert_eq!(content(store, &last).await, b"new!");
     store.remove(&last).await.expect("removes");
@@ -107,7 +170,7 @@ async fn write(mut writer: Box<dyn MediaWriter>, bytes: &[u8]) {
 
 async fn content(store: &dyn MediaStore, object: &MediaObject) -> Vec<u8> {
     let file = store.open(object).await.expect("opens").expect("is there");
-    file.read(0, vec![0; file.version().len as usize]).await.expect("reads")
+    file.read(0, vec![0; file.version().len as usize], 0).await.expect("reads")
 }
 
 async fn grows_under_its_part_name(store: &dyn MediaStore, kind: MediaKind) {
@@ -151,17 +214,28 @@ async fn reads_any_range_of_one_version(store: &dyn MediaStore, kind: MediaKind)
     let file = store.open(&object).await.expect("opens").expect("is there");
     assert_eq!(Some(file.version()), store.version(&object).await.expect("asks"));
     for (from, to) in [(0, 1), (0, 100_000), (99_999, 100_000), (4095, 4097), (50_000, 50_000)] {
-        let read = file.read(from as u64, vec![0; to - from]).await.expect("reads");
+        let read = file.read(from as u64, vec![0; to - from], 0).await.expect("reads");
         assert!(read == media[from..to], "{from}..{to}");
         let mut now = vec![0; to - from];
-        if file.try_read_now(from as u64, &mut now).expect("reads") {
-            assert!(now == media[from..to], "{from}..{to} now");
+        let filled = file.try_read_now(from as u64, &mut now).expect("reads");
+        assert!(now[..filled] == media[from..from + filled], "{from}..{to}: {filled} now");
+        // What was had at once is kept, and the rest is added.
+        for filled in [filled, (to - from) / 2, to - from] {
+            let mut buffer = vec![0; to - from];
+            buffer[..filled].copy_from_slice(&media[from..from + filled]);
+            let read = file.read(from as u64, buffer, filled).await.expect("reads");
+            assert!(read == media[from..to], "{from}..{to} after {filled}");
         }
     }
-    assert!(matches!(file.read(99_000, vec![0; 2000]).await, Err(Error::ShortRead { .. })));
+    let mut beyond = vec![0; 2000];
+    let filled = file.try_read_now(99_000, &mut beyond).expect("reads what there is");
+    assert!(filled <= 1000 && beyond[..filled] == media[99_000..99_000 + filled], "{filled} at the end");
+    assert!(matches!(file.read(99_000, beyond, filled).await, Err(Error::ShortRead { .. })), "after {filled}");
+    assert!(file.try_read_now(200_000, &mut [0; 10]).expect("there is nothing") == 0);
+    assert!(matches!(file.read(99_000, vec![0; 2000], 0).await, Err(Error::ShortRead { .. })));
     // What is open stays what it is, whatever happens to the name.
     store.remove(&object).await.expect("removes");
-    assert!(file.read(0, vec![0; 100_000]).await.expect("reads") == media);
+    assert!(file.read(0, vec![0; 100_000], 0).await.expect("reads") == media);
 }
 
 fn id(text: &str) -> RecordingId {

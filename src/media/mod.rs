@@ -78,7 +78,8 @@ pub struct Version {
 /// Every implementation runs the conformance suite in `tests/media_store`.
 #[async_trait]
 pub trait MediaStore: Send + Sync {
-    /// The version of an object that is there now; `None` when there is none. Quick: asked for each request.
+    /// The version of an object that is there now; `None` when there is none. Asked for each request: quick for one
+    /// that was just used, and never waited for on the thread that asks.
     async fn version(&self, object: &MediaObject) -> Result<Option<Version>, Error>;
 
     /// Opens an object for reading; `None` when there is none. What is opened stays one version until it is dropped.
@@ -122,12 +123,13 @@ pub trait MediaFile: Send + Sync {
     /// Which version this is, and so how long it is.
     fn version(&self) -> Version;
 
-    /// Fills `buffer` from `offset` on if that needs no waiting (the bytes are in memory already): whether it did.
-    /// For whoever would rather not hand a short read to another thread.
-    fn try_read_now(&self, offset: u64, buffer: &mut [u8]) -> Result<bool, Error>;
+    /// Fills the front of `buffer` from `offset` on, as far as that needs no waiting (the bytes are in memory already):
+    /// how many bytes it filled. For whoever would rather not hand a short read to another thread.
+    fn try_read_now(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Error>;
 
-    /// Fills the whole of `buffer` from `offset` on and gives it back.
-    async fn read(&self, offset: u64, buffer: Vec<u8>) -> Result<Vec<u8>, Error>;
+    /// Fills the rest of `buffer`, whose first `filled` bytes are those from `offset` on already, and gives a buffer
+    /// back that holds them all. May wait for long; never on the thread that asks.
+    async fn read(&self, offset: u64, buffer: Vec<u8>, filled: usize) -> Result<Vec<u8>, Error>;
 }
 
 /// An object that is being written, under its `….part` name. Dropped without a word, it stays as it is;

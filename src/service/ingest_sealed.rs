@@ -131,5 +131,5 @@ async fn verify_every_record(opener: &Opener, file: &Arc<dyn MediaFile>) -> Resu
 
 async fn read(file: &Arc<dyn MediaFile>, start: u64, end: u64) -> Result<Vec<u8>, Error> {
     let len = usize::try_from(end - start).unwrap_or(usize::MAX);
-    Ok(file.read(start, vec![0; len]).await?)
+    Ok(file.read(start, vec![0; len], 0).await?)
 }

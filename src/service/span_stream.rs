@@ -101,11 +101,12 @@ impl SpanStream {
                 let media = self.recording.frame(self.rest.start, self.rest.end, frame_len);
                 let file = self.file_range(&media)?;
                 let mut buffer = self.buffers.take(len_of(&file));
-                if self.recording.file.try_read_now(file.start, &mut buffer)? {
+                let filled = self.recording.file.try_read_now(file.start, &mut buffer)?;
+                if filled == buffer.len() {
                     (media, buffer)
                 } else {
                     let source = Arc::clone(&self.recording.file);
-                    let mut reading: Reading = Box::pin(async move { source.read(file.start, buffer).await });
+                    let mut reading: Reading = Box::pin(async move { source.read(file.start, buffer, filled).await });
                     match reading.as_mut().poll(cx) {
                         Poll::Pending => {
                             self.reading = Some((media, reading));

@@ -80,12 +80,12 @@ impl MediaFile for MeteredFile {
     }
 
     // Once a frame, and without a wait: the time would tell less than the clock costs.
-    fn try_read_now(&self, offset: u64, buffer: &mut [u8]) -> Result<bool, Error> {
+    fn try_read_now(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Error> {
         self.0.try_read_now(offset, buffer).inspect_err(|_| METER.read.errors.increment(1))
     }
 
-    async fn read(&self, offset: u64, buffer: Vec<u8>) -> Result<Vec<u8>, Error> {
-        METER.read.time(self.0.read(offset, buffer)).await
+    async fn read(&self, offset: u64, buffer: Vec<u8>, filled: usize) -> Result<Vec<u8>, Error> {
+        METER.read.time(self.0.read(offset, buffer, filled)).await
     }
 }
 

@@ -313,5 +313,5 @@ fn object(row: &Recording, stage: Stage) -> MediaObject {
 
 async fn read(file: &dyn MediaFile, start: u64, end: u64) -> Result<Vec<u8>, Error> {
     let len = usize::try_from(end - start).unwrap_or(usize::MAX);
-    Ok(file.read(start, vec![0; len]).await?)
+    Ok(file.read(start, vec![0; len], 0).await?)
 }

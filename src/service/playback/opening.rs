@@ -157,8 +157,9 @@ impl Playback {
 async fn read(file: &dyn MediaFile, range: Range<u64>) -> Result<Vec<u8>, Error> {
     let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
     let mut buffer = vec![0; len];
-    if file.try_read_now(range.start, &mut buffer)? {
+    let filled = file.try_read_now(range.start, &mut buffer)?;
+    if filled == len {
         return Ok(buffer);
     }
-    Ok(file.read(range.start, buffer).await?)
+    Ok(file.read(range.start, buffer, filled).await?)
 }

@@ -3,7 +3,10 @@
 //! `ROOT/xx/ID.sealed`, where `xx` are the first two hexadecimal digits of the SHA-256 of the ID, so that an ID finds
 //! its file without a catalogue and no folder holds more than a 256th of the archive. `….part` while it grows.
 
+mod ahead;
+mod lanes;
 mod listing;
+mod names;
 mod reader;
 mod replacing;
 mod writer;
@@ -20,6 +23,7 @@ use rustix::fs::{Mode, OFlags};
 use tokio::task::spawn_blocking;
 use url::Url;
 
+use self::{lanes::Lanes, names::Names};
 use crate::base::RecordingId;
 use crate::crypto::Sha256Digest;
 use crate::media::{
@@ -32,6 +36,8 @@ pub struct LocalStore {
     root: PathBuf,
     /// Device and inode of the root: a folder that is not there any more, or another one, holds nothing of ours.
     identity: (u64, u64),
+    names: Arc<Names>,
+    lanes: Arc<Lanes>,
 }
 
 impl LocalStore {
@@ -45,7 +51,8 @@ impl LocalStore {
             create_private_dir(root).and_then(|()| sync_parent(root)).map_err(|error| unavailable(root, &error))?;
         }
         let identity = identity(root).map_err(|error| unavailable(root, &error))?;
-        Ok(Self { root: root.to_owned(), identity })
+        let names = Names::new(root, identity.0).map_err(|error| unavailable(root, &error))?;
+        Ok(Self { root: root.to_owned(), identity, names: Arc::new(names), lanes: Arc::new(Lanes::new()) })
     }
 
     /// Whether nothing was ever kept in `root`.
@@ -72,38 +79,42 @@ impl LocalStore {
     }
 
     fn folder(&self, id: &RecordingId) -> PathBuf {
-        let mut digest = Sha256Digest::default();
-        digest.update(id.as_str().as_bytes());
-        self.root.join(hex::encode(&digest.finish()[..1]))
+        self.root.join(hex::encode([folder_number(id)]))
     }
 }
 
 #[async_trait]
 impl MediaStore for LocalStore {
     async fn version(&self, object: &MediaObject) -> Result<Option<Version>, Error> {
-        // A stat of a path that was just used is answered from memory: quicker than handing it to another thread.
         let path = self.path(object);
-        match fs::metadata(&path) {
+        // Of a file that was just used, the system remembers it: quicker than handing it to another thread.
+        if let Some(version) = self.names.version_now(&path) {
+            return Ok(Some(version));
+        }
+        let store = self.clone();
+        let look = move || match fs::metadata(&path) {
             Ok(metadata) if metadata.is_file() => Ok(Some(reader::version(&metadata))),
             Ok(_) => Err(unavailable(&path, &io::Error::other("it is not a file"))),
-            Err(error) => self.absent(&path, &error),
-        }
+            Err(error) => store.absent(&path, &error),
+        };
+        self.lanes.look(folder_number(&object.id), look).await
     }
 
     async fn open(&self, object: &MediaObject) -> Result<Option<Arc<dyn MediaFile>>, Error> {
-        let (store, path) = (self.clone(), self.path(object));
-        in_background(move || {
+        let (store, path, folder) = (self.clone(), self.path(object), folder_number(&object.id));
+        let open = move || {
             // A pipe in a file's place would be waited for, for ever.
             let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
             match rustix::fs::open(&path, flags, Mode::empty()).map_err(io::Error::from) {
                 Ok(file) => {
-                    let file: Arc<dyn MediaFile> = Arc::new(reader::LocalFile::new(File::from(file), path)?);
+                    let file = reader::LocalFile::new(File::from(file), path, folder, &store)?;
+                    let file: Arc<dyn MediaFile> = Arc::new(file);
                     Ok(Some(file))
                 }
                 Err(error) => store.absent(&path, &error),
             }
-        })
-        .await
+        };
+        self.lanes.look(folder, open).await
     }
 
     async fn create(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
@@ -163,6 +174,14 @@ impl MediaStore for LocalStore {
     fn location(&self, object: &MediaObject) -> String {
         location(&self.path(object))
     }
+}
+
+/// The folder of a recording, by its ID alone.
+fn folder_number(id: &RecordingId) -> u8 {
+    let mut digest = Sha256Digest::default();
+    digest.update(id.as_str().as_bytes());
+    let [first, ..] = digest.finish();
+    first
 }
 
 fn file_name(object: &MediaObject) -> String {

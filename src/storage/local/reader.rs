@@ -12,27 +12,60 @@ use std::{
 };
 
 use async_trait::async_trait;
+use rustix::fs::{Statx, StatxTimestamp, makedev};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use tokio::sync::Semaphore;
 
-use super::{in_background, location, unavailable};
+use super::{LocalStore, ahead::Ahead, in_background, lanes::Lanes, location, names::Names, unavailable};
 use crate::media::{Error, MediaFile, Version};
 
 pub(super) struct LocalFile {
-    file: Arc<File>,
+    /// Always there, until it is closed elsewhere.
+    file: Option<Arc<File>>,
     path: PathBuf,
     version: Version,
     /// Cleared when the file system cannot say whether a read would wait.
     can_read_now: AtomicBool,
+    names: Arc<Names>,
+    lanes: Arc<Lanes>,
+    /// The line of its own readers.
+    line: Arc<Semaphore>,
+    folder: u8,
+    ahead: Arc<Ahead>,
 }
 
 impl LocalFile {
-    pub(super) fn new(file: File, path: PathBuf) -> Result<Self, Error> {
+    pub(super) fn new(file: File, path: PathBuf, folder: u8, store: &LocalStore) -> Result<Self, Error> {
         let metadata = file.metadata().map_err(|error| unavailable(&path, &error))?;
         if !metadata.is_file() {
             let reason = "it is not a file".into();
             return Err(Error::Unavailable { location: location(&path), reason });
         }
-        Ok(Self { file: Arc::new(file), path, version: version(&metadata), can_read_now: AtomicBool::new(true) })
+        let version = version(&metadata);
+        store.names.opened(&path, &version);
+        Ok(Self {
+            file: Some(Arc::new(file)),
+            path,
+            version,
+            can_read_now: AtomicBool::new(true),
+            names: Arc::clone(&store.names),
+            lanes: Arc::clone(&store.lanes),
+            line: Lanes::of_file(),
+            folder,
+            ahead: Arc::default(),
+        })
+    }
+
+    fn file(&self) -> Result<&Arc<File>, Error> {
+        self.file.as_ref().ok_or_else(|| unavailable(&self.path, &io::ErrorKind::NotFound.into()))
+    }
+}
+
+impl Drop for LocalFile {
+    fn drop(&mut self) {
+        self.names.closed(&self.path);
+        // Closing tells a network file system, and frees the blocks of a file that is gone: both are waited for.
+        self.lanes.let_go(self.folder, self.file.take());
     }
 }
 
@@ -42,31 +75,49 @@ impl MediaFile for LocalFile {
         self.version
     }
 
-    fn try_read_now(&self, offset: u64, buffer: &mut [u8]) -> Result<bool, Error> {
+    fn try_read_now(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Error> {
         if !self.can_read_now.load(Ordering::Relaxed) {
-            return Ok(false);
+            return Ok(0);
         }
-        let wanted = buffer.len();
         // RWF_NOWAIT: what is in the page cache, and not a byte that must be waited for.
-        match preadv2(&self.file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT) {
-            Ok(read) => Ok(read == wanted),
-            Err(Errno::AGAIN | Errno::INTR) => Ok(false),
+        match preadv2(self.file()?, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT) {
+            Ok(read) => Ok(read),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(0),
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
                 self.can_read_now.store(false, Ordering::Relaxed);
-                Ok(false)
+                Ok(0)
             }
             Err(error) => Err(unavailable(&self.path, &error.into())),
         }
     }
 
-    async fn read(&self, offset: u64, mut buffer: Vec<u8>) -> Result<Vec<u8>, Error> {
-        let (file, path) = (Arc::clone(&self.file), self.path.clone());
-        in_background(move || match file.read_exact_at(&mut buffer, offset) {
-            Ok(()) => Ok(buffer),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Err(Error::ShortRead { location: location(&path) })
+    async fn read(&self, offset: u64, buffer: Vec<u8>, filled: usize) -> Result<Vec<u8>, Error> {
+        let (file, path) = (Arc::clone(self.file()?), self.path.clone());
+        let (turn, mut buffer, filled) = match self.lanes.try_read(&self.line) {
+            Some(turn) => (Some(turn), buffer, filled),
+            None => {
+                // A long line must not be a lot of memory.
+                let len = buffer.len();
+                drop(buffer);
+                (self.lanes.read(&self.line).await, vec![0; len], 0)
             }
-            Err(error) => Err(unavailable(&path, &error)),
+        };
+        let ahead = (!self.can_read_now.load(Ordering::Relaxed)).then(|| Arc::clone(&self.ahead));
+        in_background(move || {
+            let _held = turn;
+            let rest = buffer.get_mut(filled..).unwrap_or_default();
+            match file.read_exact_at(rest, offset + filled as u64) {
+                Ok(()) => {
+                    if let Some(ahead) = ahead {
+                        ahead.read(&file, &(offset..offset + buffer.len() as u64));
+                    }
+                    Ok(buffer)
+                }
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    Err(Error::ShortRead { location: location(&path) })
+                }
+                Err(error) => Err(unavailable(&path, &error)),
+            }
         })
         .await
     }
@@ -75,7 +126,6 @@ impl MediaFile for LocalFile {
 /// Device, inode and both change times: a file that is replaced or written to is another version. The inode's own
 /// change time cannot be set back by whoever merely may write the file.
 pub(super) fn version(metadata: &Metadata) -> Version {
-    let nanos = |seconds: i64, nanos: i64| seconds.wrapping_mul(1_000_000_000).wrapping_add(nanos).cast_unsigned();
     Version {
         len: metadata.len(),
         stamp: [
@@ -85,4 +135,22 @@ pub(super) fn version(metadata: &Metadata) -> Version {
             nanos(metadata.ctime(), metadata.ctime_nsec()),
         ],
     }
+}
+
+/// The same, where the system was asked otherwise.
+pub(super) fn version_of(found: &Statx) -> Version {
+    let time = |time: &StatxTimestamp| nanos(time.tv_sec, time.tv_nsec.into());
+    Version {
+        len: found.stx_size,
+        stamp: [
+            makedev(found.stx_dev_major, found.stx_dev_minor),
+            found.stx_ino,
+            time(&found.stx_mtime),
+            time(&found.stx_ctime),
+        ],
+    }
+}
+
+fn nanos(seconds: i64, nanos: i64) -> u64 {
+    seconds.wrapping_mul(1_000_000_000).wrapping_add(nanos).cast_unsigned()
 }
