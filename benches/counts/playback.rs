@@ -19,8 +19,8 @@ use sealtape::{
     kms::EmbeddedDefinitionKey,
     media::MediaStore,
     service::{
-        Clock, Ingest, KeyOps, KeyWatch, Listening, ListeningSettings, NewRecording, OnFailure, Playback,
-        PlaybackSettings, ReaderSource, Stop,
+        Clock, FRAME_LEN_MIN, Ingest, KeyOps, KeyWatch, Listening, ListeningSettings, NewRecording, OnFailure,
+        Playback, PlaybackSettings, ReaderSource, Stop,
     },
     storage::{LocalStore, Metered},
 };
@@ -115,7 +115,10 @@ fn first_byte() -> Box<dyn FnMut()> {
                 let recording = system.playback.open(&id).await.expect("opens");
                 let mut stream = system.playback.stream(&recording, 524_800..528_896);
                 stream.prime().await.expect("verifies");
-                std::future::poll_fn(|cx| stream.poll_next(cx)).await.expect("a frame").expect("verifies")
+                std::future::poll_fn(|cx| stream.poll_next(FRAME_LEN_MIN, cx))
+                    .await
+                    .expect("a frame")
+                    .expect("verifies")
             });
             let done = std::future::poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await;
             let Poll::Ready(frame) = done else { panic!("the file system cannot read what is in memory at once") };

@@ -30,11 +30,11 @@ impl App {
     /// Answers a request. Never fails: whatever goes wrong is an answer.
     pub(super) async fn answer(
         &self,
+        route: Route,
         request: hyper::Request<Incoming>,
         connection: Connection,
     ) -> Result<Response<Body>, Infallible> {
         let (parts, body) = request.into_parts();
-        let route = Route::decode(parts.uri.path());
         let mut request = Request {
             id: request_id(),
             method: parts.method,

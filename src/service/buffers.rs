@@ -1,68 +1,163 @@
 //! Buffers that are used again, so that a frame of media costs no fresh memory, and wiped in between.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    cell::Cell,
+    ops::{Deref, DerefMut},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use zeroize::Zeroize;
 
-/// How many idle buffers are kept. Busier moments allocate; quiet ones give back.
-const IDLE_MAX: usize = 64;
+use super::span_stream::{FRAME_LEN_MAX, FRAME_LEN_MIN};
 
-/// A shelf of idle buffers, each once as long as the longest frame that it held.
+/// How many bytes of idle buffers a shelf keeps. Busier moments allocate; quiet ones give back.
+const IDLE_LEN_MAX: usize = 4 * 1024 * 1024;
+/// As many shelves as threads serve, about: what a core has just used is in its cache.
+const SHELVES: usize = 8;
+/// How long buffers for small frames and for large ones are. The rest is for tags: 16 bytes for at least 4096.
+const SMALL_LEN: usize = FRAME_LEN_MIN as usize / 64 * 65;
+const LARGE_LEN: usize = FRAME_LEN_MAX as usize / 64 * 65;
+
+/// Shelves of idle buffers.
 #[derive(Clone, Default)]
-pub(super) struct BufferPool(Arc<Mutex<Vec<Vec<u8>>>>);
+pub(super) struct BufferPool(Arc<[Mutex<Shelf>; SHELVES]>);
+
+/// Buffers that keep the length they were made with, because growing one again would fill it with zeros.
+#[derive(Default)]
+struct Shelf {
+    small: Vec<Vec<u8>>,
+    large: Vec<Vec<u8>>,
+    len_bytes: usize,
+}
+
+/// Bytes whose content is unspecified when they are taken, and never another recording's media.
+pub(super) struct Buffer {
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+thread_local! {
+    /// Which shelf this thread uses.
+    static SHELF: Cell<Option<usize>> = const { Cell::new(None) };
+}
 
 impl BufferPool {
-    /// A buffer of `len` bytes whose content is unspecified, and never another recording's media.
-    pub fn take(&self, len: usize) -> Vec<u8> {
-        let idle = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut buffer = idle.unwrap_or_default();
-        buffer.resize(len, 0);
-        buffer
+    /// A buffer of `len` bytes.
+    pub fn take(&self, len: usize) -> Buffer {
+        let idle = {
+            let mut shelf = self.shelf().lock().unwrap_or_else(PoisonError::into_inner);
+            let idle = shelf.of(len).pop();
+            shelf.len_bytes -= idle.as_ref().map_or(0, Vec::len);
+            idle
+        };
+        let mut bytes = idle.unwrap_or_default();
+        if bytes.len() < len {
+            bytes.resize(if len <= SMALL_LEN { SMALL_LEN } else { len.max(LARGE_LEN) }, 0);
+        }
+        Buffer { bytes, len }
     }
 
     /// Puts a buffer of ciphertext back.
-    pub fn put(&self, buffer: Vec<u8>) {
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE_MAX {
-            idle.push(buffer);
-        }
+    pub fn put(&self, buffer: Buffer) {
+        drop(self.keep(buffer.bytes));
     }
 
-    /// Hands out a buffer of media as bytes that come back to the shelf, wiped, when the last holder lets go.
-    pub fn lend(&self, buffer: Vec<u8>) -> Bytes {
-        Bytes::from_owner(Lent { buffer, pool: self.clone() })
+    /// Hands out the first `len` bytes of a buffer of media. It comes back, wiped, when the last holder lets go.
+    pub fn lend(&self, buffer: Buffer, len: usize) -> Bytes {
+        let len = len.min(buffer.len);
+        Bytes::from_owner(Lent { buffer, len, pool: self.clone() })
     }
 
     /// Wipes a buffer of media and puts it back.
-    pub fn put_wiped(&self, mut buffer: Vec<u8>) {
+    pub fn put_wiped(&self, mut buffer: Buffer) {
+        let len = buffer.len;
         // A plain fill is not removed by the compiler, because the buffer goes on living on the shelf; it is an order
         // of magnitude quicker than the byte-wise volatile writes that memory about to be freed needs.
         buffer.fill(0);
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE_MAX {
-            idle.push(buffer);
-        } else {
-            drop(idle);
-            buffer.zeroize();
+        if let Some(mut full) = self.keep(buffer.bytes) {
+            full.truncate(len);
+            full.zeroize();
         }
+    }
+
+    /// Keeps a buffer, unless the shelf is full.
+    fn keep(&self, bytes: Vec<u8>) -> Option<Vec<u8>> {
+        let mut shelf = self.shelf().lock().unwrap_or_else(PoisonError::into_inner);
+        let len = bytes.len();
+        if shelf.len_bytes + len > IDLE_LEN_MAX {
+            return Some(bytes);
+        }
+        shelf.len_bytes += len;
+        shelf.of(len).push(bytes);
+        None
+    }
+
+    fn shelf(&self) -> &Mutex<Shelf> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = SHELF.get().unwrap_or_else(|| {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed) % SHELVES;
+            SHELF.set(Some(number));
+            number
+        });
+        &self.0[number % SHELVES]
+    }
+}
+
+impl Shelf {
+    /// Where buffers for so many bytes lie.
+    fn of(&mut self, len: usize) -> &mut Vec<Vec<u8>> {
+        if len <= SMALL_LEN { &mut self.small } else { &mut self.large }
+    }
+}
+
+impl Buffer {
+    /// The same bytes, as who fills them elsewhere wants them.
+    pub fn into_vec(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.len);
+        self.bytes
+    }
+}
+
+impl From<Vec<u8>> for Buffer {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { len: bytes.len(), bytes }
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(..self.len).unwrap_or_default()
     }
 }
 
 struct Lent {
-    buffer: Vec<u8>,
+    buffer: Buffer,
+    len: usize,
     pool: BufferPool,
 }
 
 impl AsRef<[u8]> for Lent {
     fn as_ref(&self) -> &[u8] {
-        &self.buffer
+        self.buffer.get(..self.len).unwrap_or_default()
     }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        self.pool.put_wiped(core::mem::take(&mut self.buffer));
+        let empty = Buffer { bytes: Vec::new(), len: 0 };
+        self.pool.put_wiped(std::mem::replace(&mut self.buffer, empty));
     }
 }
 
@@ -76,13 +171,26 @@ mod tests {
         let mut buffer = pool.take(1000);
         buffer.fill(7);
         let address = buffer.as_ptr();
-        let bytes = pool.lend(buffer);
+        let bytes = pool.lend(buffer, 900);
+        assert_eq!(bytes.len(), 900);
         let part = bytes.slice(10..20);
         drop(bytes);
         assert_eq!(&part[..], &[7; 10], "held by a part of it");
         drop(part);
-        let again = pool.take(1000);
-        assert_eq!(again.as_ptr(), address, "used again");
+        let again = pool.take(2000);
+        assert_eq!((again.as_ptr(), again.len()), (address, 2000), "used again, for more");
         assert!(again.iter().all(|byte| *byte == 0), "wiped");
+        let other = pool.take(FRAME_LEN_MAX as usize);
+        pool.put(other);
+        assert_ne!(pool.take(5).as_ptr(), address, "it is not on the shelf");
+    }
+
+    #[test]
+    fn a_shelf_keeps_so_much_and_no_more() {
+        let pool = BufferPool::default();
+        let taken: Vec<Buffer> = (0..100).map(|_| pool.take(FRAME_LEN_MAX as usize)).collect();
+        taken.into_iter().for_each(|buffer| pool.put_wiped(buffer));
+        let shelf = pool.shelf().lock().expect("lock");
+        assert!(shelf.len_bytes <= IDLE_LEN_MAX && shelf.large.len() == IDLE_LEN_MAX / LARGE_LEN);
     }
 }

@@ -10,7 +10,12 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{KeyWatch, OpenRecording, PlaybackError as Error, buffers::BufferPool, meter::METER, opened::OpenContent};
+use super::{
+    KeyWatch, OpenRecording, PlaybackError as Error,
+    buffers::{Buffer, BufferPool},
+    meter::METER,
+    opened::OpenContent,
+};
 use crate::media;
 use crate::sealed::Corruption;
 
@@ -91,7 +96,7 @@ impl SpanStream {
                     self.reading = Some((media, reading));
                     return Poll::Pending;
                 }
-                Poll::Ready(bytes) => (media, bytes?),
+                Poll::Ready(bytes) => (media, bytes?.into()),
             },
             None => {
                 // A key or switch withdrawn stops a stream under way within a frame.
@@ -106,13 +111,14 @@ impl SpanStream {
                     (media, buffer)
                 } else {
                     let source = Arc::clone(&self.recording.file);
-                    let mut reading: Reading = Box::pin(async move { source.read(file.start, buffer, filled).await });
+                    let mut reading: Reading =
+                        Box::pin(async move { source.read(file.start, buffer.into_vec(), filled).await });
                     match reading.as_mut().poll(cx) {
                         Poll::Pending => {
                             self.reading = Some((media, reading));
                             return Poll::Pending;
                         }
-                        Poll::Ready(bytes) => (media, bytes?),
+                        Poll::Ready(bytes) => (media, bytes?.into()),
                     }
                 }
             }
@@ -132,16 +138,16 @@ impl SpanStream {
         }
     }
 
-    fn open_frame(&mut self, media: Range<u64>, bytes: Vec<u8>) -> Result<Bytes, Error> {
+    fn open_frame(&mut self, media: Range<u64>, bytes: Buffer) -> Result<Bytes, Error> {
         let OpenContent::Sealed { opener, .. } = &self.recording.content else {
-            return Ok(self.buffers.lend(bytes));
+            return Ok(self.buffers.lend(bytes, usize::MAX));
         };
         let span = opener.span(media.clone()).ok_or(Error::Corrupt(Corruption::ShortRead))?;
         let mut plaintext = self.buffers.take(len_of(&media));
         let opened = opener.open_span(&span, &bytes, &mut plaintext);
         self.buffers.put(bytes);
         match opened {
-            Ok(()) => Ok(self.buffers.lend(plaintext)),
+            Ok(()) => Ok(self.buffers.lend(plaintext, usize::MAX)),
             Err(damage) if damage.verified_len == 0 => {
                 METER.count_failure(&damage.corruption);
                 self.buffers.put_wiped(plaintext);
@@ -151,7 +157,7 @@ impl SpanStream {
                 METER.count_failure(&damage.corruption);
                 // What verified may be heard; the stream breaks where the damage begins.
                 self.failed = Some(Error::Corrupt(damage.corruption));
-                Ok(self.buffers.lend(plaintext).slice(..damage.verified_len))
+                Ok(self.buffers.lend(plaintext, damage.verified_len))
             }
         }
     }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, read, write, writev};
+use rustix::io::{Errno, write, writev};
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
@@ -23,6 +23,10 @@ use tokio::{
 };
 
 use crate::service::{FRAME_LEN_MAX, FRAME_LEN_MIN};
+
+/// After how many bytes without a wait media flows: more than one who takes nothing lets the system take, which is what
+/// the other end's system takes unread, and what this one holds.
+const FLOWING_LEN: u64 = 256 * 1024;
 
 /// A connection, shared by those who read and write it and those who ask for room.
 #[derive(Clone)]
@@ -40,37 +44,36 @@ pub(super) struct Room {
     timeout: Duration,
     /// Runs while there is none.
     timer: Option<Pin<Box<Sleep>>>,
-    frame_len: u64,
-    /// What was made before anybody could ask is not asked for.
-    is_begun: bool,
+    /// How many bytes were made since there was none, about. None were yet when the first frame is asked for, which was
+    /// made before anybody could ask.
+    flowing_len: u64,
 }
 
 impl Room {
     /// Of a connection whose client may take nothing for `timeout`.
     pub(super) fn new(connected: Connected, timeout: Duration) -> Self {
-        Self { connected, timeout, timer: None, frame_len: FRAME_LEN_MIN, is_begun: false }
+        Self { connected, timeout, timer: None, flowing_len: 0 }
     }
 
-    /// Ready when the system would take bytes, with how many: more to a client that never lets it wait, and no more to
-    /// one that does than the system takes at once.
+    /// Ready when the system would take bytes, with how many: as many as it takes at once, and more for a client that
+    /// has let it take whatever came.
     ///
     /// # Errors
     ///
     /// The client took nothing for too long, or the connection is gone.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
-        if !self.is_begun {
-            self.is_begun = true;
-            return Poll::Ready(Ok(self.frame_len));
+        if self.flowing_len > 0 && self.connected.poll_room(cx)?.is_pending() {
+            let timeout = self.timeout;
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
+            let is_over = timer.as_mut().poll(cx);
+            return is_over.map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")));
         }
-        let has_waited = self.timer.is_some();
-        if self.connected.poll_room(cx)?.is_ready() {
-            self.timer = None;
-            self.frame_len = if has_waited { FRAME_LEN_MIN } else { FRAME_LEN_MAX.min(2 * self.frame_len) };
-            return Poll::Ready(Ok(self.frame_len));
+        if self.timer.take().is_some() {
+            self.flowing_len = 0;
         }
-        let timeout = self.timeout;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
-        timer.as_mut().poll(cx).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
+        let frame_len = if self.flowing_len < FLOWING_LEN { FRAME_LEN_MIN } else { FRAME_LEN_MAX };
+        self.flowing_len += frame_len;
+        Poll::Ready(Ok(frame_len))
     }
 }
 
@@ -101,13 +104,13 @@ impl Connected {
         interest: Interest,
         wanted: usize,
         cx: &mut Context<'_>,
-        mut transfer: impl FnMut(BorrowedFd<'_>) -> Result<usize, Errno>,
+        mut transfer: impl FnMut(&Stream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.poll_ready(interest, cx))?;
             let mut moved = 0;
             let outcome = self.try_io(interest, || {
-                moved = transfer(self.0.as_fd())?;
+                moved = transfer(&self.0)?;
                 if 0 < moved && moved < wanted { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
             });
             match outcome {
@@ -156,16 +159,19 @@ impl AsFd for Stream {
 
 impl AsyncRead for Connected {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let unfilled = buffer.initialize_unfilled();
-        let moved = self.poll_moved(Interest::READABLE, unfilled.len(), cx, |socket| read(socket, &mut *unfilled));
-        buffer.advance(ready!(moved)?);
+        let wanted = buffer.remaining();
+        let moved = self.poll_moved(Interest::READABLE, wanted, cx, |stream| match stream {
+            Stream::Tcp(stream) => stream.try_read_buf(buffer),
+            Stream::Unix(stream) => stream.try_read_buf(buffer),
+        });
+        ready!(moved)?;
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Connected {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_moved(Interest::WRITABLE, bytes.len(), cx, |socket| write(socket, bytes))
+        self.poll_moved(Interest::WRITABLE, bytes.len(), cx, |stream| Ok(write(stream, bytes)?))
     }
 
     fn poll_write_vectored(
@@ -174,7 +180,7 @@ impl AsyncWrite for Connected {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let len = slices.iter().map(|slice| slice.len()).sum();
-        self.poll_moved(Interest::WRITABLE, len, cx, |socket| writev(socket, slices))
+        self.poll_moved(Interest::WRITABLE, len, cx, |stream| Ok(writev(stream, slices)?))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -27,8 +27,10 @@ use crate::media::Version;
 pub(super) struct Names {
     /// The device of the store's root.
     device: u64,
-    /// Whether what the system remembers of that device is the truth, and whether it can be asked for that alone.
-    is_known: AtomicBool,
+    /// Whether what the system remembers of that device is the truth.
+    is_known: bool,
+    /// Whether it can be asked for that alone.
+    can_ask: AtomicBool,
     /// Names of files of that device that are open, and how often.
     open: RwLock<HashMap<PathBuf, usize>>,
 }
@@ -37,7 +39,8 @@ impl Names {
     /// Those on the file system of `root`, whose device that is.
     pub(super) fn new(root: &Path, device: u64) -> io::Result<Self> {
         let kind = u64::try_from(statfs(root)?.f_type).unwrap_or_default();
-        Ok(Self { device, is_known: AtomicBool::new(LOCAL.contains(&kind)), open: RwLock::default() })
+        let is_known = LOCAL.contains(&kind);
+        Ok(Self { device, is_known, can_ask: AtomicBool::new(true), open: RwLock::default() })
     }
 
     /// A file of that name is open from now on.
@@ -62,7 +65,7 @@ impl Names {
     /// The version of the file of that name, if the system knows it without a wait. Whatever else there is to say,
     /// whoever may wait says.
     pub(super) fn version_now(&self, path: &Path) -> Option<Version> {
-        if !self.is_known.load(Ordering::Relaxed) {
+        if !self.is_known {
             return None;
         }
         let known = if self.open.read().unwrap_or_else(PoisonError::into_inner).contains_key(path) {
@@ -75,12 +78,15 @@ impl Names {
     }
 
     fn remembered(&self, path: &Path) -> Option<Version> {
+        if !self.can_ask.load(Ordering::Relaxed) {
+            return None;
+        }
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let file: OwnedFd = match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED) {
             Ok(file) => file,
             // Older than Linux 5.12, or forbidden.
             Err(Errno::NOSYS | Errno::INVAL | Errno::PERM) => {
-                self.is_known.store(false, Ordering::Relaxed);
+                self.can_ask.store(false, Ordering::Relaxed);
                 return None;
             }
             Err(_) => return None,
