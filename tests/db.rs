@@ -1,6 +1,6 @@
 //! The conformance suite of [`Database`], run on every implementation, and what is SQLite's own.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use sealtape::access::RecordingSet;
 use sealtape::base::{Fingerprint, RecordingId, SealId, Timestamp};
@@ -19,11 +19,50 @@ async fn sqlite() {
     recordings(&database).await;
     keys_that_recordings_need(&database).await;
     replacements(&database).await;
-    progress(&database).await;
+    let database = Arc::new(database);
+    adds_side_by_side(Arc::clone(&database) as Arc<dyn Database>).await;
+    let database = &*database;
+    progress(database).await;
     let again = SqliteDatabase::open(&path, true).await.expect("opens beside");
-    changes_are_seen(&database, &again).await;
+    changes_are_seen(database, &again).await;
     let keys = again.load_keys().await.expect("loads");
     assert_eq!(keys, database.load_keys().await.expect("loads"), "what was written is there");
+}
+
+/// However many come at once: each has its own outcome, and is there when it has it.
+async fn adds_side_by_side(database: Arc<dyn Database>) {
+    let mut adding = tokio::task::JoinSet::new();
+    for i in 0..200_u64 {
+        let database = Arc::clone(&database);
+        adding.spawn(async move {
+            // Every tenth wants an ID that another one has, or will have.
+            let id = if i % 10 == 9 { format!("side-{}", i - 1) } else { format!("side-{i}") };
+            let added = recording(&id, 1000 + i, Content::Plain { digest: [8; 32], exempt: true });
+            let outcome = database.add_recording(&added).await;
+            if outcome.is_ok() {
+                assert_eq!(database.recording(&added.id).await.expect("finds"), Some(added), "acknowledged, not there");
+            }
+            (id, outcome)
+        });
+        if i % 50 == 49 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+    // Whoever gives up waiting takes nobody else's row away.
+    adding.spawn({
+        let database = Arc::clone(&database);
+        async move {
+            let left = recording("side-left", 1, Content::Plain { digest: [8; 32], exempt: true });
+            let _given_up = tokio::time::timeout(std::time::Duration::ZERO, database.add_recording(&left)).await;
+            ("side-left".into(), Ok(()))
+        }
+    });
+    let outcomes = adding.join_all().await;
+    let (done, refused): (Vec<_>, Vec<_>) = outcomes.iter().partition(|(_, outcome)| outcome.is_ok());
+    assert_eq!((done.len(), refused.len()), (181, 20));
+    for (id, outcome) in refused {
+        assert!(matches!(outcome, Err(Error::RecordingExists(taken)) if taken.as_str() == id), "{id}: {outcome:?}");
+    }
 }
 
 async fn keys_and_switch(database: &dyn Database) {

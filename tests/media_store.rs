@@ -12,7 +12,9 @@ use crate::support::media;
 #[tokio::test]
 async fn local() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-    conforms(Arc::new(LocalStore::open(&folder.path().join("media"), true).expect("opens"))).await;
+    let store = |name| LocalStore::open(&folder.path().join(name), true).expect("opens");
+    conforms(Arc::new(store("media"))).await;
+    conforms(Arc::new(store("waited-for").waiting_here())).await;
 }
 
 /// Of a file of which the system holds a part in memory, that part comes at once, and is not read again.
@@ -80,6 +82,7 @@ async fn local_names_are_looked_up_each_time() {
 async fn conforms(store: Arc<dyn MediaStore>) {
     for kind in [MediaKind::Sealed, MediaKind::Plain] {
         grows_under_its_part_name(&*store, kind).await;
+        keeps_long_ones_whole(&*store, kind).await;
         never_overwrites(&*store, kind).await;
         reads_any_range_of_one_version(&*store, kind).await;
         gives_another_object_its_place(&*store, kind).await;
@@ -161,6 +164,25 @@ async fn lets_one_at_a_time_replace(store: &dyn MediaStore) {
     assert!(matches!(store.begin_maintenance().await.err(), Some(Error::Busy { .. })));
     drop(guard);
     store.begin_maintenance().await.expect("the next one begins");
+}
+
+/// Long enough that the disk is asked to take some of it before the end.
+async fn keeps_long_ones_whole(store: &dyn MediaStore, kind: MediaKind) {
+    let id = id("long");
+    let content_written = media(50 << 20);
+    let mut writer = store.create(&id, kind).await.expect("creates");
+    let (most, end) = content_written.split_at(content_written.len() - 16);
+    for piece in most.chunks(3 << 20) {
+        writer.append(piece.to_vec()).await.expect("appends");
+    }
+    writer.sync_content().await.expect("syncs");
+    let part = object(&id, kind, Stage::Part);
+    assert_eq!(store.version(&part).await.expect("asks").map(|version| version.len), Some(most.len() as u64));
+    writer.append(end.to_vec()).await.expect("appends");
+    writer.finish().await.expect("finishes");
+    let last = object(&id, kind, Stage::Final);
+    assert!(content(store, &last).await == content_written, "other bytes");
+    store.remove(&last).await.expect("removes");
 }
 
 async fn write(mut writer: Box<dyn MediaWriter>, bytes: &[u8]) {

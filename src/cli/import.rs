@@ -1,25 +1,28 @@
 //! `sealtape import`: takes recordings in, sealed as they stream.
 
 use std::{
-    fs::File,
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, Global, failure, open::System, print, record::Record};
-use crate::audit::{Event, EventKind};
+use super::{
+    Failure, Global, failure,
+    import_files::{Files, Outcome},
+    open::System,
+    print,
+    record::Record,
+};
 use crate::base::{MediaType, RecordingId};
 use crate::http::RecordingDocument;
 use crate::keys::Switch;
-use crate::service::{Ingest, Ingested, NewRecording, ReaderSource, Source, Stop};
+use crate::service::{Clock, Ingested, NewRecording, Playback, ReaderSource, Stop};
 
-/// How much of a file is read at a time.
-const FILE_PIECE_LEN: usize = 1 << 20;
 /// How much of standard input is read at a time, at most.
 const STREAM_PIECE_LEN: usize = 64 << 10;
 
@@ -53,100 +56,128 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
 
 async fn import_all(global: &Global, arguments: &Arguments, system: &System) -> Result<ExitCode, Failure> {
     let keys = system.keys().await?;
-    let (ingest, playback) = (system.ingest(&keys), system.playback(&keys));
-    let record = Record::open(system).await?;
+    let is_live = arguments.files.iter().any(|file| file == Path::new("-"));
+    let bar = progress_bar(if is_live { None } else { Some(total_len(&arguments.files)) });
+    let heard = bar.clone();
+    let work = Files {
+        ingest: if is_live { system.ingest(&keys) } else { system.ingest_waiting_here(&keys)? },
+        record: Record::open(system).await?,
+        files: arguments.files.clone(),
+        new: NewRecording {
+            id: arguments.id.clone(),
+            media_type: arguments.media_type.clone(),
+            name: None,
+            exempt: arguments.exempt,
+            is_live,
+        },
+        progress: Box::new(move |bytes| heard.inc(bytes)),
+    };
     let (sender, mut stop) = Stop::channel();
     obey_signals(sender)?;
-
-    let (mut documents, mut failed, mut is_plain) = (Vec::new(), 0, false);
-    for file in &arguments.files {
-        match import(&ingest, arguments, file, &mut stop).await {
-            Ok(ingested) => {
-                record.write(event(&record, &ingested)).await?;
-                if let Some(reason) = &ingested.broken_off {
-                    failed += 1;
-                    Failure::new(format!("{} is unfinished: {reason}", ingested.recording.id))
-                        .advise("what came before plays; record the rest under another ID")
-                        .print();
-                }
-                is_plain |= !ingested.recording.is_sealed() && !arguments.exempt;
-                if !global.json {
-                    print::line(&sentence(&ingested))?;
-                }
-                let problem = playback.known_problem(&ingested.recording);
-                let now = (system.clock)();
-                documents.push(RecordingDocument::new(&ingested.recording, problem.as_ref(), "", now));
-            }
-            Err(failure) => {
-                failed += 1;
-                failure.of(file.display()).print();
-            }
-        }
-    }
-    if is_plain {
-        let way_out = match keys.ring().switch() {
-            Switch::Disabled => "`sealtape encryption enable` switches it on",
-            Switch::Untouched | Switch::Enabled => "`sealtape keys generate` makes a first key",
-        };
-        print::error_line(&format!("warning: encryption is not active: what was imported lies in plain; {way_out}"));
-    }
-    if global.json {
-        print::json(&documents)?;
-    }
-    Ok(match (failed, arguments.files.len()) {
-        (0, _) => ExitCode::SUCCESS,
-        (failed, all) if failed == all => ExitCode::FAILURE,
-        _ => ExitCode::from(3),
-    })
-}
-
-async fn import(ingest: &Ingest, arguments: &Arguments, file: &Path, stop: &mut Stop) -> Result<Ingested, Failure> {
-    let is_live = file == Path::new("-");
-    let new = NewRecording {
-        id: arguments.id.clone(),
-        media_type: arguments.media_type.clone(),
-        name: (!is_live).then(|| file.to_owned()),
-        exempt: arguments.exempt,
-        is_live,
+    let mut report = Report {
+        arguments,
+        json: global.json,
+        playback: system.playback(&keys),
+        clock: Arc::clone(&system.clock),
+        documents: Vec::new(),
+        failed: 0,
+        is_plain: false,
+        ended_by: None,
     };
     if is_live {
-        return take_in(ingest, new, ReaderSource::new(io::stdin(), STREAM_PIECE_LEN), stop, None).await;
+        let outcome = work.take_in_from(&mut ReaderSource::new(io::stdin(), STREAM_PIECE_LEN), &mut stop).await;
+        bar.suspend(|| report.add(Path::new("-"), outcome));
+    } else {
+        work.take_in(&stop, |file, outcome| bar.suspend(|| report.add(file, outcome))).await;
     }
-    let unreadable = |error| Failure::new(format!("it cannot be read: {error}"));
-    let metadata = std::fs::metadata(file).map_err(unreadable)?;
-    if metadata.is_dir() {
-        return Err(Failure::new("it is a directory").advise("name the files in it"));
-    }
-    if !metadata.is_file() {
-        return Err(Failure::new("it is not a file").advise("take what it gives in with `sealtape import - --id ID`"));
-    }
-    let opened = File::open(file).map_err(unreadable)?;
-    let source = ReaderSource::new(opened, FILE_PIECE_LEN);
-    take_in(ingest, new, source, stop, Some(metadata.len())).await
-}
-
-async fn take_in(
-    ingest: &Ingest,
-    new: NewRecording,
-    mut source: impl Source,
-    stop: &mut Stop,
-    len: Option<u64>,
-) -> Result<Ingested, Failure> {
-    let bar = progress_bar(len);
-    let ingested = ingest.ingest(new, &mut source, stop, &|bytes| bar.inc(bytes)).await;
     bar.finish_and_clear();
-    Ok(ingested?)
+    report.end(keys.ring().switch())
 }
 
-fn event(record: &Record, ingested: &Ingested) -> Event {
-    let recording = &ingested.recording;
-    Event {
-        recording: Some(recording.id.to_string()),
-        fingerprint: recording.fingerprint().map(|fingerprint| fingerprint.to_string()),
-        bytes: Some(recording.media_len),
-        outcome: Some(recording.state.as_str().into()),
-        ..record.event(EventKind::RecordingImport)
+/// What is told of each file, and at the end.
+struct Report<'a> {
+    arguments: &'a Arguments,
+    json: bool,
+    playback: Playback,
+    clock: Clock,
+    documents: Vec<RecordingDocument>,
+    failed: usize,
+    is_plain: bool,
+    /// Why not all files were begun.
+    ended_by: Option<Failure>,
+}
+
+impl Report<'_> {
+    /// Tells of a file; whether others may be begun.
+    fn add(&mut self, file: &Path, outcome: Outcome) -> bool {
+        match outcome {
+            Outcome::Done(ingested) => {
+                if let Err(failure) = self.add_done(&ingested) {
+                    self.end_by(failure);
+                }
+            }
+            Outcome::Failed(failure) => {
+                self.failed += 1;
+                failure.of(file.display()).print();
+            }
+            Outcome::NotOnRecord(failure) => self.end_by(failure.of(file.display())),
+        }
+        self.ended_by.is_none()
     }
+
+    fn add_done(&mut self, ingested: &Ingested) -> Result<(), Failure> {
+        let recording = &ingested.recording;
+        if let Some(reason) = &ingested.broken_off {
+            self.failed += 1;
+            Failure::new(format!("{} is unfinished: {reason}", recording.id))
+                .advise("what came before plays; record the rest under another ID")
+                .print();
+        }
+        self.is_plain |= !recording.is_sealed() && !self.arguments.exempt;
+        if !self.json {
+            print::line(&sentence(ingested))?;
+        }
+        let problem = self.playback.known_problem(recording);
+        self.documents.push(RecordingDocument::new(recording, problem.as_ref(), "", (self.clock)()));
+        Ok(())
+    }
+
+    /// The first is what the command fails by; others, that were under way, are told at once.
+    fn end_by(&mut self, failure: Failure) {
+        if self.ended_by.is_none() {
+            self.ended_by = Some(failure);
+        } else {
+            failure.print();
+        }
+    }
+
+    fn end(self, switch: Switch) -> Result<ExitCode, Failure> {
+        if let Some(failure) = self.ended_by {
+            return Err(failure);
+        }
+        if self.is_plain {
+            let way_out = match switch {
+                Switch::Disabled => "`sealtape encryption enable` switches it on",
+                Switch::Untouched | Switch::Enabled => "`sealtape keys generate` makes a first key",
+            };
+            print::error_line(&format!(
+                "warning: encryption is not active: what was imported lies in plain; {way_out}"
+            ));
+        }
+        if self.json {
+            print::json(&self.documents)?;
+        }
+        Ok(match (self.failed, self.arguments.files.len()) {
+            (0, _) => ExitCode::SUCCESS,
+            (failed, all) if failed == all => ExitCode::FAILURE,
+            _ => ExitCode::from(3),
+        })
+    }
+}
+
+/// Of what can be read; the rest is told of when its turn comes.
+fn total_len(files: &[PathBuf]) -> u64 {
+    files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|metadata| metadata.len()).sum()
 }
 
 /// A bar on a terminal, nothing of the kind in a pipe.

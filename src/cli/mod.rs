@@ -14,6 +14,7 @@ mod encryption;
 mod failure;
 mod hardening;
 mod import;
+mod import_files;
 mod keys;
 mod keys_transfer;
 mod link;

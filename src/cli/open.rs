@@ -132,6 +132,13 @@ impl System {
         Ingest::new(database, store, Arc::clone(keys), Arc::clone(&self.clock))
     }
 
+    /// The same, for threads that may wait for the disk themselves.
+    pub(super) fn ingest_waiting_here(&self, keys: &Arc<KeyWatch>) -> Result<Ingest, Failure> {
+        let store = Metered::new(LocalStore::open(&self.settings.storage, false)?.waiting_here());
+        let (database, clock) = (Arc::clone(&self.database), Arc::clone(&self.clock));
+        Ok(Ingest::new(database, Arc::new(store), Arc::clone(keys), clock))
+    }
+
     pub(super) fn playback(&self, keys: &Arc<KeyWatch>) -> Playback {
         let (database, store) = (Arc::clone(&self.database), Arc::clone(&self.store));
         let settings = PlaybackSettings { allow_plain: self.settings.allow_plain };

@@ -142,6 +142,12 @@ pub trait MediaWriter: Send {
     /// Makes everything appended so far durable, and the object's name with it.
     async fn sync(&mut self) -> Result<(), Error>;
 
+    /// Makes everything appended so far durable. The name need not be: for an object that nobody is to find before it is
+    /// finished.
+    async fn sync_content(&mut self) -> Result<(), Error> {
+        self.sync().await
+    }
+
     /// Makes everything durable, then gives the object its final name, durably.
     async fn finish(self: Box<Self>) -> Result<(), Error>;
 }

@@ -77,10 +77,15 @@ pub(super) async fn next(source: &mut impl Source, stop: &mut Stop, piece: Piece
     }
 }
 
-/// The first bytes, `wanted` of them if there are so many; empty when there are none at all.
-pub(super) async fn head(wanted: usize, source: &mut impl Source, stop: &mut Stop) -> Result<Piece, Break> {
-    let mut head = Piece::default();
-    while head.len() < wanted {
+/// The first bytes, `wanted` of them if there are so many; empty when there are none at all. `buffer` is read into.
+pub(super) async fn head(
+    wanted: usize,
+    buffer: Piece,
+    source: &mut impl Source,
+    stop: &mut Stop,
+) -> Result<Piece, Break> {
+    let mut head = next(source, stop, buffer).await?;
+    while !head.is_empty() && head.len() < wanted {
         let piece = next(source, stop, Piece::default()).await?;
         if piece.is_empty() {
             break;

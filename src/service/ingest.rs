@@ -14,7 +14,9 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Clock, KeyWatch, Source, detect_media_type,
+    Clock, KeyWatch, Source,
+    bulk::{Claims, Shelf},
+    detect_media_type,
     encoder::Encoder,
     incoming::{Break, Incoming, Stop, head},
 };
@@ -39,6 +41,8 @@ pub struct Ingest {
     pub(super) store: Arc<dyn MediaStore>,
     pub(super) keys: Arc<KeyWatch>,
     pub(super) clock: Clock,
+    pub(super) shelf: Shelf,
+    pub(super) claims: Claims,
 }
 
 /// What is to be taken in.
@@ -139,7 +143,7 @@ impl Ingest {
     /// Takes recordings into `store` and `database`.
     #[must_use]
     pub fn new(database: Arc<dyn Database>, store: Arc<dyn MediaStore>, keys: Arc<KeyWatch>, clock: Clock) -> Self {
-        Self { database, store, keys, clock }
+        Self { database, store, keys, clock, shelf: Shelf::default(), claims: Claims::default() }
     }
 
     /// Takes one recording in; `progress` hears how many bytes of it came.
@@ -155,7 +159,8 @@ impl Ingest {
         stop: &mut Stop,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Ingested, Error> {
-        let head = head(if new.is_live { STREAM_HEAD_LEN } else { HEAD_LEN }, source, stop).await?;
+        let wanted = if new.is_live { STREAM_HEAD_LEN } else { HEAD_LEN };
+        let head = head(wanted, self.shelf.piece(), source, stop).await?;
         if head.is_empty() {
             return Err(Error::Empty);
         }
@@ -164,6 +169,8 @@ impl Ingest {
             return self.ingest_sealed(new, head, source, stop, progress).await;
         }
         let id = id(&new)?;
+        // A live one is refused at once where another one is under way: that may go on for hours.
+        let _claim = if new.is_live { None } else { Some(self.claims.claim(&id).await) };
         if self.database.recording(&id).await?.is_some() {
             return Err(catalogue::Error::RecordingExists(id).into());
         }
@@ -180,6 +187,7 @@ impl Ingest {
         let kind = object_of(&recording).kind;
         let writer = self.store.create(&incoming.id, kind).await?;
         match self.write(&mut incoming, writer, encoder, header, &mut recording).await {
+            // Nothing was promised: what there is of the file goes.
             Ok(Some(broken_off)) if !incoming.is_live => {
                 self.take_away(&recording.id, kind).await;
                 Err(broken_off.into())
@@ -252,12 +260,15 @@ impl Ingest {
             recording.state = state;
         }
         let broken_off = self.stream(incoming, &mut *writer, &mut encoder, recording).await?;
-        // Everything before the final record is durable before that is written.
-        writer.sync().await?;
         if broken_off.is_some() {
-            recording.state = RecordingState::Unfinished;
+            if incoming.is_live {
+                writer.sync().await?;
+                recording.state = RecordingState::Unfinished;
+            }
             return Ok(broken_off);
         }
+        // Everything before the final record is durable before that is written.
+        writer.sync_content().await?;
         let mut last = Vec::new();
         recording.media_len = encoder.finish(&mut last);
         if !last.is_empty() {
@@ -277,7 +288,7 @@ impl Ingest {
         recording: &mut Recording,
     ) -> Result<Option<Break>, Error> {
         let mut renewal = Instant::now() + LEASE_RENEWAL;
-        let mut encoded = Vec::new();
+        let mut encoded = self.shelf.encoded();
         let mut piece = core::mem::take(&mut incoming.head);
         while !piece.is_empty() {
             encoder.update(&piece, &mut encoded)?;
@@ -301,6 +312,8 @@ impl Ingest {
                 }
             };
         }
+        self.shelf.put_piece(piece);
+        self.shelf.put_encoded(encoded);
         Ok(None)
     }
 

@@ -30,7 +30,7 @@ impl Ingest {
         }
         let mut head = head;
         while head.len() < HEADER_LEN {
-            let piece = next(source, stop, progress).await?;
+            let piece = next(source, stop, progress, Piece::default()).await?;
             if piece.is_empty() {
                 break;
             }
@@ -44,6 +44,7 @@ impl Ingest {
         if new.id.is_some_and(|given| given != id) {
             return Err(Error::OtherId { carried: id });
         }
+        let _claim = self.claims.claim(&id).await;
         if self.database.recording(&id).await?.is_some() {
             return Err(catalogue::Error::RecordingExists(id).into());
         }
@@ -54,7 +55,7 @@ impl Ingest {
 
         let mut writer = self.store.create(&id, MediaKind::Sealed).await?;
         let copied = async {
-            copy(head, source, stop, progress, &mut *writer).await?;
+            self.copy(head, source, stop, progress, &mut *writer).await?;
             let object = MediaObject { id: id.clone(), kind: MediaKind::Sealed, stage: Stage::Part };
             let file = self.store.open(&object).await?.ok_or(Error::Stopped)?;
             let file_len = file.version().len;
@@ -64,6 +65,9 @@ impl Ingest {
             verify_every_record(&opener, &file).await?;
             if opener.state().is_complete() {
                 writer.finish().await?;
+            } else {
+                // It stays under the name that it has.
+                writer.sync().await?;
             }
             Ok(opener)
         };
@@ -89,29 +93,33 @@ impl Ingest {
         let broken_off = (!is_complete).then(|| "it was unfinished before".into());
         self.catalogue(recording, false, broken_off).await
     }
-}
 
-async fn copy(
-    head: Piece,
-    source: &mut impl Source,
-    stop: &mut Stop,
-    progress: &(dyn Fn(u64) + Send + Sync),
-    writer: &mut dyn MediaWriter,
-) -> Result<(), Error> {
-    let mut piece = head;
-    while !piece.is_empty() {
-        writer.append(core::mem::take(&mut *piece)).await?;
-        piece = next(source, stop, progress).await?;
+    async fn copy(
+        &self,
+        head: Piece,
+        source: &mut impl Source,
+        stop: &mut Stop,
+        progress: &(dyn Fn(u64) + Send + Sync),
+        writer: &mut dyn MediaWriter,
+    ) -> Result<(), Error> {
+        let mut piece = head;
+        while !piece.is_empty() {
+            // Ciphertext: nothing of it needs to be wiped on the way.
+            piece = Piece::new(writer.append(core::mem::take(&mut *piece)).await?);
+            piece = next(source, stop, progress, piece).await?;
+        }
+        self.shelf.put_piece(piece);
+        Ok(writer.sync_content().await?)
     }
-    Ok(writer.sync().await?)
 }
 
 async fn next(
     source: &mut impl Source,
     stop: &mut Stop,
     progress: &(dyn Fn(u64) + Send + Sync),
+    piece: Piece,
 ) -> Result<Piece, Error> {
-    let piece = super::incoming::next(source, stop, Piece::default()).await?;
+    let piece = super::incoming::next(source, stop, piece).await?;
     progress(piece.len() as u64);
     Ok(piece)
 }

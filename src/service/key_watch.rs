@@ -58,6 +58,8 @@ pub struct KeyWatch {
     reloading: tokio::sync::Mutex<()>,
     /// When keys were last looked for because a fingerprint was unknown, and whether that could be done.
     last_look: tokio::sync::Mutex<Option<(Instant, bool)>>,
+    /// When the last refresh began; held while one goes on.
+    last_refresh: tokio::sync::Mutex<Option<Instant>>,
     health: Mutex<Health>,
 }
 
@@ -114,6 +116,7 @@ impl KeyWatch {
             seen: Mutex::new(seen),
             reloading: tokio::sync::Mutex::new(()),
             last_look: tokio::sync::Mutex::new(None),
+            last_refresh: tokio::sync::Mutex::new(None),
             health: Mutex::new(Health { loaded: Instant::now(), failure: None }),
         }))
     }
@@ -165,6 +168,13 @@ impl KeyWatch {
     /// Reloads if the database says that something changed; for those who are about to seal and do not watch.
     /// While it cannot be asked, what is loaded stays.
     pub async fn refresh(&self) {
+        let asked = Instant::now();
+        let mut last_refresh = self.last_refresh.lock().await;
+        // All who waited for one that had begun already share the next.
+        if last_refresh.is_some_and(|begun| begun > asked) {
+            return;
+        }
+        *last_refresh = Some(Instant::now());
         match self.database.change_counter().await {
             Ok(counter) if self.seen() == Some(counter) => {}
             Ok(_) => {

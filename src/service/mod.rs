@@ -3,6 +3,7 @@
 //! Knows no HTTP, no SQL, no path of the store. The clock is passed in. Start with [`Playback`].
 
 mod buffers;
+mod bulk;
 mod encoder;
 mod incoming;
 mod ingest;
@@ -33,7 +34,7 @@ pub use maintenance::{
 pub use media_type::detect as detect_media_type;
 pub use opened::{OpenRecording, Validators};
 pub use playback::{Error as PlaybackError, Playback, PlaybackSettings};
-pub use source::{ReaderSource, Source};
+pub use source::{FileSource, ReaderSource, Source};
 pub use span_stream::{FRAME_LEN_MAX, FRAME_LEN_MIN, SpanStream};
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Where media comes from, read in pieces into a buffer that is wiped in the end.
 
-use std::{future::Future, io, io::Read};
+use std::{fs::File, future::Future, io, io::Read};
 
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
@@ -30,26 +30,12 @@ impl<R: Read + Send + 'static> ReaderSource<R> {
 }
 
 impl<R: Read + Send + 'static> Source for ReaderSource<R> {
-    async fn next(&mut self, mut piece: Piece) -> io::Result<Piece> {
+    async fn next(&mut self, piece: Piece) -> io::Result<Piece> {
         // Gone only when an earlier read was given up half-way.
         let Some(mut reader) = self.reader.take() else { return Err(io::ErrorKind::BrokenPipe.into()) };
         let piece_len = self.piece_len;
-        if piece.capacity() < piece_len {
-            // Growing it would leave a copy behind that nobody wipes.
-            piece = Piece::new(Vec::with_capacity(piece_len));
-        }
         let (reader, piece) = spawn_blocking(move || {
-            piece.resize(piece_len, 0);
-            let read = loop {
-                match reader.read(&mut piece) {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    other => break other,
-                }
-            };
-            let piece = read.map(|read| {
-                piece.truncate(read);
-                piece
-            });
+            let piece = read(&mut reader, piece, piece_len);
             (reader, piece)
         })
         .await
@@ -57,4 +43,40 @@ impl<R: Read + Send + 'static> Source for ReaderSource<R> {
         self.reader = Some(reader);
         piece
     }
+}
+
+/// A source over a file, for callers whose threads may wait for a disk: nothing is handed to another thread and back.
+pub struct FileSource {
+    file: File,
+    piece_len: usize,
+}
+
+impl FileSource {
+    /// Reads pieces of at most `piece_len` bytes.
+    #[must_use]
+    pub fn new(file: File, piece_len: usize) -> Self {
+        Self { file, piece_len }
+    }
+}
+
+impl Source for FileSource {
+    async fn next(&mut self, piece: Piece) -> io::Result<Piece> {
+        read(&mut self.file, piece, self.piece_len)
+    }
+}
+
+fn read(reader: &mut impl Read, mut piece: Piece, piece_len: usize) -> io::Result<Piece> {
+    if piece.capacity() < piece_len {
+        // Growing it would leave a copy behind that nobody wipes.
+        piece = Piece::new(Vec::with_capacity(piece_len));
+    }
+    piece.resize(piece_len, 0);
+    let read = loop {
+        match reader.read(&mut piece) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => break other?,
+        }
+    };
+    piece.truncate(read);
+    Ok(piece)
 }

@@ -285,6 +285,173 @@ fn nothing_plain_lies_on_disk() {
     }
 }
 
+#[test]
+fn many_files_at_once_are_all_there_and_told_in_their_order() {
+    let system = System::with_key();
+    // Around everything that a piece, a chunk and a head may be long; long and short ones in turns.
+    let edges = [1, 100, 8191, 8192, 16_383, 16_384, 16_385, 262_143, 262_144, 262_145, 300_000, 1_048_576, 3_000_000];
+    let files: Vec<(String, Vec<u8>)> = (0..65_usize)
+        .map(|i| {
+            let mut media = media(edges[i * 5 % edges.len()] + i / edges.len());
+            media[0] = u8::try_from(i).expect("small");
+            (format!("call-{i:02}"), media)
+        })
+        .collect();
+    let paths: Vec<_> = files.iter().map(|(id, media)| system.file(&format!("{id}.bin"), media)).collect();
+    let output = system.command(&["import", "--json"]).args(&paths).output().expect("runs");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    let told: Vec<_> = told.as_array().expect("a list").iter().map(|one| one["id"].as_str().expect("an ID")).collect();
+    assert!(told.iter().eq(files.iter().map(|(id, _)| id)), "not in their order: {told:?}");
+    let listed = system.json(&["recordings", "list"]);
+    assert_eq!(listed.as_array().map(Vec::len), Some(files.len()));
+    for (id, media) in &files {
+        let read = system.run(&["cat", id]);
+        assert!(read.status.success() && read.stdout == *media, "{id}: {}", text(&read.stderr));
+    }
+    assert_eq!(system.media_files().len(), files.len(), "and nothing else");
+    let events = system.json(&["audit", "show"]);
+    let events = events.as_array().expect("a list").iter().filter(|event| event["event"] == "recording.import");
+    let mut on_record: Vec<_> = events.map(|event| event["recording"].as_str().expect("an ID").to_owned()).collect();
+    on_record.sort();
+    assert!(on_record.iter().eq(files.iter().map(|(id, _)| id)), "each once: {on_record:?}");
+    system.ok(&["audit", "verify"]);
+}
+
+#[test]
+fn bad_files_among_many_are_named_and_stop_no_other() {
+    let system = System::with_key();
+    system.import("taken", &media(100));
+    let mut paths: Vec<_> = (0..40).map(|i| system.file(&format!("call-{i:02}.wav"), &media(50_000 + i))).collect();
+    let bad = ["empty.wav", "taken.wav", "folder", "missing.wav", "no id.wav", "forged.sealed"];
+    system.file("empty.wav", b"");
+    system.file("taken.wav", &media(70_000));
+    fs::create_dir(system.path("folder")).expect("made");
+    system.file("no id.wav", &media(10));
+    let mut forged = fs::read(system.stored("taken")).expect("read");
+    forged[200] ^= 1;
+    system.file("forged.sealed", &forged);
+    for (i, name) in bad.iter().enumerate() {
+        paths.insert(i * 7, system.path(name));
+    }
+    let output = system.command(&["import"]).args(&paths).output().expect("runs");
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    let errors = text(&output.stderr);
+    let named: Vec<_> = errors.lines().filter(|line| line.starts_with("sealtape: ")).collect();
+    assert_eq!(named.len(), bad.len(), "{errors}");
+    for (line, name) in named.iter().zip(bad) {
+        assert!(line.contains(&format!("/{name}: ")), "each, in its order: {errors}");
+    }
+    let told = text(&output.stdout);
+    let told: Vec<_> = told.lines().map(|line| line.split(' ').next().expect("an ID").to_owned()).collect();
+    assert!(told.iter().eq((0..40).map(|i| format!("call-{i:02}")).collect::<Vec<_>>().iter()), "{told:?}");
+    for i in 0..40 {
+        assert!(system.run(&["cat", &format!("call-{i:02}")]).stdout == media(50_000 + i));
+    }
+    assert!(system.run(&["cat", "taken"]).stdout == media(100), "as it was");
+    assert_eq!(system.media_files().len(), 41, "nothing of those that failed is left");
+}
+
+#[test]
+fn of_two_files_of_one_id_the_first_is_kept_and_the_other_named() {
+    let system = System::with_key();
+    let mut paths = Vec::new();
+    for folder in ["a", "b"] {
+        fs::create_dir(system.path(folder)).expect("made");
+        for i in 0..12_usize {
+            // The first of each two takes longer than the second.
+            let len = if folder == "a" { 2_000_000 + i } else { 10 + i };
+            paths.push(system.file(&format!("{folder}/call-{i:02}.wav"), &media(len)));
+        }
+    }
+    let output = system.command(&["import"]).args(&paths).output().expect("runs");
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    let errors = text(&output.stderr);
+    for i in 0..12 {
+        let line = format!("b/call-{i:02}.wav: a recording of the ID call-{i:02} exists");
+        assert!(errors.lines().filter(|error| error.contains(&line)).count() == 1, "{line}: {errors}");
+        assert!(system.run(&["cat", &format!("call-{i:02}")]).stdout == media(2_000_000 + i));
+    }
+    assert_eq!(errors.lines().filter(|line| line.starts_with("sealtape: ")).count(), 12, "{errors}");
+    assert_eq!(system.media_files().len(), 12);
+    assert!(paths.iter().all(|path| path.exists()), "the files that were named are nobody's to remove");
+}
+
+/// The ID lies in the file, not in its name.
+#[test]
+fn of_sealed_files_of_one_id_one_is_kept_whatever_the_others_are() {
+    let (system, twin) = (System::with_key(), System::empty());
+    fs::create_dir(twin.data_dir()).expect("made");
+    for name in ["sealtape.db", "definition.key"] {
+        fs::copy(system.data_dir().join(name), twin.data_dir().join(name)).expect("copied");
+    }
+    let media = media(3_000_000);
+    system.import("call", &media);
+    let good = fs::read(system.stored("call")).expect("read");
+    // Found out only when all of it was copied.
+    let mut damaged = good.clone();
+    damaged[1_000_000] ^= 1;
+    let mut paths = Vec::new();
+    for i in 0..6 {
+        paths.push(twin.file(&format!("damaged-{i}.sealed"), &damaged));
+        paths.push(twin.file(&format!("good-{i}.sealed"), &good));
+    }
+    let output = twin.command(&["import"]).args(&paths).output().expect("runs");
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout).lines().count(), 1, "{}", text(&output.stdout));
+    assert_eq!(text(&output.stderr).lines().filter(|line| line.starts_with("sealtape: ")).count(), 11);
+    assert!(twin.run(&["cat", "call"]).stdout == media);
+    assert_eq!(twin.media_files().len(), 1);
+    assert!(fs::read(twin.stored("call")).expect("read") == good);
+}
+
+#[test]
+fn an_import_of_many_that_is_interrupted_leaves_whole_recordings_and_nothing_else() {
+    let system = System::with_key();
+    let sources: Vec<_> = (0..16)
+        .map(|i| {
+            let source = system.path(&format!("long-{i:02}.bin"));
+            fs::File::create(&source).and_then(|file| file.set_len(24 << 20)).expect("a sparse file");
+            source
+        })
+        .collect();
+    let (mut interrupted, mut some_done) = (0, 0);
+    let rounds = if std::env::var_os("SEALTAPE_TESTS_FULL").is_some() { 100 } else { 12 };
+    for round in 0..rounds {
+        let import = system
+            .command(&["import"])
+            .args(&sources)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("runs");
+        thread::sleep(Duration::from_millis(20 + (round as u64 * 97) % 600));
+        signal(import.id(), ["INT", "TERM", "HUP"][round % 3]);
+        let output = import.wait_with_output().expect("ends");
+        let (told, errors) = (text(&output.stdout), text(&output.stderr));
+        let listed = system.json(&["recordings", "list"]);
+        let listed: Vec<_> = listed.as_array().expect("a list").iter().map(|one| one["id"].clone()).collect();
+        let stored = system.media_files();
+        assert!(stored.iter().all(|file| file.extension().is_some_and(|end| end == "sealed")), "{stored:?}");
+        assert_eq!((stored.len(), told.lines().count()), (listed.len(), listed.len()), "round {round}: {errors}");
+        if !output.status.success() && output.status.code().is_some() {
+            interrupted += 1;
+            some_done += usize::from(!listed.is_empty());
+            assert_eq!(output.status.code(), Some(if listed.is_empty() { 1 } else { 3 }), "round {round}: {errors}");
+            let stopped = errors.lines().filter(|line| line.ends_with("stopped; nothing of it was kept")).count();
+            assert_eq!(stopped + listed.len(), sources.len(), "round {round}: each is told of: {errors}");
+        }
+        if let Some(id) = listed.last() {
+            let read = system.run(&["cat", id.as_str().expect("an ID")]).stdout;
+            assert!(read.len() == 24 << 20 && read.iter().all(|byte| *byte == 0));
+        }
+        fs::remove_dir_all(system.data_dir()).expect("removed");
+        system.ok(&["keys", "generate"]);
+    }
+    println!("{interrupted} of {rounds} interrupted, {some_done} with some done");
+    assert!(interrupted >= rounds / 4, "{interrupted} of {rounds} were interrupted");
+}
+
 impl System {
     /// The growing file of a live recording.
     fn stored_part(&self, id: &str) -> std::path::PathBuf {

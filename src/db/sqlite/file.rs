@@ -3,6 +3,7 @@
 use std::{
     os::unix::fs::MetadataExt,
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,7 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{ConnectOptions, Sqlite, Transaction, migrate::Migrator};
 use tokio::sync::Mutex;
 
-use super::SqliteDatabase;
+use super::{Adding, SqliteDatabase};
 use crate::catalogue::Error;
 use crate::db::unavailable;
 
@@ -26,6 +27,15 @@ const READ_DEADLINE: Duration = Duration::from_secs(2);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Readers side by side; SQLite has one writer at a time.
 const CONNECTIONS_MAX: u32 = 4;
+
+/// The file that was opened, for as long as it lies under its name.
+#[derive(Clone)]
+pub(super) struct InPlace {
+    path: Arc<Path>,
+    /// Device and inode of the file that was opened: one that is moved away keeps working, and loses what is written.
+    identity: (u64, u64),
+    pub(super) pool: SqlitePool,
+}
 
 impl SqliteDatabase {
     /// Opens the file and brings its schema up to date; makes it when it is missing and `may_create` says so.
@@ -75,9 +85,12 @@ impl SqliteDatabase {
         }
         refuse_newer(&pool).await?;
         MIGRATIONS.run(&pool).await.map_err(|error| Error::Unavailable(error.to_string()))?;
-        Ok(Self { path: path.to_owned(), identity, pool, watcher: Mutex::new(Some(watcher)) })
+        let file = InPlace { path: path.into(), identity, pool };
+        Ok(Self { file, adding: Adding::default(), watcher: Mutex::new(Some(watcher)) })
     }
+}
 
+impl InPlace {
     /// Begins a transaction that writes, and so waits for any other that does.
     pub(super) async fn begin_write(&self) -> Result<Transaction<'static, Sqlite>, Error> {
         self.check_in_place()?;

@@ -1,12 +1,11 @@
 //! SQLite in one file: the default on one machine. Here are the use cases; `file` opens the file.
 
+mod adding;
 mod file;
-
-use std::path::PathBuf;
 
 use async_trait::async_trait;
 use sqlx::Connection;
-use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use sqlx::sqlite::SqliteConnection;
 use tokio::sync::Mutex;
 
 use super::rows::{self, ContentColumns, KeyRecord, RecordingRecord, column};
@@ -15,7 +14,8 @@ use crate::access::RecordingSet;
 use crate::base::{Fingerprint, RecordingId, Timestamp};
 use crate::catalogue::{Content, Cursor, Database, Error, KeyUsage, Page, Recording, ResealRun};
 use crate::keys::{KeyRow, KeyState, KeyTable};
-use file::WithinDeadline;
+use adding::Adding;
+use file::{InPlace, WithinDeadline};
 
 /// The names of settings.
 const ENCRYPTION: &str = "encryption";
@@ -23,10 +23,8 @@ const RESEAL: &str = "reseal";
 
 /// Keys, switch and catalogue in an SQLite file.
 pub struct SqliteDatabase {
-    path: PathBuf,
-    /// Device and inode of the file that was opened: one that is moved away keeps working, and loses what is written.
-    identity: (u64, u64),
-    pool: SqlitePool,
+    file: InPlace,
+    adding: Adding,
     /// Never writes, so that `PRAGMA data_version` on it tells of every commit, this process's own included.
     watcher: Mutex<Option<SqliteConnection>>,
 }
@@ -85,9 +83,9 @@ async fn insert_recording(connection: &mut SqliteConnection, recording: &Recordi
 #[async_trait]
 impl Database for SqliteDatabase {
     async fn load_keys(&self) -> Result<KeyTable, Error> {
-        self.check_in_place()?;
+        self.file.check_in_place()?;
         // One read transaction, so that keys and switch are of one moment.
-        let mut transaction = self.pool.begin().await.map_err(unavailable)?;
+        let mut transaction = self.file.pool.begin().await.map_err(unavailable)?;
         let records: Vec<KeyRecord> = sqlx::query_as(include_str!("../sql/keys_load.sql"))
             .fetch_all(&mut *transaction)
             .await
@@ -103,7 +101,7 @@ impl Database for SqliteDatabase {
     }
 
     async fn add_keys(&self, rows: &[KeyRow]) -> Result<Vec<Fingerprint>, Error> {
-        let mut transaction = self.begin_write().await?;
+        let mut transaction = self.file.begin_write().await?;
         let mut there = Vec::new();
         for row in rows {
             let others: (i64,) = sqlx::query_as(include_str!("../sql/keys_count_under_others.sql"))
@@ -138,12 +136,12 @@ impl Database for SqliteDatabase {
             .execute(&mut *transaction)
             .await
             .map_err(unavailable)?;
-        self.commit(transaction).await?;
+        self.file.commit(transaction).await?;
         Ok(there)
     }
 
     async fn change_key_state(&self, old: &KeyRow, new: &KeyRow, despite_recordings: bool) -> Result<u64, Error> {
-        let mut transaction = self.begin_write().await?;
+        let mut transaction = self.file.begin_write().await?;
         let needed: (i64,) = sqlx::query_as(include_str!("../sql/key_usage_of.sql"))
             .bind(old.fingerprint.0.to_vec())
             .fetch_one(&mut *transaction)
@@ -154,12 +152,12 @@ impl Database for SqliteDatabase {
             return Err(Error::KeyNeeded { fingerprint: old.fingerprint, recordings });
         }
         replace_key(&mut transaction, old, new).await?;
-        self.commit(transaction).await?;
+        self.file.commit(transaction).await?;
         Ok(recordings)
     }
 
     async fn replace_keys(&self, old: &[KeyRow], new: &[KeyRow]) -> Result<(), Error> {
-        let mut transaction = self.begin_write().await?;
+        let mut transaction = self.file.begin_write().await?;
         let there: (i64,) = sqlx::query_as(include_str!("../sql/keys_count.sql"))
             .fetch_one(&mut *transaction)
             .await
@@ -170,11 +168,11 @@ impl Database for SqliteDatabase {
         for (old, new) in old.iter().zip(new) {
             replace_key(&mut transaction, old, new).await?;
         }
-        self.commit(transaction).await
+        self.file.commit(transaction).await
     }
 
     async fn mark_exported(&self, fingerprints: &[Fingerprint], at: Timestamp) -> Result<(), Error> {
-        let mut transaction = self.begin_write().await?;
+        let mut transaction = self.file.begin_write().await?;
         for fingerprint in fingerprints {
             sqlx::query(include_str!("../sql/keys_mark_exported.sql"))
                 .bind(fingerprint.0.to_vec())
@@ -183,11 +181,11 @@ impl Database for SqliteDatabase {
                 .await
                 .map_err(unavailable)?;
         }
-        self.commit(transaction).await
+        self.file.commit(transaction).await
     }
 
     async fn set_encryption(&self, enabled: bool) -> Result<(), Error> {
-        let mut transaction = self.begin_write().await?;
+        let mut transaction = self.file.begin_write().await?;
         if enabled {
             let active: (i64,) = sqlx::query_as(include_str!("../sql/keys_count_active.sql"))
                 .fetch_one(&mut *transaction)
@@ -203,12 +201,14 @@ impl Database for SqliteDatabase {
             .execute(&mut *transaction)
             .await
             .map_err(unavailable)?;
-        self.commit(transaction).await
+        self.file.commit(transaction).await
     }
 
     async fn key_usage(&self) -> Result<Vec<KeyUsage>, Error> {
-        let counts: Vec<(Vec<u8>, i64)> =
-            sqlx::query_as(include_str!("../sql/key_usage.sql")).fetch_all(&self.pool).await.map_err(unavailable)?;
+        let counts: Vec<(Vec<u8>, i64)> = sqlx::query_as(include_str!("../sql/key_usage.sql"))
+            .fetch_all(&self.file.pool)
+            .await
+            .map_err(unavailable)?;
         counts
             .into_iter()
             .map(|(fingerprint, recordings)| {
@@ -229,29 +229,24 @@ impl Database for SqliteDatabase {
             .bind(key.0.to_vec())
             .bind(after.map_or("", RecordingId::as_str))
             .bind(i64::from(limit))
-            .fetch_all(&self.pool)
+            .fetch_all(&self.file.pool)
             .await
             .map_err(unavailable)?;
         records.into_iter().map(Recording::try_from).collect()
     }
 
     async fn add_recording(&self, recording: &Recording) -> Result<(), Error> {
-        let mut transaction = self.begin_write().await?;
-        if let Some(fingerprint) = recording.fingerprint() {
-            refuse_deactivated(&mut transaction, &fingerprint).await?;
-        }
-        insert_recording(&mut transaction, recording).await?;
-        self.commit(transaction).await
+        self.adding.add(&self.file, recording.clone()).await
     }
 
     async fn restore_recording(&self, recording: &Recording) -> Result<(), Error> {
-        let mut transaction = self.begin_write().await?;
+        let mut transaction = self.file.begin_write().await?;
         insert_recording(&mut transaction, recording).await?;
-        self.commit(transaction).await
+        self.file.commit(transaction).await
     }
 
     async fn replace_content(&self, id: &RecordingId, from: &Content, to: &Content) -> Result<(), Error> {
-        let mut transaction = self.begin_write().await?;
+        let mut transaction = self.file.begin_write().await?;
         if let Content::Sealed { replacement: Some(replacement), .. } = to {
             refuse_deactivated(&mut transaction, &replacement.fingerprint()).await?;
         }
@@ -278,20 +273,20 @@ impl Database for SqliteDatabase {
         if done.rows_affected() == 0 {
             return Err(Error::RecordingChanged(id.clone()));
         }
-        self.commit(transaction).await
+        self.file.commit(transaction).await
     }
 
     async fn unfinished_reseal(&self) -> Result<Option<ResealRun>, Error> {
         let value: Option<(String,)> = sqlx::query_as(include_str!("../sql/setting_load.sql"))
             .bind(RESEAL)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.file.pool)
             .await
             .map_err(unavailable)?;
         value.map(|(value,)| rows::reseal_run(&value)).transpose()
     }
 
     async fn note_reseal(&self, run: Option<&ResealRun>) -> Result<(), Error> {
-        self.check_in_place()?;
+        self.file.check_in_place()?;
         let query = match run {
             Some(run) => sqlx::query(include_str!("../sql/setting_save.sql")).bind(RESEAL).bind(format!(
                 "{} {}",
@@ -300,12 +295,12 @@ impl Database for SqliteDatabase {
             )),
             None => sqlx::query(include_str!("../sql/setting_strike.sql")).bind(RESEAL),
         };
-        query.execute(&self.pool).await.map_err(unavailable)?;
-        self.check_in_place()
+        query.execute(&self.file.pool).await.map_err(unavailable)?;
+        self.file.check_in_place()
     }
 
     async fn update_progress(&self, recording: &Recording) -> Result<(), Error> {
-        self.check_in_place()?;
+        self.file.check_in_place()?;
         let record = RecordingRecord::from(recording);
         let done = sqlx::query(include_str!("../sql/recording_update_progress.sql"))
             .bind(record.id)
@@ -313,29 +308,29 @@ impl Database for SqliteDatabase {
             .bind(record.state)
             .bind(record.lease_until)
             .bind(record.content.digest)
-            .execute(&self.pool)
+            .execute(&self.file.pool)
             .await
             .map_err(unavailable)?;
         if done.rows_affected() == 0 {
             Err(Error::RecordingNotFound(recording.id.clone()))
         } else {
-            self.check_in_place()
+            self.file.check_in_place()
         }
     }
 
     async fn recording(&self, id: &RecordingId) -> Result<Option<Recording>, Error> {
         // What a file that was moved away says may be out of date: somebody else may be writing another one.
-        self.check_in_place()?;
+        self.file.check_in_place()?;
         let record: Option<RecordingRecord> = sqlx::query_as(include_str!("../sql/recording_find.sql"))
             .bind(id.as_str())
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.file.pool)
             .within_deadline()
             .await?;
         record.map(Recording::try_from).transpose()
     }
 
     async fn recordings(&self, after: Option<&Cursor>, limit: u32, set: &RecordingSet) -> Result<Page, Error> {
-        self.check_in_place()?;
+        self.file.check_in_place()?;
         let rows = i64::from(limit) + 1;
         let set = match set {
             RecordingSet::All => None,
@@ -349,7 +344,7 @@ impl Database for SqliteDatabase {
                 .bind(column(after.created_at.millis()))
                 .bind(after.id.as_str()),
         };
-        let records: Vec<RecordingRecord> = query.fetch_all(&self.pool).within_deadline().await?;
+        let records: Vec<RecordingRecord> = query.fetch_all(&self.file.pool).within_deadline().await?;
         let recordings = records.into_iter().map(Recording::try_from).collect::<Result<_, _>>()?;
         Ok(Page::cut(recordings, usize::try_from(limit).unwrap_or(usize::MAX)))
     }
@@ -357,14 +352,14 @@ impl Database for SqliteDatabase {
     async fn close(&self) {
         // The last connection to close moves the write-ahead log into the file, so that the file alone is a backup. Of
         // two that close at once neither is the last: the pool's may, so this one waits for all of them.
-        self.pool.close().await;
+        self.file.pool.close().await;
         if let Some(watcher) = self.watcher.lock().await.take() {
             let _closed_either_way = watcher.close().await;
         }
     }
 
     async fn change_counter(&self) -> Result<u64, Error> {
-        self.check_in_place()?;
+        self.file.check_in_place()?;
         let mut watcher = self.watcher.lock().await;
         let watcher = watcher.as_mut().ok_or_else(|| Error::Unavailable("it was closed".into()))?;
         let version: (i64,) = sqlx::query_as("PRAGMA data_version").fetch_one(watcher).await.map_err(unavailable)?;

@@ -38,6 +38,16 @@ pub struct LocalStore {
     identity: (u64, u64),
     names: Arc<Names>,
     lanes: Arc<Lanes>,
+    waits: Waits,
+}
+
+/// Where the disk is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    /// On another thread: the caller's serves others meanwhile.
+    Elsewhere,
+    /// On the caller's own thread, which serves nobody else.
+    Here,
 }
 
 impl LocalStore {
@@ -52,7 +62,20 @@ impl LocalStore {
         }
         let identity = identity(root).map_err(|error| unavailable(root, &error))?;
         let names = Names::new(root, identity.0).map_err(|error| unavailable(root, &error))?;
-        Ok(Self { root: root.to_owned(), identity, names: Arc::new(names), lanes: Arc::new(Lanes::new()) })
+        Ok(Self {
+            root: root.to_owned(),
+            identity,
+            names: Arc::new(names),
+            lanes: Arc::new(Lanes::new()),
+            waits: Waits::Elsewhere,
+        })
+    }
+
+    /// The same store for callers whose threads may wait for a disk: nothing is handed to another thread and back, which
+    /// costs more than a short write does.
+    #[must_use]
+    pub fn waiting_here(self) -> Self {
+        Self { waits: Waits::Here, ..self }
     }
 
     /// Whether nothing was ever kept in `root`.
@@ -120,55 +143,56 @@ impl MediaStore for LocalStore {
     async fn create(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
         let folder = self.folder(id);
         let path = |stage| self.path(&MediaObject { id: id.clone(), kind, stage });
-        let (part, last) = (path(Stage::Part), path(Stage::Final));
+        let (part, last, waits) = (path(Stage::Part), path(Stage::Final), self.waits);
         let writer: Box<dyn MediaWriter> =
-            in_background(move || writer::LocalWriter::create(&folder, part, last).map(Box::new)).await?;
+            self.waits.run(move || writer::LocalWriter::create(&folder, part, last, waits).map(Box::new)).await?;
         Ok(writer)
     }
 
     async fn list(&self, after: Option<&str>) -> Result<Listing, Error> {
         let (store, after) = (self.clone(), after.map(str::to_owned));
-        in_background(move || listing::page(&store, after.as_deref())).await
+        self.waits.run(move || listing::page(&store, after.as_deref())).await
     }
 
     async fn is_being_written(&self, object: &MediaObject) -> Result<bool, Error> {
         let path = self.path(object);
-        in_background(move || writer::is_being_written(&path)).await
+        self.waits.run(move || writer::is_being_written(&path)).await
     }
 
     async fn begin_maintenance(&self) -> Result<MaintenanceGuard, Error> {
         let root = self.root.clone();
-        in_background(move || replacing::lock(&root)).await
+        self.waits.run(move || replacing::lock(&root)).await
     }
 
     async fn create_replacement(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
-        let path = self.path(&MediaObject { id: id.clone(), kind, stage: Stage::Next });
+        let (path, waits) = (self.path(&MediaObject { id: id.clone(), kind, stage: Stage::Next }), self.waits);
         let writer: Box<dyn MediaWriter> =
-            in_background(move || writer::LocalWriter::create_replacement(path).map(Box::new)).await?;
+            self.waits.run(move || writer::LocalWriter::create_replacement(path, waits).map(Box::new)).await?;
         Ok(writer)
     }
 
     async fn replace(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error> {
         let (from, to) = (self.path(from), self.path(to));
-        in_background(move || replacing::replace(&from, &to)).await
+        self.waits.run(move || replacing::replace(&from, &to)).await
     }
 
     async fn rewrite_head(&self, object: &MediaObject, version: Version, head: &[u8]) -> Result<(), Error> {
         let (path, head) = (self.path(object), head.to_vec());
-        in_background(move || replacing::rewrite_head(&path, version, &head)).await
+        self.waits.run(move || replacing::rewrite_head(&path, version, &head)).await
     }
 
     async fn remove(&self, object: &MediaObject) -> Result<(), Error> {
         let path = self.path(object);
-        in_background(move || {
-            match fs::remove_file(&path) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-                Err(error) => return Err(unavailable(&path, &error)),
-            }
-            sync_parent(&path).map_err(|error| unavailable(&path, &error))
-        })
-        .await
+        self.waits
+            .run(move || {
+                match fs::remove_file(&path) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                    Err(error) => return Err(unavailable(&path, &error)),
+                }
+                sync_parent(&path).map_err(|error| unavailable(&path, &error))
+            })
+            .await
     }
 
     fn location(&self, object: &MediaObject) -> String {
@@ -225,6 +249,19 @@ fn create_private_dir(path: &Path) -> io::Result<()> {
 /// Makes the names in the folder of `path` durable.
 fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+impl Waits {
+    /// Runs what may wait for a disk.
+    async fn run<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        match self {
+            Self::Here => work(),
+            Self::Elsewhere => in_background(work).await,
+        }
+    }
 }
 
 /// Runs what may wait for a disk on a thread that may wait. Such a thread ends early only when the process does.

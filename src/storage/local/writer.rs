@@ -11,8 +11,9 @@ use std::{
 use async_trait::async_trait;
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
+use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::{in_background, location, sync_parent, unavailable};
+use super::{Waits, location, sync_parent, unavailable};
 use crate::media::{Error, MediaWriter};
 
 pub(super) struct LocalWriter {
@@ -22,10 +23,19 @@ pub(super) struct LocalWriter {
     /// The name that it takes in the end; none for a replacement, which takes another file's.
     last: Option<PathBuf>,
     is_name_durable: bool,
+    waits: Waits,
+    /// Bytes that nobody has asked the disk to take yet.
+    held_back_len: usize,
+    /// The disk takes what came before, while more comes.
+    taking: Option<JoinHandle<io::Result<()>>>,
 }
 
+/// How much may gather in memory before the disk is asked to take it: its work and the making of what comes next go on
+/// side by side then, instead of one after the other at the end.
+const HELD_BACK_LEN_MAX: usize = 16 << 20;
+
 impl LocalWriter {
-    pub(super) fn create(folder: &Path, part: PathBuf, last: PathBuf) -> Result<Self, Error> {
+    pub(super) fn create(folder: &Path, part: PathBuf, last: PathBuf, waits: Waits) -> Result<Self, Error> {
         let made = match DirBuilder::new().mode(0o700).create(folder) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             Err(error) => Err(error),
@@ -45,45 +55,85 @@ impl LocalWriter {
         };
         // Nobody else can hold a lock on a file that was made just now, or does so for an instant only.
         flock(&file, FlockOperation::LockExclusive).map_err(|error| unavailable(&part, &error.into()))?;
-        Ok(Self { file: Arc::new(file), part: Arc::new(part), last: Some(last), is_name_durable: false })
+        Ok(Self::new(file, part, Some(last), waits))
     }
 
     /// Begins a file that is to take another one's place, under a name that no reader looks at.
-    pub(super) fn create_replacement(path: PathBuf) -> Result<Self, Error> {
+    pub(super) fn create_replacement(path: PathBuf, waits: Waits) -> Result<Self, Error> {
         let file = match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path),
         };
         let file = file.map_err(|error| unavailable(&path, &error))?;
-        Ok(Self { file: Arc::new(file), part: Arc::new(path), last: None, is_name_durable: false })
+        Ok(Self::new(file, path, None, waits))
+    }
+
+    fn new(file: File, part: PathBuf, last: Option<PathBuf>, waits: Waits) -> Self {
+        let (file, part) = (Arc::new(file), Arc::new(part));
+        Self { file, part, last, is_name_durable: false, waits, held_back_len: 0, taking: None }
+    }
+
+    /// Has the disk take what there is, if there is much of it and the disk is not at it already.
+    async fn let_disk_take(&mut self, len: usize) -> Result<(), Error> {
+        self.held_back_len += len;
+        if self.held_back_len >= HELD_BACK_LEN_MAX && self.taking.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.taken().await?;
+            let file = Arc::clone(&self.file);
+            self.taking = Some(spawn_blocking(move || file.sync_data()));
+            self.held_back_len = 0;
+        }
+        Ok(())
+    }
+
+    /// Waits for the disk to have taken what it was asked to. The system tells of a failed write once only, so that its
+    /// answer counts as much as that of the sync at the end.
+    async fn taken(&mut self) -> Result<(), Error> {
+        let Some(taking) = self.taking.take() else { return Ok(()) };
+        let taken = taking.await.unwrap_or_else(|ended| Err(io::Error::other(ended)));
+        taken.map_err(|error| unavailable(&self.part, &error))
+    }
+
+    async fn sync_with(&mut self, name_too: bool) -> Result<(), Error> {
+        self.taken().await?;
+        let (file, part) = (Arc::clone(&self.file), Arc::clone(&self.part));
+        let sync_name = name_too && !self.is_name_durable;
+        let work = move || {
+            let synced = file.sync_data().and_then(|()| if sync_name { sync_parent(&part) } else { Ok(()) });
+            synced.map_err(|error| unavailable(&part, &error))
+        };
+        self.waits.run(work).await?;
+        self.is_name_durable |= name_too;
+        self.held_back_len = 0;
+        Ok(())
     }
 }
 
 #[async_trait]
 impl MediaWriter for LocalWriter {
     async fn append(&mut self, mut bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
-        let (file, part) = (Arc::clone(&self.file), Arc::clone(&self.part));
-        in_background(move || {
+        let (file, part, len) = (Arc::clone(&self.file), Arc::clone(&self.part), bytes.len());
+        let write = move || {
             (&*file).write_all(&bytes).map_err(|error| unavailable(&part, &error))?;
             bytes.clear();
             Ok(bytes)
-        })
-        .await
+        };
+        let emptied = self.waits.run(write).await?;
+        self.let_disk_take(len).await?;
+        Ok(emptied)
     }
 
     async fn sync(&mut self) -> Result<(), Error> {
-        let (file, part, sync_name) = (Arc::clone(&self.file), Arc::clone(&self.part), !self.is_name_durable);
-        in_background(move || {
-            let synced = file.sync_data().and_then(|()| if sync_name { sync_parent(&part) } else { Ok(()) });
-            synced.map_err(|error| unavailable(&part, &error))
-        })
-        .await?;
-        self.is_name_durable = true;
-        Ok(())
+        self.sync_with(true).await
     }
 
-    async fn finish(self: Box<Self>) -> Result<(), Error> {
-        in_background(move || {
+    async fn sync_content(&mut self) -> Result<(), Error> {
+        self.sync_with(false).await
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<(), Error> {
+        self.taken().await?;
+        let waits = self.waits;
+        let work = move || {
             let Self { file, part, last, .. } = *self;
             file.sync_all().map_err(|error| unavailable(&part, &error))?;
             let Some(last) = last else {
@@ -95,8 +145,8 @@ impl MediaWriter for LocalWriter {
                 let _best_effort = fs::rename(&last, &*part);
                 unavailable(&last, &error)
             })
-        })
-        .await
+        };
+        waits.run(work).await
     }
 }
 
