@@ -36,6 +36,7 @@ mod players;
 mod rebuild;
 mod reload;
 mod rewrap;
+mod scale;
 mod support;
 mod switch_and_keys;
 mod transfer;
