@@ -64,7 +64,7 @@ async fn serve(global: &Global, arguments: Arguments, system: &System) -> Result
         refuse_embedded_key(listener, &system.settings.definition_key)?;
     }
     warn_of_definition_key(&system.settings);
-    warn_of_database_keys(system).await?;
+    warn_of_database_keys(system, &keys.ring()).await?;
     let signals = Signals::listen()?;
     let listening = listening(&system.settings, &system.clock).await?;
     let playback = Arc::new(system.playback(&keys));

@@ -95,16 +95,16 @@ impl KeyOps {
     pub async fn list(&self) -> Result<Vec<KeySummary>, Error> {
         let table = self.database.load_keys().await?;
         let ring = KeyRing::load(&table, &*self.holder).await?;
-        let wrapping = ring.sealing().ok().flatten().map(|key| key.fingerprint);
-        let summaries = table.rows.into_iter().map(|row| KeySummary {
-            fingerprint: row.fingerprint,
-            created_at: row.created_at,
-            origin: row.origin,
-            state: row.state,
-            wraps_new: wrapping == Some(row.fingerprint),
-            exported_at: row.exported_at,
-        });
-        Ok(summaries.collect())
+        Ok(summaries(table, &ring))
+    }
+
+    /// The same, where `ring` says which one wraps: no key is unwrapped.
+    ///
+    /// # Errors
+    ///
+    /// The database.
+    pub async fn list_by(&self, ring: &KeyRing) -> Result<Vec<KeySummary>, Error> {
+        Ok(summaries(self.database.load_keys().await?, ring))
     }
 
     /// How many recordings need each key; those that none needs are not in it. Every recording is counted.
@@ -268,6 +268,19 @@ impl KeyOps {
         KeyRing::load(&table, &*self.holder).await?;
         Ok(table)
     }
+}
+
+fn summaries(table: KeyTable, ring: &KeyRing) -> Vec<KeySummary> {
+    let wrapping = ring.sealing().ok().flatten().map(|key| key.fingerprint);
+    let summary = |row: KeyRow| KeySummary {
+        fingerprint: row.fingerprint,
+        created_at: row.created_at,
+        origin: row.origin,
+        state: row.state,
+        wraps_new: wrapping == Some(row.fingerprint),
+        exported_at: row.exported_at,
+    };
+    table.rows.into_iter().map(summary).collect()
 }
 
 /// The one row whose fingerprint begins so.

@@ -1,5 +1,6 @@
 //! A throwaway system on disk, the program run on it, a server over it, and an HTTP client that hides nothing.
 
+#[allow(dead_code, reason = "shared with a benchmark")]
 pub mod catalogue;
 mod client;
 mod exports;

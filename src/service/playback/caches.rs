@@ -21,15 +21,16 @@ use crate::sealed::HEADER_LEN;
 use crate::service::{OpenRecording, meter::METER};
 
 /// How many bytes of rows are remembered: about 65,000 of the usual length.
-const ROWS_BYTES_MAX: u64 = 32 << 20;
+const ROWS_BYTES_MAX: u64 = 64 << 20;
 /// How many recordings stay open when nobody reads from them: each holds a descriptor.
 const OPENED_MAX: u64 = 512;
 /// What one of them takes at most, its path included.
 const OPENED_BYTES: u32 = 4096;
 /// How long an opened recording that nobody asks for stays open.
 const OPENED_IDLE: Duration = Duration::from_secs(60);
-/// What a cache itself needs for an entry: its place in the table, in two queues and in the estimate of its use.
-const ENTRY_BYTES: usize = 232;
+/// What an entry takes beside what is in it, as `benches/scale.rs` saw memory grow: its places in the cache, and what
+/// the allocator adds to each of its ten pieces.
+const ENTRY_BYTES: usize = 732;
 /// How often what is due is done when nobody asks for anything, and what is remembered is counted.
 const TICK: Duration = Duration::from_secs(1);
 /// How many recordings that were open are forgotten at the earliest.
@@ -174,7 +175,7 @@ mod tests {
     #[test]
     fn rows_weigh_what_they_take() {
         let usual = row_bytes(&row("team-17.2026-11-25.0001", None));
-        assert!((400..=512).contains(&usual), "{usual} bytes: 65,000 of them are remembered");
+        assert!((900..=1024).contains(&usual), "{usual} bytes: 65,000 of them are remembered");
         let long = "x".repeat(RecordingId::LEN_MAX);
         assert_eq!(row_bytes(&row(&long, None)) - usual, 2 * (128 - 23));
         let header = Replacement::Header { fingerprint: Fingerprint([3; 32]), header: Box::new([0; HEADER_LEN]) };
