@@ -139,7 +139,7 @@ async fn a_page_takes_as_much_work_in_a_large_catalogue_as_in_a_small_one() {
         let key = || Parameter::Key(key.0.clone());
         let from = |number: u64| {
             let millis = OLDEST_MILLIS + number * 1000;
-            vec![Parameter::Int(millis as i64), Parameter::Text("zz".into()), Parameter::Int(101)]
+            vec![Parameter::Int(millis.cast_signed()), Parameter::Text("zz".into()), Parameter::Int(101)]
         };
         let newest = || vec![Parameter::Int(i64::MAX), Parameter::Text(String::new()), Parameter::Int(101)];
         let rare = || Parameter::Text(format!(r#"[["{RARE}","{RARE}\u007f"]]"#));
@@ -243,8 +243,8 @@ async fn keys_are_listed_with_their_recordings_and_are_not_deactivated() {
     let of = |at: usize| listed[at]["recordings"].as_u64().expect("a count");
     assert_eq!(listed.len(), keys as usize);
     assert_eq!((0..listed.len()).map(of).sum::<u64>(), many());
-    for at in 0..listed.len() {
-        assert!(of(at).abs_diff(many() / u64::from(keys)) <= 1, "{}", listed[at]);
+    for (at, key) in listed.iter().enumerate() {
+        assert!(of(at).abs_diff(many() / u64::from(keys)) <= 1, "{key}");
     }
     let fingerprint = listed[7]["fingerprint"].as_str().expect("a fingerprint");
     let error = system.fails(1, &["keys", "deactivate", fingerprint]);
