@@ -108,6 +108,10 @@ async fn recordings(database: &dyn Database) {
     let mut usage: Vec<_> = usage.iter().map(|usage| (usage.fingerprint.0[0], usage.recordings)).collect();
     usage.sort_unstable();
     assert_eq!(usage, [(6, 1), (7, 2)], "one on its way needs both keys");
+    for (key, recordings) in [(6, 1), (7, 2), (8, 0)] {
+        let needed = database.key_usage_of(&Fingerprint([key; 32])).await.expect("counts");
+        assert_eq!(needed, recordings, "of key {key}");
+    }
 
     let (mut ids, mut after) = (Vec::new(), None);
     loop {
@@ -280,7 +284,7 @@ async fn a_database_of_a_newer_version_is_left_alone() {
     make_newer(&path).await;
     let before = std::fs::read(&path).expect("read");
     match SqliteDatabase::open(&path, true).await.err() {
-        Some(Error::NewerVersion { found: 9999, known: 2 }) => {}
+        Some(Error::NewerVersion { found: 9999, known: 3 }) => {}
         other => panic!("{other:?}"),
     }
     assert!(std::fs::read(&path).expect("read") == before);

@@ -37,6 +37,7 @@ mod players;
 mod rebuild;
 mod reload;
 mod rewrap;
+mod scale;
 mod stalled;
 mod support;
 mod switch_and_keys;

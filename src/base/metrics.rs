@@ -99,10 +99,20 @@ metrics! {
     SESSIONS_ACTIVE = "sealtape_sessions_active", Gauge, Count, [];
     /// Connections that are open.
     CONNECTIONS_ACTIVE = "sealtape_connections_active", Gauge, Count, [];
-    /// Lookups that found what they looked for in memory: catalogue rows, opened recordings.
+    /// Lookups that found what they looked for in memory: catalogue rows, opened recordings, buffers.
     CACHE_HITS = "sealtape_cache_hits_total", Counter, Count, ["cache"];
-    /// Lookups that had to ask the database or the media store.
+    /// Lookups that had to ask the database, the media store, or the system for memory.
     CACHE_MISSES = "sealtape_cache_misses_total", Counter, Count, ["cache"];
+    /// Entries that a cache had no room for, or that were not asked for in a while.
+    CACHE_EVICTIONS = "sealtape_cache_evictions_total", Counter, Count, ["cache"];
+    /// What is kept: catalogue rows, opened recordings, idle buffers.
+    CACHE_ENTRIES = "sealtape_cache_entries", Gauge, Count, ["cache"];
+    /// Memory that the entries of a cache are reckoned to take.
+    CACHE_BYTES = "sealtape_cache_bytes", Gauge, Bytes, ["cache"];
+    /// Memory that the entries of a cache may take.
+    CACHE_LIMIT = "sealtape_cache_limit_bytes", Gauge, Bytes, ["cache"];
+    /// Recordings that are open, each with one descriptor: those in the cache, and those that are played.
+    RECORDINGS_OPEN = "sealtape_recordings_open", Gauge, Count, [];
     /// Since the key ring was last read from the database.
     KEY_RING_AGE = "sealtape_key_ring_age_seconds", Gauge, Seconds, [];
     /// Whether the last check of keys and switch failed; those in memory are used on.

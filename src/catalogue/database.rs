@@ -37,7 +37,11 @@ pub trait Database: Send + Sync {
     async fn set_encryption(&self, enabled: bool) -> Result<(), Error>;
 
     /// How many recordings need each key. One on its way from a key to another needs both.
+    /// Every recording is counted.
     async fn key_usage(&self) -> Result<Vec<KeyUsage>, Error>;
+
+    /// How many recordings need one key.
+    async fn key_usage_of(&self, key: &Fingerprint) -> Result<u64, Error>;
 
     /// Up to `limit` recordings that need a key, by ID, after `after`.
     async fn recordings_under(

@@ -81,7 +81,8 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
     let keys = fill(&system).await?;
     let settings = ServerSettings { drain_timeout: DRAIN_TIMEOUT, ..server_settings(&system, None) };
     let listening = listening(&system.settings, &system.clock).await?;
-    let server = server(&system, &keys, &listening, listener, settings, true)?;
+    let playback = Arc::new(system.playback(&keys));
+    let server = server(&system, &keys, &playback, &listening, listener, settings, true)?;
     let url = server.url();
     let sign_in = format!("{url}#token={}", token(&system)?);
     if global.json {
@@ -95,7 +96,7 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
         ))?;
         print::line(&format!("Open {sign_in} to play them. Ctrl-C ends the demo and removes everything."))?;
     }
-    let watching = Watching { keys, listening, interval: system.settings.reload_interval, tls: None };
+    let watching = Watching { keys, playback, listening, interval: system.settings.reload_interval, tls: None };
     run_until_stopped(server, watching, Duration::ZERO, signals).await;
     drop(folder);
     Ok(ExitCode::SUCCESS)

@@ -93,7 +93,8 @@ async fn show_generated(global: &Global, system: &System, row: &KeyRow) -> Resul
     let keys = ops.list().await?;
     let made = keys.iter().find(|key| key.fingerprint == row.fingerprint);
     if global.json {
-        print::json(&made.map(document))?;
+        // It is a moment old.
+        print::json(&made.map(|key| document(key, 0)))?;
     } else {
         print::line(&row.fingerprint.to_string())?;
         let (wraps, another) = (made.is_some_and(|key| key.wraps_new), keys.iter().find(|key| key.wraps_new));
@@ -113,12 +114,14 @@ async fn show_generated(global: &Global, system: &System, row: &KeyRow) -> Resul
 }
 
 async fn list(global: &Global, system: &System) -> Result<ExitCode, Failure> {
-    let keys = system.key_ops()?.list().await?;
+    let ops = system.key_ops()?;
+    let (keys, recordings) = (ops.list().await?, ops.recordings().await?);
+    let recordings = |key: &KeySummary| recordings.get(&key.fingerprint).copied().unwrap_or(0);
     if global.json {
-        print::json(&keys.iter().map(document).collect::<Vec<_>>())?;
+        print::json(&keys.iter().map(|key| document(key, recordings(key))).collect::<Vec<_>>())?;
     } else {
         let heads = ["FINGERPRINT", "CREATED", "ORIGIN", "STATE", "WRAPS NEW", "RECORDINGS", "EXPORTED"];
-        print::table(&heads, &keys.iter().map(row).collect::<Vec<_>>())?;
+        print::table(&heads, &keys.iter().map(|key| row(key, recordings(key))).collect::<Vec<_>>())?;
     }
     warn_of(&keys, system);
     Ok(ExitCode::SUCCESS)
@@ -182,19 +185,19 @@ async fn change_state(
     Ok(ExitCode::SUCCESS)
 }
 
-fn document(key: &KeySummary) -> serde_json::Value {
+fn document(key: &KeySummary, recordings: u64) -> serde_json::Value {
     json!({
         "fingerprint": key.fingerprint.to_string(),
         "created_at": key.created_at.to_string(),
         "origin": key.origin.as_str(),
         "state": key.state.as_str(),
         "wraps_new": key.wraps_new,
-        "recordings": key.recordings,
+        "recordings": recordings,
         "exported": key.exported_at.is_some(),
     })
 }
 
-fn row(key: &KeySummary) -> Vec<String> {
+fn row(key: &KeySummary, recordings: u64) -> Vec<String> {
     let yes = |flag: bool| if flag { "yes" } else { "no" }.to_owned();
     let exported = key.exported_at.map_or_else(|| "never".into(), |at| at.to_string());
     vec![
@@ -203,7 +206,7 @@ fn row(key: &KeySummary) -> Vec<String> {
         key.origin.as_str().into(),
         key.state.as_str().into(),
         yes(key.wraps_new),
-        key.recordings.to_string(),
+        recordings.to_string(),
         exported,
     ]
 }

@@ -24,8 +24,7 @@ pub(super) fn line(text: &str) -> Result<(), Failure> {
 
 /// Prints one JSON document.
 pub(super) fn json(document: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(document).map_err(|error| Failure::new(format!("JSON: {error}")))?;
-    line(&text)
+    line(&pretty(document)?)
 }
 
 /// Prints bytes as they are.
@@ -48,21 +47,73 @@ pub(super) fn error_line(text: &str) {
 
 /// Columns of text, as wide as their widest cell.
 pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
-    let mut widths: Vec<usize> = heads.iter().map(|head| head.chars().count()).collect();
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+    Table::new(heads).rows(rows)
+}
+
+/// A table that is printed some rows at a time: columns are as wide as their widest cell so far.
+pub(super) struct Table<'a> {
+    heads: Option<&'a [&'a str]>,
+    widths: Vec<usize>,
+}
+
+impl<'a> Table<'a> {
+    /// One with these heads above its first rows.
+    pub(super) fn new(heads: &'a [&'a str]) -> Self {
+        Self { heads: Some(heads), widths: heads.iter().map(|head| head.chars().count()).collect() }
+    }
+
+    /// Prints rows.
+    pub(super) fn rows(&mut self, rows: &[Vec<String>]) -> Result<(), Failure> {
+        for row in rows {
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
         }
+        let mut text = String::new();
+        if let Some(heads) = self.heads.take() {
+            self.add_line(&mut text, &mut heads.iter().copied());
+        }
+        for row in rows {
+            self.add_line(&mut text, &mut row.iter().map(String::as_str));
+        }
+        bytes(text.as_bytes())
     }
-    let line_of = |cells: &mut dyn Iterator<Item = &str>| {
-        let cells: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    line(&line_of(&mut heads.iter().copied()))?;
-    for row in rows {
-        line(&line_of(&mut row.iter().map(String::as_str)))?;
+
+    fn add_line(&self, text: &mut String, cells: &mut dyn Iterator<Item = &str>) {
+        let cells: Vec<String> = cells.zip(&self.widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
     }
-    Ok(())
+}
+
+/// A JSON array that is printed some items at a time, as it would be printed at once.
+#[derive(Default)]
+pub(super) struct JsonArray {
+    is_begun: bool,
+}
+
+impl JsonArray {
+    /// Prints items.
+    pub(super) fn items(&mut self, items: &[impl Serialize]) -> Result<(), Failure> {
+        let mut text = String::new();
+        for item in items {
+            text.push_str(if self.is_begun { ",\n" } else { "[\n" });
+            self.is_begun = true;
+            // No line break stands within a JSON text.
+            let lines = pretty(item)?;
+            text.push_str(&lines.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"));
+        }
+        bytes(text.as_bytes())
+    }
+
+    /// Ends it.
+    pub(super) fn end(self) -> Result<(), Failure> {
+        line(if self.is_begun { "\n]" } else { "[]" })
+    }
+}
+
+fn pretty(document: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string_pretty(document).map_err(|error| Failure::new(format!("JSON: {error}")))
 }
 
 /// A number of bytes as people read it.

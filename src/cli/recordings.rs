@@ -46,26 +46,7 @@ pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, F
 async fn list(global: &Global, system: &System) -> Result<ExitCode, Failure> {
     let keys = system.keys().await?;
     let playback = system.playback(&keys);
-    let (mut recordings, mut after) = (Vec::new(), None);
-    loop {
-        let page = playback.recordings(after.as_ref(), PAGE_LEN, &RecordingSet::All).await?;
-        recordings.extend(page.recordings);
-        match page.next {
-            Some(next) => after = Some(next),
-            None => break,
-        }
-    }
     let now = (system.clock)();
-    if global.json {
-        let mut documents = Vec::with_capacity(recordings.len());
-        for recording in &recordings {
-            let problem = playback.known_problem(recording);
-            let location = playback.location(recording).await;
-            documents.push(RecordingDocument::new(recording, problem.as_ref(), "", now).with_location(location));
-        }
-        print::json(&documents)?;
-        return Ok(ExitCode::SUCCESS);
-    }
     let row = |recording: &Recording| {
         vec![
             recording.id.to_string(),
@@ -78,7 +59,30 @@ async fn list(global: &Global, system: &System) -> Result<ExitCode, Failure> {
         ]
     };
     let heads = ["ID", "LENGTH", "MEDIA TYPE", "STATE", "KEPT", "CREATED", "PROBLEM"];
-    print::table(&heads, &recordings.iter().map(row).collect::<Vec<_>>())?;
+    let (mut table, mut array) = (print::Table::new(&heads), print::JsonArray::default());
+    let mut after = None;
+    // A page at a time, so that a catalogue of any size takes no more memory.
+    loop {
+        let page = playback.recordings(after.as_ref(), PAGE_LEN, &RecordingSet::All).await?;
+        if global.json {
+            let mut documents = Vec::with_capacity(page.recordings.len());
+            for recording in &page.recordings {
+                let problem = playback.known_problem(recording);
+                let location = playback.location(recording).await;
+                documents.push(RecordingDocument::new(recording, problem.as_ref(), "", now).with_location(location));
+            }
+            array.items(&documents)?;
+        } else {
+            table.rows(&page.recordings.iter().map(row).collect::<Vec<_>>())?;
+        }
+        match page.next {
+            Some(next) if !print::is_closed() => after = Some(next),
+            _ => break,
+        }
+    }
+    if global.json {
+        array.end()?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

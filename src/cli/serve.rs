@@ -27,7 +27,7 @@ use super::{
 use crate::audit::{Event, EventKind};
 use crate::config::{AuthMode, DefinitionKeyKind, DefinitionKeySettings, Listen, parse_listen};
 use crate::http::{App, Auth, Cors, Listener, Server, ServerSettings, Timeouts, Tls};
-use crate::service::{KeyWatch, Listening};
+use crate::service::{KeyWatch, Listening, Playback};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -64,10 +64,12 @@ async fn serve(global: &Global, arguments: Arguments, system: &System) -> Result
         refuse_embedded_key(listener, &system.settings.definition_key)?;
     }
     warn_of_definition_key(&system.settings);
-    warn_of_database_keys(system).await?;
+    warn_of_database_keys(system, &keys.ring()).await?;
     let signals = Signals::listen()?;
     let listening = listening(&system.settings, &system.clock).await?;
-    let server = server(system, &keys, &listening, listener, server_settings(system, tls.clone()), false)?;
+    let playback = Arc::new(system.playback(&keys));
+    let settings_of_server = server_settings(system, tls.clone());
+    let server = server(system, &keys, &playback, &listening, listener, settings_of_server, false)?;
     hardening::warn_of_unlocked_secrets();
     let (url, admin_url) = (server.url(), admin.as_ref().map(|admin| admin.url(false)));
     let server = match admin {
@@ -86,7 +88,7 @@ async fn serve(global: &Global, arguments: Arguments, system: &System) -> Result
         }
         print::line(&format!("sealtape serves at {url}"))?;
     }
-    let watching = Watching { keys, listening, interval: system.settings.reload_interval, tls };
+    let watching = Watching { keys, playback, listening, interval: system.settings.reload_interval, tls };
     run_until_stopped(server, watching, settings.drain_delay, signals).await;
     Ok(ExitCode::SUCCESS)
 }
@@ -157,6 +159,7 @@ pub(super) fn server_settings(system: &System, tls: Option<Tls>) -> ServerSettin
 pub(super) fn server(
     system: &System,
     keys: &Arc<KeyWatch>,
+    playback: &Arc<Playback>,
     listening: &Arc<Listening>,
     listener: Listener,
     settings: ServerSettings,
@@ -167,7 +170,7 @@ pub(super) fn server(
         auth: Arc::new(Auth::new(auth_settings(&system.settings)?)?),
         cors: Cors::new(system.settings.server.allow_origins.clone()),
         public_url: system.settings.server.public_url.clone(),
-        playback: Arc::new(system.playback(keys)),
+        playback: Arc::clone(playback),
         keys: Arc::clone(keys),
         database: Arc::clone(&system.database),
         clock: Arc::clone(&system.clock),
@@ -182,6 +185,8 @@ pub(super) fn server(
 /// What is read again while a server runs.
 pub(super) struct Watching {
     pub keys: Arc<KeyWatch>,
+    /// What lets go of what nobody uses.
+    pub playback: Arc<Playback>,
     /// What is closed and put on record at the end.
     pub listening: Arc<Listening>,
     /// How often keys are read, changed or not.
@@ -193,13 +198,14 @@ pub(super) struct Watching {
 /// more; a person at a terminal does not wait for that. A second signal ends it at once.
 pub(super) async fn run_until_stopped(server: Server, watching: Watching, drain_delay: Duration, signals: Signals) {
     let Signals { mut interrupt, mut terminate, hangup } = signals;
-    let Watching { keys, listening, interval, tls } = watching;
+    let Watching { keys, playback, listening, interval, tls } = watching;
     listening.note(Event::new(EventKind::ServerStart));
     let tasks = [
         tokio::spawn(Arc::clone(&keys).watch(interval)),
         tokio::spawn(reload_when_asked(hangup, keys, tls)),
         tokio::spawn(systemd::keep_watchdog()),
         tokio::spawn(telemetry::upkeep()),
+        tokio::spawn(playback.upkeep()),
     ];
     {
         let (stop, stopped) = oneshot::channel();

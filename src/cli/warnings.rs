@@ -8,6 +8,7 @@ use std::{
 
 use super::{Failure, open::System, print};
 use crate::config::{DefinitionKeyKind, DefinitionKeySettings, Settings};
+use crate::keys::KeyRing;
 use crate::service::KeySummary;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -48,8 +49,8 @@ pub(super) fn warn_of_definition_key(settings: &Settings) {
 }
 
 /// Says so when keys were never exported, or the one that new recordings are sealed under is older than it should be.
-pub(super) async fn warn_of_database_keys(system: &System) -> Result<(), Failure> {
-    warn_of(&system.key_ops()?.list().await?, system);
+pub(super) async fn warn_of_database_keys(system: &System, ring: &KeyRing) -> Result<(), Failure> {
+    warn_of(&system.key_ops()?.list_by(ring).await?, system);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! Statements lie in `sql/`, one a file, and run on every engine; what differs between engines (types, migrations,
 //! locking) lies beside them. Knows no key in plain and no file of media. Start with [`SqliteDatabase`].
 
+mod id_ranges;
 mod rows;
 mod sqlite;
 

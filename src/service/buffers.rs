@@ -12,15 +12,23 @@ use std::{
 use bytes::Bytes;
 use zeroize::Zeroize;
 
-use super::span_stream::{FRAME_LEN_MAX, FRAME_LEN_MIN};
+use super::{
+    meter::METER,
+    span_stream::{FRAME_LEN_MAX, FRAME_LEN_MIN},
+};
 
 /// How many bytes of idle buffers a shelf keeps. Busier moments allocate; quiet ones give back.
 const IDLE_LEN_MAX: usize = 4 * 1024 * 1024;
 /// As many shelves as threads serve, about: what a core has just used is in its cache.
 const SHELVES: usize = 8;
 /// How long buffers for small frames and for large ones are. The rest is for tags: 16 bytes for at least 4096.
-const SMALL_LEN: usize = FRAME_LEN_MIN as usize / 64 * 65;
-const LARGE_LEN: usize = FRAME_LEN_MAX as usize / 64 * 65;
+const SMALL_LEN: usize = with_tags(FRAME_LEN_MIN);
+const LARGE_LEN: usize = with_tags(FRAME_LEN_MAX);
+
+#[expect(clippy::cast_possible_truncation, reason = "a frame fits into a core's cache")]
+const fn with_tags(frame_len: u64) -> usize {
+    frame_len as usize / 64 * 65
+}
 
 /// Shelves of idle buffers.
 #[derive(Clone, Default)]
@@ -54,6 +62,7 @@ impl BufferPool {
             shelf.len_bytes -= idle.as_ref().map_or(0, Vec::len);
             idle
         };
+        METER.buffers.count(idle.is_some());
         let mut bytes = idle.unwrap_or_default();
         if bytes.len() < len {
             bytes.resize(if len <= SMALL_LEN { SMALL_LEN } else { len.max(LARGE_LEN) }, 0);
@@ -84,11 +93,24 @@ impl BufferPool {
         }
     }
 
+    /// Shows how many are idle.
+    pub fn show(&self) {
+        let (mut buffers, mut bytes) = (0, 0);
+        for shelf in &*self.0 {
+            let shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            buffers += shelf.small.len() + shelf.large.len();
+            bytes += shelf.len_bytes;
+        }
+        METER.buffers.show(buffers as u64, bytes as u64, (SHELVES * IDLE_LEN_MAX) as u64);
+    }
+
     /// Keeps a buffer, unless the shelf is full.
     fn keep(&self, bytes: Vec<u8>) -> Option<Vec<u8>> {
         let mut shelf = self.shelf().lock().unwrap_or_else(PoisonError::into_inner);
         let len = bytes.len();
         if shelf.len_bytes + len > IDLE_LEN_MAX {
+            drop(shelf);
+            METER.buffers.count_removal(true);
             return Some(bytes);
         }
         shelf.len_bytes += len;
@@ -180,7 +202,7 @@ mod tests {
         let again = pool.take(2000);
         assert_eq!((again.as_ptr(), again.len()), (address, 2000), "used again, for more");
         assert!(again.iter().all(|byte| *byte == 0), "wiped");
-        let other = pool.take(FRAME_LEN_MAX as usize);
+        let other = pool.take(LARGE_LEN);
         pool.put(other);
         assert_ne!(pool.take(5).as_ptr(), address, "it is not on the shelf");
     }
@@ -188,7 +210,7 @@ mod tests {
     #[test]
     fn a_shelf_keeps_so_much_and_no_more() {
         let pool = BufferPool::default();
-        let taken: Vec<Buffer> = (0..100).map(|_| pool.take(FRAME_LEN_MAX as usize)).collect();
+        let taken: Vec<Buffer> = (0..100).map(|_| pool.take(LARGE_LEN)).collect();
         taken.into_iter().for_each(|buffer| pool.put_wiped(buffer));
         let shelf = pool.shelf().lock().expect("lock");
         assert!(shelf.len_bytes <= IDLE_LEN_MAX && shelf.large.len() == IDLE_LEN_MAX / LARGE_LEN);

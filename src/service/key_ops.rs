@@ -33,8 +33,6 @@ pub struct KeySummary {
     pub state: KeyState,
     /// Whether it wraps the file keys of new recordings.
     pub wraps_new: bool,
-    /// How many recordings need it.
-    pub recordings: u64,
     /// When a backup of it was last written; none when none ever was.
     pub exported_at: Option<Timestamp>,
 }
@@ -89,28 +87,34 @@ impl KeyOps {
         Err(catalogue::Error::KeysChanged.into())
     }
 
-    /// Every database key, oldest first.
+    /// Every database key, oldest first. No recording is looked at.
     ///
     /// # Errors
     ///
     /// The database or the definition key.
     pub async fn list(&self) -> Result<Vec<KeySummary>, Error> {
         let table = self.database.load_keys().await?;
-        let usage = self.database.key_usage().await?;
-        let usage: HashMap<Fingerprint, u64> =
-            usage.into_iter().map(|usage| (usage.fingerprint, usage.recordings)).collect();
         let ring = KeyRing::load(&table, &*self.holder).await?;
-        let wrapping = ring.sealing().ok().flatten().map(|key| key.fingerprint);
-        let summaries = table.rows.into_iter().map(|row| KeySummary {
-            fingerprint: row.fingerprint,
-            created_at: row.created_at,
-            origin: row.origin,
-            state: row.state,
-            wraps_new: wrapping == Some(row.fingerprint),
-            recordings: usage.get(&row.fingerprint).copied().unwrap_or(0),
-            exported_at: row.exported_at,
-        });
-        Ok(summaries.collect())
+        Ok(summaries(table, &ring))
+    }
+
+    /// The same, where `ring` says which one wraps: no key is unwrapped.
+    ///
+    /// # Errors
+    ///
+    /// The database.
+    pub async fn list_by(&self, ring: &KeyRing) -> Result<Vec<KeySummary>, Error> {
+        Ok(summaries(self.database.load_keys().await?, ring))
+    }
+
+    /// How many recordings need each key; those that none needs are not in it. Every recording is counted.
+    ///
+    /// # Errors
+    ///
+    /// The database.
+    pub async fn recordings(&self) -> Result<HashMap<Fingerprint, u64>, Error> {
+        let usage = self.database.key_usage().await?;
+        Ok(usage.into_iter().map(|usage| (usage.fingerprint, usage.recordings)).collect())
     }
 
     /// Activates a key, or deactivates it: that is refused while recordings need it, unless `despite_recordings`.
@@ -137,7 +141,7 @@ impl KeyOps {
                 leaves_none_active: state == KeyState::Deactivated && !others_active,
             };
             if row.state == state {
-                return Ok(change(true, self.recordings_under(&row.fingerprint).await?));
+                return Ok(change(true, self.database.key_usage_of(&row.fingerprint).await?));
             }
             let definition_key = definition_key_of(row, &*self.holder).await?;
             let new = row.with_state(state, &*definition_key).await?;
@@ -264,11 +268,19 @@ impl KeyOps {
         KeyRing::load(&table, &*self.holder).await?;
         Ok(table)
     }
+}
 
-    async fn recordings_under(&self, fingerprint: &Fingerprint) -> Result<u64, Error> {
-        let usage = self.database.key_usage().await?;
-        Ok(usage.iter().find(|usage| usage.fingerprint == *fingerprint).map_or(0, |usage| usage.recordings))
-    }
+fn summaries(table: KeyTable, ring: &KeyRing) -> Vec<KeySummary> {
+    let wrapping = ring.sealing().ok().flatten().map(|key| key.fingerprint);
+    let summary = |row: KeyRow| KeySummary {
+        fingerprint: row.fingerprint,
+        created_at: row.created_at,
+        origin: row.origin,
+        state: row.state,
+        wraps_new: wrapping == Some(row.fingerprint),
+        exported_at: row.exported_at,
+    };
+    table.rows.into_iter().map(summary).collect()
 }
 
 /// The one row whose fingerprint begins so.

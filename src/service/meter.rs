@@ -4,19 +4,21 @@
 
 use std::sync::LazyLock;
 
-use metrics::{Counter, counter};
+use metrics::{Counter, Gauge, counter, gauge};
 
 use crate::base::{Fingerprint, metrics as names};
 use crate::sealed::Corruption;
 
-/// How much of a fingerprint tells keys apart: the ring holds a handful.
+/// How much of a fingerprint tells keys apart, be there thousands.
 const FINGERPRINT_DIGITS: usize = 16;
 const KINDS: [&str; 5] = ["header", "place", "end", "chunk", "length"];
 
 /// The counters of the playback path.
 pub(super) struct Meter {
-    pub rows: Lookups,
-    pub opened: Lookups,
+    pub rows: CacheMeter,
+    pub opened: CacheMeter,
+    pub buffers: CacheMeter,
+    open: Gauge,
     pub key_checks: Checks,
     failures: [Counter; KINDS.len()],
 }
@@ -27,16 +29,22 @@ pub(super) struct Checks {
     failed: Counter,
 }
 
-/// How often a cache knew.
-pub(super) struct Lookups {
+/// What a cache knew, and what it holds.
+pub(super) struct CacheMeter {
     hits: Counter,
     misses: Counter,
+    evictions: Counter,
+    entries: Gauge,
+    bytes: Gauge,
+    limit: Gauge,
 }
 
 /// Resolved when the first recording is opened or a server starts, after the recorder is in its place.
 pub(super) static METER: LazyLock<Meter> = LazyLock::new(|| Meter {
-    rows: Lookups::of("rows"),
-    opened: Lookups::of("opened"),
+    rows: CacheMeter::of("rows"),
+    opened: CacheMeter::of("opened"),
+    buffers: CacheMeter::of("buffers"),
+    open: gauge!(names::RECORDINGS_OPEN),
     key_checks: Checks {
         ok: counter!(names::KEY_RING_CHECKS, "outcome" => "ok"),
         failed: counter!(names::KEY_RING_CHECKS, "outcome" => "failed"),
@@ -45,6 +53,11 @@ pub(super) static METER: LazyLock<Meter> = LazyLock::new(|| Meter {
 });
 
 impl Meter {
+    /// Shows how many recordings are open.
+    pub(super) fn show_open(&self, count: usize) {
+        self.open.set(as_gauge(count as u64));
+    }
+
     /// Counts stored bytes that are not what was written.
     pub(super) fn count_failure(&self, corruption: &Corruption) {
         let kind = kind(corruption);
@@ -60,17 +73,40 @@ impl Checks {
     }
 }
 
-impl Lookups {
+impl CacheMeter {
     fn of(cache: &'static str) -> Self {
         Self {
             hits: counter!(names::CACHE_HITS, "cache" => cache),
             misses: counter!(names::CACHE_MISSES, "cache" => cache),
+            evictions: counter!(names::CACHE_EVICTIONS, "cache" => cache),
+            entries: gauge!(names::CACHE_ENTRIES, "cache" => cache),
+            bytes: gauge!(names::CACHE_BYTES, "cache" => cache),
+            limit: gauge!(names::CACHE_LIMIT, "cache" => cache),
         }
     }
 
     pub(super) fn count(&self, is_hit: bool) {
         if is_hit { self.hits.increment(1) } else { self.misses.increment(1) }
     }
+
+    /// Counts an entry that is not there any more, if it was the cache that had no room or no time for it.
+    pub(super) fn count_removal(&self, is_eviction: bool) {
+        if is_eviction {
+            self.evictions.increment(1);
+        }
+    }
+
+    /// Shows what it holds, and how many bytes it may hold.
+    pub(super) fn show(&self, entries: u64, bytes: u64, limit_bytes: u64) {
+        self.entries.set(as_gauge(entries));
+        self.bytes.set(as_gauge(bytes));
+        self.limit.set(as_gauge(limit_bytes));
+    }
+}
+
+/// What is shown here is far below 2^32.
+fn as_gauge(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// The counter of reads that need a key. Asked for only when the ring has that key, so there are no more of them than

@@ -1,7 +1,10 @@
-//! SQLite in one file: the default on one machine. Here are the use cases; `file` opens the file.
+//! SQLite in one file: the default on one machine. Here are the use cases; `file` opens the file, `pages` lists.
 
 mod adding;
 mod file;
+mod pages;
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use sqlx::Connection;
@@ -205,18 +208,29 @@ impl Database for SqliteDatabase {
     }
 
     async fn key_usage(&self) -> Result<Vec<KeyUsage>, Error> {
-        let counts: Vec<(Vec<u8>, i64)> = sqlx::query_as(include_str!("../sql/key_usage.sql"))
-            .fetch_all(&self.file.pool)
+        let mut transaction = self.file.pool.begin().await.map_err(unavailable)?;
+        let mut usage = BTreeMap::new();
+        for statement in [include_str!("../sql/key_usage.sql"), include_str!("../sql/key_usage_to_come.sql")] {
+            let counts: Vec<(Vec<u8>, i64)> =
+                sqlx::query_as(statement).fetch_all(&mut *transaction).await.map_err(unavailable)?;
+            for (fingerprint, recordings) in counts {
+                let malformed = |_| Error::MalformedRow("a fingerprint in recording".into());
+                let fingerprint: [u8; 32] = fingerprint.try_into().map_err(malformed)?;
+                *usage.entry(fingerprint).or_default() += rows::count(recordings)?;
+            }
+        }
+        transaction.commit().await.map_err(unavailable)?;
+        let usage = usage.into_iter();
+        Ok(usage.map(|(key, recordings)| KeyUsage { fingerprint: Fingerprint(key), recordings }).collect())
+    }
+
+    async fn key_usage_of(&self, key: &Fingerprint) -> Result<u64, Error> {
+        let needed: (i64,) = sqlx::query_as(include_str!("../sql/key_usage_of.sql"))
+            .bind(key.0.to_vec())
+            .fetch_one(&self.file.pool)
             .await
             .map_err(unavailable)?;
-        counts
-            .into_iter()
-            .map(|(fingerprint, recordings)| {
-                let malformed = || Error::MalformedRow("a fingerprint in recording".into());
-                let fingerprint = Fingerprint(fingerprint.try_into().map_err(|_| malformed())?);
-                Ok(KeyUsage { fingerprint, recordings: rows::count(recordings)? })
-            })
-            .collect()
+        rows::count(needed.0)
     }
 
     async fn recordings_under(
@@ -331,22 +345,7 @@ impl Database for SqliteDatabase {
 
     async fn recordings(&self, after: Option<&Cursor>, limit: u32, set: &RecordingSet) -> Result<Page, Error> {
         self.file.check_in_place()?;
-        let rows = i64::from(limit) + 1;
-        let set = match set {
-            RecordingSet::All => None,
-            RecordingSet::Listed(items) => Some(serde_json::json!(items).to_string()),
-        };
-        let query = match after {
-            None => sqlx::query_as(include_str!("../sql/recordings_first.sql")).bind(rows).bind(set),
-            Some(after) => sqlx::query_as(include_str!("../sql/recordings_after.sql"))
-                .bind(rows)
-                .bind(set)
-                .bind(column(after.created_at.millis()))
-                .bind(after.id.as_str()),
-        };
-        let records: Vec<RecordingRecord> = query.fetch_all(&self.file.pool).within_deadline().await?;
-        let recordings = records.into_iter().map(Recording::try_from).collect::<Result<_, _>>()?;
-        Ok(Page::cut(recordings, usize::try_from(limit).unwrap_or(usize::MAX)))
+        self.page(after, limit, set).await
     }
 
     async fn close(&self) {

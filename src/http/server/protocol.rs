@@ -64,11 +64,12 @@ pub(super) struct Http<S: Answer> {
     patience: Duration,
 }
 
+#[expect(clippy::large_enum_variant, reason = "HTTP/1 is what most speak, and a connection has one of these")]
 enum Speaking<S: Answer> {
     /// What came does not tell yet.
     Unknown(Wire, S),
     Http1(http1::Connection<TokioIo<Wire>, S>),
-    Http2(http2::Connection<TokioIo<Wire>, S, Streams>),
+    Http2(Box<http2::Connection<TokioIo<Wire>, S, Streams>>),
     /// Nothing is to be said any more.
     Ended,
 }
@@ -84,7 +85,7 @@ impl<S: Answer> Http<S> {
             // Who has not said a word waits for none.
             Speaking::Unknown(..) => self.speaking = Speaking::Ended,
             Speaking::Http1(connection) => Pin::new(connection).graceful_shutdown(),
-            Speaking::Http2(connection) => Pin::new(connection).graceful_shutdown(),
+            Speaking::Http2(connection) => Pin::new(&mut **connection).graceful_shutdown(),
             Speaking::Ended => {}
         }
     }
@@ -99,18 +100,18 @@ impl<S: Answer> Future for Http<S> {
                 Speaking::Unknown(wire, _) => {
                     let preface = ready!(wire.poll_preface(PREFACE, cx));
                     if let Speaking::Unknown(wire, answer) = std::mem::replace(&mut self.speaking, Speaking::Ended) {
+                        let io = TokioIo::new(wire);
                         self.speaking = if preface {
-                            Speaking::Http2(
-                                http2(&self.streams, self.patience).serve_connection(TokioIo::new(wire), answer),
-                            )
+                            let connection = http2(&self.streams, self.patience).serve_connection(io, answer);
+                            Speaking::Http2(Box::new(connection))
                         } else {
-                            Speaking::Http1(http1(None).serve_connection(TokioIo::new(wire), answer))
+                            Speaking::Http1(http1(None).serve_connection(io, answer))
                         };
                     }
                     continue;
                 }
                 Speaking::Http1(connection) => ready!(Pin::new(connection).poll(cx)),
-                Speaking::Http2(connection) => return Pin::new(connection).poll(cx),
+                Speaking::Http2(connection) => return Pin::new(&mut **connection).poll(cx),
                 Speaking::Ended => return Poll::Ready(Ok(())),
             };
             if let Speaking::Http1(connection) = std::mem::replace(&mut self.speaking, Speaking::Ended) {

@@ -1,12 +1,14 @@
 //! From a recording ID to verified media, or to the first reason why not, in the order that users rely on.
 //!
-//! Here is what the catalogue has to do with it; how a file is opened is in `opening`.
+//! Here is what the catalogue has to do with it; how a file is opened is in `opening`, and what is remembered
+//! in `caches`.
 
+mod caches;
 mod opening;
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc};
 
-use moka::future::Cache;
+use caches::{InUse, Opened, Rows};
 
 use super::{Clock, KeyWatch, OpenRecording, SpanStream, buffers::BufferPool, meter::METER, opened::OpenContent};
 use crate::access::RecordingSet;
@@ -15,13 +17,6 @@ use crate::catalogue::{self, Content, Cursor, Database, Page, Recording, Recordi
 use crate::keys::OpeningRefused;
 use crate::media::{self, MediaKind, MediaObject, MediaStore, Stage, Version};
 use crate::sealed::{self, Corruption};
-
-/// How many rows of the catalogue are remembered.
-const ROWS_MAX: u64 = 65_536;
-/// How many recordings stay open when nobody reads from them: each holds a descriptor.
-const OPENED_MAX: u64 = 512;
-/// How long an opened recording that nobody asks for stays open.
-const OPENED_IDLE: Duration = Duration::from_secs(60);
 
 /// What an operator may decide about playing.
 #[derive(Clone, Copy, Debug)]
@@ -37,10 +32,9 @@ pub struct Playback {
     keys: Arc<KeyWatch>,
     clock: Clock,
     settings: PlaybackSettings,
-    /// Rows, each with the epoch in which it was read.
-    rows: Cache<RecordingId, (u64, Arc<Recording>)>,
-    /// Keyed by all that must be the same: one version of one file under one sealing. Concurrent opens are one.
-    opened: Cache<OpenedKey, Arc<OpenRecording>>,
+    rows: Rows,
+    opened: Opened,
+    in_use: InUse,
     buffers: BufferPool,
 }
 
@@ -160,8 +154,9 @@ impl Playback {
             keys,
             clock,
             settings,
-            rows: Cache::new(ROWS_MAX),
-            opened: Cache::builder().max_capacity(OPENED_MAX).time_to_idle(OPENED_IDLE).build(),
+            rows: caches::rows(),
+            opened: caches::opened(),
+            in_use: InUse::default(),
             buffers: BufferPool::default(),
         }
     }

@@ -2,19 +2,13 @@
 
 use std::{ops::Range, sync::Arc};
 
-use moka::Entry;
-
 use super::{Error, OpenedKey, Playback};
 use crate::base::{ErrorCode, Fingerprint};
 use crate::catalogue::{Recording, RecordingState};
 use crate::keys::{OpeningRefused, Switch};
 use crate::media::{MediaFile, Stage};
 use crate::sealed::{Corruption, HEADER_LEN, NameClaim, Role, UnverifiedHeader, VerifiedHeader};
-use crate::service::{
-    OpenRecording, Validators,
-    meter::{self, METER},
-    opened::OpenContent,
-};
+use crate::service::{OpenRecording, Validators, meter, opened::OpenContent};
 
 impl Playback {
     pub(super) async fn open_sealed(
@@ -23,11 +17,7 @@ impl Playback {
         state: RecordingState,
         pending_header: Option<&[u8; HEADER_LEN]>,
     ) -> Result<Arc<OpenRecording>, Error> {
-        let opening = self.open_sealed_file(&key, state, pending_header);
-        let opening = self.opened.entry_by_ref(&key).or_try_insert_with(opening);
-        let opened = opening.await.map_err(|error| Error::clone(&error));
-        METER.opened.count(opened.as_ref().is_ok_and(|opened| !opened.is_fresh()));
-        let opened = opened?.into_value();
+        let opened = self.opened_or(&key, self.open_sealed_file(&key, state, pending_header)).await?;
         // Asked for each request: a key or switch withdrawn stops what is open already.
         if let Some(fingerprint) = opened.fingerprint() {
             self.keys.ring().opening(&fingerprint)?;
@@ -112,7 +102,7 @@ impl Playback {
         state: RecordingState,
         digest: [u8; 32],
     ) -> Result<Arc<OpenRecording>, Error> {
-        let opening = self.opened.entry_by_ref(&key).or_try_insert_with(async {
+        let opening = async {
             let file = self.store.open(&key.object).await?.ok_or(Error::MediaMissing)?;
             if state == RecordingState::Complete && file.version().len != recording.media_len {
                 return Err(Error::Corrupt(Corruption::ShortRead));
@@ -131,10 +121,8 @@ impl Playback {
                 content: OpenContent::Plain,
                 file,
             }))
-        });
-        let opened = opening.await.map_err(|error| Error::clone(&error));
-        METER.opened.count(opened.as_ref().is_ok_and(|opened| !opened.is_fresh()));
-        opened.map(Entry::into_value)
+        };
+        self.opened_or(&key, opening).await
     }
 
     /// The key of a fingerprint; one that is not loaded causes one immediate look for it, and no other is tried.

@@ -1,0 +1,20 @@
+SELECT
+    id, media_type, media_len, state, lease_until, mended, created_at, sealed, fingerprint, seal_id,
+    replacement_seal_id, replacement_fingerprint, replacement_header, digest, exempt
+FROM recording
+WHERE id IN (
+    WITH stretch AS MATERIALIZED (
+        SELECT created_at, id FROM recording
+        WHERE (created_at, id) < ($1, $2)
+        ORDER BY created_at DESC, id DESC
+        LIMIT $5
+    ),
+    item AS MATERIALIZED (
+        SELECT json_extract(value, '$[0]') AS low, json_extract(value, '$[1]') AS high FROM json_each($4)
+    )
+    SELECT id FROM stretch
+    WHERE EXISTS (SELECT 1 FROM item WHERE stretch.id >= item.low AND stretch.id < item.high)
+    ORDER BY created_at DESC, id DESC
+    LIMIT $3
+)
+ORDER BY created_at DESC, id DESC
