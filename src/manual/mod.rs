@@ -11,6 +11,7 @@
 //! | [`mod@access`] | decides who may listen: tokens, links, a proxy that signs in, other origins |
 //! | [`record`] | must know, or prove, who listened to what |
 //! | [`observing`] | watches it: metrics, dashboard, logs, traces |
+//! | [`speed`] | asks what it costs beside plain files, what limits it, and how to measure |
 //! | [`glossary`] | meets a word that is used here in one sense only |
 //! | [`decisions`] | asks why it was done so and not otherwise |
 //!
@@ -48,6 +49,10 @@ pub mod record {}
 // Metrics, dashboard, logs, traces.
 #[doc = include_str!("observing.md")]
 pub mod observing {}
+
+// What it costs, what limits it, how it is measured.
+#[doc = include_str!("speed.md")]
+pub mod speed {}
 
 // The words.
 #[doc = include_str!("glossary.md")]

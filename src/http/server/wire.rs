@@ -240,6 +240,15 @@ mod tests {
         far.read_exact(&mut came).await.expect("as it was");
         assert_eq!(came, OWN.repeat(2));
         activity.read(b"GET / HTTP/1.1\r\n");
+        // Of a head with more fields than were expected nothing is said yet: it is read again.
+        assert!(!wire.begins_again(b""));
+        wire.write_all(OWN).await.expect("written");
+        wire.flush().await.expect("flushed");
+        wire.shutdown().await.expect("nothing happens");
+        assert!(wire.begins_again(b"GET"));
+        let mut again = [0; 3];
+        wire.read_exact(&mut again).await.expect("what was not read");
+        assert_eq!(&again, b"GET");
         wire.write_all(OWN).await.expect("written");
         wire.flush().await.expect("flushed");
         drop(wire);
