@@ -65,7 +65,12 @@ fn a_failed_check_keeps_the_keys_and_shows_age_and_failure() {
     assert!(server.get("/recordings/call/media").body == bytes, "on the keys in memory");
     away.bring_back();
     assert!(server.wait_until(WITHIN_A_SECOND, |server| health(server)["failure"].is_null()));
-    assert!(server.log().contains("keys are checked again"), "{}", server.log());
+    // Said a moment after it is so.
+    assert!(
+        server.wait_until(WITHIN_A_SECOND, |server| server.log().contains("keys are checked again")),
+        "{}",
+        server.log()
+    );
 }
 
 #[test]
