@@ -36,6 +36,9 @@ const EXTENDED_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'`')
     .remove(b'|');
 
+/// Header fields of an answer with media.
+const HEADERS_LEN: usize = 20;
+
 /// The longest file name that a download is given, in bytes.
 const DOWNLOAD_NAME_LEN_MAX: usize = 255;
 
@@ -63,6 +66,8 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
     };
 
     let mut response = Response::new(Body::empty());
+    // As many as an answer with media has at most: a table that grows is filled again each time.
+    response.headers_mut().reserve(HEADERS_LEN);
     describe(response.headers_mut(), &recording, now);
     if let Some(disposition) = disposition {
         response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);

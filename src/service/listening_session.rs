@@ -1,7 +1,7 @@
 //! One session: one player, one version of one recording, and what it was given of it.
 
 use std::{
-    ops::Range,
+    ops::{Deref, Range},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -73,7 +73,11 @@ impl Player {
 
 /// What is listened to.
 #[derive(Clone, Debug)]
-pub struct Heard {
+pub struct Heard(Arc<HeardVersion>);
+
+/// One version of a recording.
+#[derive(Debug)]
+pub struct HeardVersion {
     recording: String,
     fingerprint: Option<String>,
     seal_id: Option<String>,
@@ -82,15 +86,26 @@ pub struct Heard {
     is_growing: bool,
 }
 
+impl Deref for Heard {
+    type Target = HeardVersion;
+
+    fn deref(&self) -> &HeardVersion {
+        &self.0
+    }
+}
+
 impl From<&OpenRecording> for Heard {
     fn from(recording: &OpenRecording) -> Self {
-        Self {
-            recording: recording.id.to_string(),
-            fingerprint: recording.fingerprint().map(|fingerprint| fingerprint.to_string()),
-            seal_id: recording.seal_id().map(|seal_id| seal_id.to_string()),
-            media_len: recording.media_len,
-            is_growing: matches!(recording.state, RecordingState::Recording { .. }),
-        }
+        let heard = recording.heard.get_or_init(|| {
+            Self(Arc::new(HeardVersion {
+                recording: recording.id.to_string(),
+                fingerprint: recording.fingerprint().map(|fingerprint| fingerprint.to_string()),
+                seal_id: recording.seal_id().map(|seal_id| seal_id.to_string()),
+                media_len: recording.media_len,
+                is_growing: matches!(recording.state, RecordingState::Recording { .. }),
+            }))
+        });
+        heard.clone()
     }
 }
 
@@ -319,12 +334,12 @@ impl Drop for Listener {
 #[cfg(test)]
 impl Heard {
     pub(super) fn of(recording: &str, media_len: u64) -> Self {
-        Self {
+        Self(Arc::new(HeardVersion {
             recording: recording.into(),
             fingerprint: Some("f00d".into()),
             seal_id: Some("5ea1".into()),
             media_len,
             is_growing: false,
-        }
+        }))
     }
 }

@@ -1,9 +1,13 @@
 //! A recording that is open for playing: one version of one file, verified as far as its length.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 use metrics::Counter;
 
+use super::Heard;
 use crate::base::{Fingerprint, MediaType, RecordingId, SealId, Timestamp};
 use crate::catalogue::RecordingState;
 use crate::media::MediaFile;
@@ -24,6 +28,8 @@ pub struct OpenRecording {
     /// What its media can be compared by; only a complete recording has any.
     pub validators: Option<Validators>,
     pub(super) content: OpenContent,
+    /// The same for the playback record, made when somebody first plays it.
+    pub(super) heard: OnceLock<Heard>,
     pub(super) file: Arc<dyn MediaFile>,
 }
 

@@ -1,6 +1,9 @@
 //! From a file to a recording that is open: header and end verified, under the key that the header names.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 use super::{Error, OpenedKey, Playback};
 use crate::base::{ErrorCode, Fingerprint};
@@ -52,6 +55,7 @@ impl Playback {
             state,
             mended: header.mended,
             validators,
+            heard: OnceLock::new(),
             content: OpenContent::Sealed {
                 fingerprint: header.fingerprint,
                 reads: meter::reads(&header.fingerprint),
@@ -118,6 +122,7 @@ impl Playback {
                 state,
                 mended: recording.mended,
                 validators,
+                heard: OnceLock::new(),
                 content: OpenContent::Plain,
                 file,
             }))

@@ -7,9 +7,10 @@
 
 use std::{
     collections::HashMap,
+    ffi::OsString,
     fs, io,
     os::fd::OwnedFd,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -31,8 +32,8 @@ pub(super) struct Names {
     is_known: bool,
     /// Whether it can be asked for that alone.
     can_ask: AtomicBool,
-    /// Names of files of that device that are open, and how often.
-    open: RwLock<HashMap<PathBuf, usize>>,
+    /// Names of files of that device that are open, and how often. As bytes: a path is compared part by part.
+    open: RwLock<HashMap<OsString, usize>>,
 }
 
 impl Names {
@@ -47,17 +48,17 @@ impl Names {
     pub(super) fn opened(&self, path: &Path, version: &Version) {
         if version.stamp[0] == self.device {
             let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-            *open.entry(path.to_owned()).or_default() += 1;
+            *open.entry(path.into()).or_default() += 1;
         }
     }
 
     /// It is about to be closed.
     pub(super) fn closed(&self, path: &Path) {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(times) = open.get_mut(path) {
+        if let Some(times) = open.get_mut(path.as_os_str()) {
             *times -= 1;
             if *times == 0 {
-                open.remove(path);
+                open.remove(path.as_os_str());
             }
         }
     }
@@ -68,7 +69,7 @@ impl Names {
         if !self.is_known {
             return None;
         }
-        let known = if self.open.read().unwrap_or_else(PoisonError::into_inner).contains_key(path) {
+        let known = if self.open.read().unwrap_or_else(PoisonError::into_inner).contains_key(path.as_os_str()) {
             fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|metadata| reader::version(&metadata))
         } else {
             self.remembered(path)
