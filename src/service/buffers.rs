@@ -59,7 +59,7 @@ impl BufferPool {
         let idle = {
             let mut shelf = self.shelf().lock().unwrap_or_else(PoisonError::into_inner);
             let idle = shelf.of(len).pop();
-            shelf.len_bytes -= idle.as_ref().map_or(0, Vec::len);
+            shelf.len_bytes -= idle.as_ref().map_or(0, Vec::capacity);
             idle
         };
         METER.buffers.count(idle.is_some());
@@ -107,7 +107,8 @@ impl BufferPool {
     /// Keeps a buffer, unless the shelf is full.
     fn keep(&self, bytes: Vec<u8>) -> Option<Vec<u8>> {
         let mut shelf = self.shelf().lock().unwrap_or_else(PoisonError::into_inner);
-        let len = bytes.len();
+        // All that it holds: who read into it elsewhere may have cut its length.
+        let len = bytes.capacity();
         if shelf.len_bytes + len > IDLE_LEN_MAX {
             drop(shelf);
             METER.buffers.count_removal(true);

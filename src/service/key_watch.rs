@@ -174,7 +174,7 @@ impl KeyWatch {
         if last_refresh.is_some_and(|begun| begun > asked) {
             return;
         }
-        *last_refresh = Some(Instant::now());
+        let begun = Instant::now();
         match self.database.change_counter().await {
             Ok(counter) if self.seen() == Some(counter) => {}
             Ok(_) => {
@@ -184,6 +184,8 @@ impl KeyWatch {
             }
             Err(error) => self.note(Err(Failure::from(&Error::from(error)))),
         }
+        // Not before: one that was given up half-way has found nothing for those who wait.
+        *last_refresh = Some(begun);
     }
 
     fn seen(&self) -> Option<u64> {

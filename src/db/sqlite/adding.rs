@@ -45,18 +45,33 @@ impl Adding {
         };
         if !was_tended {
             // On a task of its own: whoever gives up waiting takes nobody's transaction away.
-            tokio::spawn(self.clone().tend(database.clone()));
+            let tending = Tending { adding: self.clone(), is_over: false };
+            tokio::spawn(tending.tend(database.clone()));
         }
         done.await.unwrap_or_else(|_| Err(Error::Unavailable("it was given up".into())))
     }
 
+    /// Nothing that holds it can panic half-way.
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whoever adds. One that ends early, in a panic or with the runtime, leaves nobody waiting, and room for another.
+struct Tending {
+    adding: Adding,
+    is_over: bool,
+}
+
+impl Tending {
     /// Adds until nobody waits.
-    async fn tend(self, database: InPlace) {
+    async fn tend(mut self, database: InPlace) {
         loop {
             let batch: Vec<Waiting> = {
-                let mut queue = self.queue();
+                let mut queue = self.adding.queue();
                 let count = queue.waiting.len().min(BATCH_MAX);
                 queue.is_tended = count > 0;
+                self.is_over = count == 0;
                 queue.waiting.drain(..count).collect()
             };
             if batch.is_empty() {
@@ -69,10 +84,13 @@ impl Adding {
             }
         }
     }
+}
 
-    /// Nothing that holds it can panic half-way.
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Tending {
+    fn drop(&mut self) {
+        if !self.is_over {
+            *self.adding.queue() = Queue::default();
+        }
     }
 }
 

@@ -62,6 +62,8 @@ pub(super) struct Http<S: Answer> {
     streams: Streams,
     /// How long a client may take nothing.
     patience: Duration,
+    /// What is being answered is the last.
+    is_leaving: bool,
 }
 
 #[expect(clippy::large_enum_variant, reason = "HTTP/1 is what most speak, and a connection has one of these")]
@@ -76,11 +78,12 @@ enum Speaking<S: Answer> {
 
 impl<S: Answer> Http<S> {
     pub(super) fn new(wire: Wire, answer: S, streams: Streams, patience: Duration) -> Self {
-        Self { speaking: Speaking::Unknown(wire, answer), streams, patience }
+        Self { speaking: Speaking::Unknown(wire, answer), streams, patience, is_leaving: false }
     }
 
     /// Answers what was asked, and nothing more.
     pub(super) fn graceful_shutdown(&mut self) {
+        self.is_leaving = true;
         match &mut self.speaking {
             // Who has not said a word waits for none.
             Speaking::Unknown(..) => self.speaking = Speaking::Ended,
@@ -120,7 +123,9 @@ impl<S: Answer> Future for Http<S> {
                 if !wire.begins_again(&parts.read_buf) {
                     return Poll::Ready(ended);
                 }
-                let connection = http1(Some(HEADERS_MAX)).serve_connection(TokioIo::new(wire), parts.service);
+                let mut builder = http1(Some(HEADERS_MAX));
+                builder.keep_alive(!self.is_leaving);
+                let connection = builder.serve_connection(TokioIo::new(wire), parts.service);
                 self.speaking = Speaking::Http1(connection);
             }
         }

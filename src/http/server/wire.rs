@@ -101,7 +101,7 @@ impl Wire {
         if !self.activity.is_at_rest() {
             return false;
         }
-        if self.beginning == Beginning::First && bytes.starts_with(b"HTTP/1.1 431 ") {
+        if self.beginning == Beginning::First && status_of(bytes) == Some(b"431") {
             self.beginning = Beginning::Ending;
             return true;
         }
@@ -192,7 +192,7 @@ impl AsyncWrite for Wire {
 
 /// The refusal in the place of one that hyper wrote: a head alone, of one of three statuses.
 fn in_place_of(bytes: &[u8], is_in_first_line: bool) -> Option<Vec<u8>> {
-    let status = bytes.strip_prefix(b"HTTP/1.1 ").filter(|_| bytes.ends_with(b"\r\n\r\n"))?.get(..3)?;
+    let status = status_of(bytes).filter(|_| bytes.ends_with(b"\r\n\r\n"))?;
     let code = match status {
         b"400" => ErrorCode::BadRequest,
         // hyper reads up to a bound and does not ask which part of the head was too long.
@@ -214,6 +214,11 @@ fn in_place_of(bytes: &[u8], is_in_first_line: bool) -> Option<Vec<u8>> {
     text.extend_from_slice(b"\r\n");
     text.extend_from_slice(&document);
     Some(text)
+}
+
+/// The status of an answer; to one who asked in HTTP/1.0 before, hyper answers so.
+fn status_of(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.strip_prefix(b"HTTP/1.1 ").or_else(|| bytes.strip_prefix(b"HTTP/1.0 "))?.get(..3)
 }
 
 #[cfg(test)]

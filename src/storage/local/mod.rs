@@ -4,6 +4,7 @@
 //! its file without a catalogue and no folder holds more than a 256th of the archive. `….part` while it grows.
 
 mod ahead;
+mod folders;
 mod lanes;
 mod listing;
 mod names;
@@ -23,7 +24,7 @@ use rustix::fs::{Mode, OFlags};
 use tokio::task::spawn_blocking;
 use url::Url;
 
-use self::{lanes::Lanes, names::Names};
+use self::{folders::Folders, lanes::Lanes, names::Names};
 use crate::base::RecordingId;
 use crate::crypto::Sha256Digest;
 use crate::media::{
@@ -38,6 +39,7 @@ pub struct LocalStore {
     identity: (u64, u64),
     names: Arc<Names>,
     lanes: Arc<Lanes>,
+    folders: Arc<Folders>,
     waits: Waits,
 }
 
@@ -67,6 +69,7 @@ impl LocalStore {
             identity,
             names: Arc::new(names),
             lanes: Arc::new(Lanes::new()),
+            folders: Arc::new(Folders::new()),
             waits: Waits::Elsewhere,
         })
     }
@@ -141,11 +144,16 @@ impl MediaStore for LocalStore {
     }
 
     async fn create(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
-        let folder = self.folder(id);
+        let (folder, number, folders) = (self.folder(id), folder_number(id), Arc::clone(&self.folders));
         let path = |stage| self.path(&MediaObject { id: id.clone(), kind, stage });
         let (part, last, waits) = (path(Stage::Part), path(Stage::Final), self.waits);
-        let writer: Box<dyn MediaWriter> =
-            self.waits.run(move || writer::LocalWriter::create(&folder, part, last, waits).map(Box::new)).await?;
+        let writer: Box<dyn MediaWriter> = self
+            .waits
+            .run(move || {
+                folders.make(number, &folder)?;
+                writer::LocalWriter::create(part, last, waits).map(Box::new)
+            })
+            .await?;
         Ok(writer)
     }
 

@@ -8,8 +8,8 @@
 use std::{
     collections::HashMap,
     ffi::OsString,
-    fs, io,
-    os::fd::OwnedFd,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
     sync::{
         PoisonError, RwLock,
@@ -53,7 +53,10 @@ impl Names {
     }
 
     /// It is about to be closed.
-    pub(super) fn closed(&self, path: &Path) {
+    pub(super) fn closed(&self, path: &Path, version: &Version) {
+        if version.stamp[0] != self.device {
+            return;
+        }
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(times) = open.get_mut(path.as_os_str()) {
             *times -= 1;
@@ -70,7 +73,8 @@ impl Names {
             return None;
         }
         let known = if self.open.read().unwrap_or_else(PoisonError::into_inner).contains_key(path.as_os_str()) {
-            fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|metadata| reader::version(&metadata))
+            // Not what a link points to, should one have taken the name: that may lie anywhere.
+            look(CWD, path, AtFlags::SYMLINK_NOFOLLOW)
         } else {
             self.remembered(path)
         };
@@ -92,11 +96,16 @@ impl Names {
             }
             Err(_) => return None,
         };
-        let wanted = StatxFlags::TYPE | StatxFlags::SIZE | StatxFlags::INO | StatxFlags::MTIME | StatxFlags::CTIME;
-        let found = statx(&file, c"", AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC, wanted).ok()?;
-        let is_file = FileType::from_raw_mode(found.stx_mode.into()) == FileType::RegularFile;
-        is_file.then(|| reader::version_of(&found))
+        look(file.as_fd(), Path::new(""), AtFlags::EMPTY_PATH)
     }
+}
+
+/// The version of a file, as the system knows it now.
+fn look(folder: BorrowedFd<'_>, path: &Path, flags: AtFlags) -> Option<Version> {
+    let wanted = StatxFlags::TYPE | StatxFlags::SIZE | StatxFlags::INO | StatxFlags::MTIME | StatxFlags::CTIME;
+    let found = statx(folder, path, flags | AtFlags::STATX_DONT_SYNC, wanted).ok()?;
+    let is_file = FileType::from_raw_mode(found.stx_mode.into()) == FileType::RegularFile;
+    is_file.then(|| reader::version_of(&found))
 }
 
 /// File systems that only this machine writes to, by the numbers of statfs(2): ext2 to ext4, XFS, Btrfs, tmpfs, F2FS,

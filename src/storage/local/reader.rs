@@ -63,7 +63,7 @@ impl LocalFile {
 
 impl Drop for LocalFile {
     fn drop(&mut self) {
-        self.names.closed(&self.path);
+        self.names.closed(&self.path, &self.version);
         // Closing tells a network file system, and frees the blocks of a file that is gone: both are waited for.
         self.lanes.let_go(self.folder, self.file.take());
     }

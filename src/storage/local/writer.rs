@@ -1,9 +1,9 @@
 //! A file that grows under its `….part` name and takes its final name when its last byte is durable.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -28,6 +28,8 @@ pub(super) struct LocalWriter {
     held_back_len: usize,
     /// The disk takes what came before, while more comes.
     taking: Option<JoinHandle<io::Result<()>>>,
+    /// What it could not take. The system tells once; whoever gave up waiting then must not hide it from the next.
+    failure: Option<Error>,
 }
 
 /// How much may gather in memory before the disk is asked to take it: its work and the making of what comes next go on
@@ -35,13 +37,8 @@ pub(super) struct LocalWriter {
 const HELD_BACK_LEN_MAX: usize = 16 << 20;
 
 impl LocalWriter {
-    pub(super) fn create(folder: &Path, part: PathBuf, last: PathBuf, waits: Waits) -> Result<Self, Error> {
-        let made = match DirBuilder::new().mode(0o700).create(folder) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(error),
-            Ok(()) => sync_parent(folder),
-        };
-        made.map_err(|error| unavailable(folder, &error))?;
+    /// Begins a file in a folder that is there.
+    pub(super) fn create(part: PathBuf, last: PathBuf, waits: Waits) -> Result<Self, Error> {
         if last.exists() {
             return Err(Error::Exists { location: location(&last), being_written: false });
         }
@@ -70,7 +67,7 @@ impl LocalWriter {
 
     fn new(file: File, part: PathBuf, last: Option<PathBuf>, waits: Waits) -> Self {
         let (file, part) = (Arc::new(file), Arc::new(part));
-        Self { file, part, last, is_name_durable: false, waits, held_back_len: 0, taking: None }
+        Self { file, part, last, is_name_durable: false, waits, held_back_len: 0, taking: None, failure: None }
     }
 
     /// Has the disk take what there is, if there is much of it and the disk is not at it already.
@@ -78,32 +75,50 @@ impl LocalWriter {
         self.held_back_len += len;
         if self.held_back_len >= HELD_BACK_LEN_MAX && self.taking.as_ref().is_none_or(JoinHandle::is_finished) {
             self.taken().await?;
-            let file = Arc::clone(&self.file);
-            self.taking = Some(spawn_blocking(move || file.sync_data()));
-            self.held_back_len = 0;
+            self.have_disk_take();
         }
         Ok(())
+    }
+
+    fn have_disk_take(&mut self) {
+        let file = Arc::clone(&self.file);
+        self.taking = Some(spawn_blocking(move || file.sync_data()));
+        self.held_back_len = 0;
     }
 
     /// Waits for the disk to have taken what it was asked to. The system tells of a failed write once only, so that its
     /// answer counts as much as that of the sync at the end.
     async fn taken(&mut self) -> Result<(), Error> {
-        let Some(taking) = self.taking.take() else { return Ok(()) };
-        let taken = taking.await.unwrap_or_else(|ended| Err(io::Error::other(ended)));
-        taken.map_err(|error| unavailable(&self.part, &error))
+        if let Some(taking) = &mut self.taking {
+            let taken = taking.await.unwrap_or_else(|ended| Err(io::Error::other(ended)));
+            self.taking = None;
+            self.note(taken);
+        }
+        self.failure.clone().map_or(Ok(()), Err)
+    }
+
+    fn note(&mut self, taken: io::Result<()>) {
+        if let Err(error) = taken {
+            self.failure.get_or_insert_with(|| unavailable(&self.part, &error));
+        }
     }
 
     async fn sync_with(&mut self, name_too: bool) -> Result<(), Error> {
         self.taken().await?;
-        let (file, part) = (Arc::clone(&self.file), Arc::clone(&self.part));
-        let sync_name = name_too && !self.is_name_durable;
-        let work = move || {
-            let synced = file.sync_data().and_then(|()| if sync_name { sync_parent(&part) } else { Ok(()) });
-            synced.map_err(|error| unavailable(&part, &error))
-        };
-        self.waits.run(work).await?;
-        self.is_name_durable |= name_too;
-        self.held_back_len = 0;
+        match self.waits {
+            Waits::Here => {
+                let taken = self.file.sync_data();
+                self.held_back_len = 0;
+                self.note(taken);
+            }
+            Waits::Elsewhere => self.have_disk_take(),
+        }
+        self.taken().await?;
+        if name_too && !self.is_name_durable {
+            let part = Arc::clone(&self.part);
+            self.waits.run(move || sync_parent(&part).map_err(|error| unavailable(&part, &error))).await?;
+            self.is_name_durable = true;
+        }
         Ok(())
     }
 }
