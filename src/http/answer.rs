@@ -97,6 +97,7 @@ impl App {
         }
     }
 
+    // What is not asked for again and again has a place of its own: the largest of these is moved for each request.
     async fn route(&self, route: &Route, request: &Request, body: Incoming) -> Result<Response<Body>, Problem> {
         let is_known = match route {
             Route::Unknown => false,
@@ -118,14 +119,14 @@ impl App {
             Route::Asset(name) => player::asset(name).ok_or_else(|| Problem::new(ErrorCode::NotFound)),
             Route::Recordings => {
                 request.caller.check(&[Scope::List]).map_err(|refusal| auth::refused(refusal, None))?;
-                self.recordings(request).await
+                Box::pin(self.recordings(request)).await
             }
             Route::Recording(id) => {
                 request
                     .caller
                     .check_recording(&[Scope::List, Scope::Play], id)
                     .map_err(|refusal| auth::refused(refusal, Some(id)))?;
-                self.recording(request, id).await
+                Box::pin(self.recording(request, id)).await
             }
             Route::Media(id) => {
                 request
@@ -139,7 +140,7 @@ impl App {
                     .caller
                     .check_recording(&[Scope::Play], id)
                     .map_err(|refusal| auth::refused(refusal, Some(id)))?;
-                link::mint(self, request, id, body).await
+                Box::pin(link::mint(self, request, id, body)).await
             }
             Route::ImpossibleId => Err(Problem::new(ErrorCode::RecordingNotFound)),
             Route::Problem(code) => Ok(player::page(problem_page::html(*code))),
@@ -147,7 +148,7 @@ impl App {
             Route::Ready => Ok(self.ready(request.connection.door)),
             Route::Metrics => self.metrics(),
             Route::OpenApi => Ok(openapi::document()),
-            Route::DemoEncryption if request.method == Method::POST => demo::turn(self, request, body).await,
+            Route::DemoEncryption if request.method == Method::POST => Box::pin(demo::turn(self, request, body)).await,
             Route::DemoEncryption => Ok(demo::show(self)),
             Route::Unknown => Err(Problem::new(ErrorCode::NotFound)),
         }

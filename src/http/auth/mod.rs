@@ -130,7 +130,7 @@ impl Auth {
             return self.by_proxy(headers, connection);
         }
         match bearer(headers) {
-            Ok(Some(token)) => self.tokens.verify(token, now).await.map_err(refused_token_of),
+            Ok(Some(token)) => Box::pin(self.tokens.verify(token, now)).await.map_err(refused_token_of),
             Ok(None) if self.settings.mode == AuthMode::None => Ok(Grant::everything()),
             Ok(None) => Err(Problem::new(ErrorCode::Unauthenticated).with_challenge(CHALLENGE)),
             Err(detail) => Err(refused_token(detail)),

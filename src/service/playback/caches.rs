@@ -70,6 +70,15 @@ fn row_bytes(row: &Recording) -> u32 {
 }
 
 impl Playback {
+    /// The recording that is open under `key`, if one is and the cache knows it.
+    pub(super) async fn opened_already(&self, key: &OpenedKey) -> Option<Arc<OpenRecording>> {
+        let opened = self.opened.get(key).await;
+        if opened.is_some() {
+            METER.opened.count(true);
+        }
+        opened
+    }
+
     /// The recording that is open under `key`, or else what `opening` opens. Those who ask meanwhile wait for it.
     pub(super) async fn opened_or(
         &self,

@@ -217,6 +217,11 @@ impl Playback {
                 outcome => return outcome,
             }
         }
+        Box::pin(self.open_fresh(id)).await
+    }
+
+    /// The same by a row that is asked for now. In a place of its own: what it takes is no part of most requests.
+    async fn open_fresh(&self, id: &RecordingId) -> Result<Arc<OpenRecording>, Error> {
         let mut tried: Option<(Arc<Recording>, Error)> = None;
         loop {
             let recording = match self.fresh_row(id).await {

@@ -20,7 +20,11 @@ impl Playback {
         state: RecordingState,
         pending_header: Option<&[u8; HEADER_LEN]>,
     ) -> Result<Arc<OpenRecording>, Error> {
-        let opened = self.opened_or(&key, self.open_sealed_file(&key, state, pending_header)).await?;
+        let opened = match self.opened_already(&key).await {
+            Some(opened) => opened,
+            // In a place of its own: all that opening takes would else be part of every request.
+            None => Box::pin(self.opened_or(&key, self.open_sealed_file(&key, state, pending_header))).await?,
+        };
         // Asked for each request: a key or switch withdrawn stops what is open already.
         if let Some(fingerprint) = opened.fingerprint() {
             self.keys.ring().opening(&fingerprint)?;
@@ -106,6 +110,9 @@ impl Playback {
         state: RecordingState,
         digest: [u8; 32],
     ) -> Result<Arc<OpenRecording>, Error> {
+        if let Some(opened) = self.opened_already(&key).await {
+            return Ok(opened);
+        }
         let opening = async {
             let file = self.store.open(&key.object).await?.ok_or(Error::MediaMissing)?;
             if state == RecordingState::Complete && file.version().len != recording.media_len {
@@ -127,7 +134,7 @@ impl Playback {
                 file,
             }))
         };
-        self.opened_or(&key, opening).await
+        Box::pin(self.opened_or(&key, opening)).await
     }
 
     /// The key of a fingerprint; one that is not loaded causes one immediate look for it, and no other is tried.
