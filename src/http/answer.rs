@@ -14,12 +14,12 @@ use super::{
     auth,
     body::Body,
     demo, link, media, openapi, player, problem_page,
+    request_id::RequestId,
     routes::Route,
 };
 use crate::access::{Credential, Grant, Scope};
 use crate::base::{ErrorCode, RecordingId};
 use crate::catalogue::Cursor;
-use crate::crypto::random;
 
 const LIMIT_DEFAULT: u32 = 100;
 const LIMIT_MAX: u32 = 1000;
@@ -36,7 +36,7 @@ impl App {
     ) -> Result<Response<Body>, Infallible> {
         let (parts, body) = request.into_parts();
         let mut request = Request {
-            id: request_id(),
+            id: RequestId::fresh(),
             method: parts.method,
             query: parts.uri.query().map(str::to_owned),
             authority: authority(&parts.uri, &parts.headers),
@@ -67,7 +67,7 @@ impl App {
             response
         });
         let headers = response.headers_mut();
-        dress(headers, &request.id);
+        dress(headers, request.id);
         // Another site's page may embed what a link lets play, and nothing else.
         let is_by_link = matches!(request.caller.credential, Credential::Link { .. });
         let policy = HeaderValue::from_static(if is_by_link { "cross-origin" } else { "same-origin" });
@@ -236,15 +236,10 @@ impl App {
 const X_REQUEST_ID: header::HeaderName = header::HeaderName::from_static("x-request-id");
 
 /// What every answer carries.
-pub(super) fn dress(headers: &mut HeaderMap, request_id: &str) {
-    headers.extend(HeaderValue::try_from(request_id).ok().map(|id| (X_REQUEST_ID, id)));
+pub(super) fn dress(headers: &mut HeaderMap, request_id: RequestId) {
+    headers.extend(request_id.to_header().map(|id| (X_REQUEST_ID, id)));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-}
-
-/// 16 hexadecimal digits; without random numbers nothing could be sealed, and requests still have names.
-pub(super) fn request_id() -> String {
-    random::<8>().map_or_else(|_| "unnamed".into(), hex::encode)
 }
 
 /// The host that a request names: with an absolute target its authority counts (RFC 9112, section 3.2.2).

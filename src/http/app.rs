@@ -15,7 +15,7 @@ use hyper::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{auth::Auth, body::Body, cors::Cors, observe::Observers};
+use super::{auth::Auth, body::Body, cors::Cors, observe::Observers, request_id::RequestId};
 use crate::access::Grant;
 use crate::catalogue::Database;
 use crate::service::{Clock, KeyWatch, Listening, Playback, Player};
@@ -64,7 +64,7 @@ impl App {
 /// A request without its body.
 pub(super) struct Request {
     /// Fresh for each request; named in the answer and in the log.
-    pub id: String,
+    pub id: RequestId,
     pub method: Method,
     pub query: Option<String>,
     pub headers: HeaderMap,

@@ -76,7 +76,7 @@ impl App {
     async fn record_mint(&self, request: &Request, id: &RecordingId, minted: &Minted) -> Result<(), Problem> {
         let event = Event {
             recording: Some(id.to_string()),
-            request_ids: vec![request.id.clone()],
+            request_ids: vec![request.id.to_string()],
             detail: Some(format!("for {} until {}", minted.subject, minted.expires_at)),
             ..self.player(request).event(EventKind::LinkMint)
         };

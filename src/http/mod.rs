@@ -23,6 +23,7 @@ mod problem;
 mod problem_page;
 mod problem_text;
 mod range;
+mod request_id;
 mod routes;
 mod server;
 
