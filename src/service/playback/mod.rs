@@ -321,11 +321,19 @@ impl Playback {
         };
         for stage in stages {
             let object = object(recording, *stage);
-            if let Some(version) = self.store.version(&object).await? {
+            if let Some(version) = self.version(&object).await? {
                 return Ok((object, version));
             }
         }
         Err(Error::MediaMissing)
+    }
+
+    /// The version of an object that is there. Almost always it is known at once, and there is no future to make.
+    async fn version(&self, object: &MediaObject) -> Result<Option<Version>, media::Error> {
+        match self.store.try_version_now(object) {
+            Some(version) => Ok(Some(version)),
+            None => self.store.version(object).await,
+        }
     }
 
     /// The store's layout lets an ID find its sealed file, and the file itself carries the rest. What only the
@@ -337,7 +345,7 @@ impl Playback {
     ) -> Result<Arc<OpenRecording>, Error> {
         for (stage, state) in [(Stage::Final, RecordingState::Complete), (Stage::Part, RecordingState::Unfinished)] {
             let object = MediaObject { id: id.clone(), kind: MediaKind::Sealed, stage };
-            if let Some(version) = self.store.version(&object).await? {
+            if let Some(version) = self.version(&object).await? {
                 let key = OpenedKey { object, version, seal_ids: [None, None], state: state.as_str() };
                 return self.open_sealed(key, state, None).await;
             }

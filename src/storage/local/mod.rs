@@ -111,13 +111,16 @@ impl LocalStore {
 
 #[async_trait]
 impl MediaStore for LocalStore {
-    async fn version(&self, object: &MediaObject) -> Result<Option<Version>, Error> {
-        let path = self.path(object);
+    fn try_version_now(&self, object: &MediaObject) -> Option<Version> {
         // Of a file that was just used, the system remembers it: quicker than handing it to another thread.
-        if let Some(version) = self.names.version_now(&path) {
+        self.names.version_now(object, || self.path(object))
+    }
+
+    async fn version(&self, object: &MediaObject) -> Result<Option<Version>, Error> {
+        if let Some(version) = self.try_version_now(object) {
             return Ok(Some(version));
         }
-        let store = self.clone();
+        let (store, path) = (self.clone(), self.path(object));
         let look = move || match fs::metadata(&path) {
             Ok(metadata) if metadata.is_file() => Ok(Some(reader::version(&metadata))),
             Ok(_) => Err(unavailable(&path, &io::Error::other("it is not a file"))),
@@ -127,13 +130,14 @@ impl MediaStore for LocalStore {
     }
 
     async fn open(&self, object: &MediaObject) -> Result<Option<Arc<dyn MediaFile>>, Error> {
-        let (store, path, folder) = (self.clone(), self.path(object), folder_number(&object.id));
+        let (store, object, path) = (self.clone(), object.clone(), self.path(object));
+        let folder = folder_number(&object.id);
         let open = move || {
             // A pipe in a file's place would be waited for, for ever.
             let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
             match rustix::fs::open(&path, flags, Mode::empty()).map_err(io::Error::from) {
                 Ok(file) => {
-                    let file = reader::LocalFile::new(File::from(file), path, folder, &store)?;
+                    let file = reader::LocalFile::new(File::from(file), object, path, &store)?;
                     let file: Arc<dyn MediaFile> = Arc::new(file);
                     Ok(Some(file))
                 }
