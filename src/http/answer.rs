@@ -46,7 +46,11 @@ impl App {
         };
         let outcome = match self.cors.preflight(&request.method, &request.headers, route.methods()) {
             Some(answer) => Ok(answer),
-            None => match self.auth.identify(&route, &parts.uri, &request.headers, connection, (self.clock)()).await {
+            None => match self
+                .auth
+                .identify(&route, &parts.uri, &request.headers, &request.connection, (self.clock)())
+                .await
+            {
                 Ok(caller) => {
                     request.caller = caller;
                     self.route(&route, &request, body).await
