@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::atomic::Ordering};
 use hyper::{
     HeaderMap, Method, Response, StatusCode, Uri,
     body::Incoming,
-    header::{self, HeaderValue},
+    header::{self, HeaderName, HeaderValue},
 };
 
 use super::{
@@ -74,8 +74,7 @@ impl App {
         dress(headers, request.id);
         // Another site's page may embed what a link lets play, and nothing else.
         let is_by_link = matches!(request.caller.credential, Credential::Link { .. });
-        let policy = HeaderValue::from_static(if is_by_link { "cross-origin" } else { "same-origin" });
-        headers.insert("cross-origin-resource-policy", policy);
+        headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, if is_by_link { CROSS_ORIGIN } else { SAME_ORIGIN });
         self.cors.mark(&request.headers, headers);
         tracing::debug!(
             request = %request.id, method = %request.method, path = parts.uri.path(), status = response.status().as_u16()
@@ -237,13 +236,18 @@ impl App {
     }
 }
 
-const X_REQUEST_ID: header::HeaderName = header::HeaderName::from_static("x-request-id");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+const CROSS_ORIGIN: HeaderValue = HeaderValue::from_static("cross-origin");
+const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 
 /// What every answer carries.
 pub(super) fn dress(headers: &mut HeaderMap, request_id: RequestId) {
     headers.extend(request_id.to_header().map(|id| (X_REQUEST_ID, id)));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    headers.insert(header::REFERRER_POLICY, NO_REFERRER);
 }
 
 /// The host that a request names: with an absolute target its authority counts (RFC 9112, section 3.2.2).

@@ -1,6 +1,6 @@
 //! `GET` and `HEAD` of `/recordings/{id}/media`.
 
-use std::{collections::VecDeque, ops::Range, sync::Arc, time::SystemTime};
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use hyper::{
     HeaderMap, Method, Response, StatusCode,
@@ -11,9 +11,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use super::{
     Problem,
     app::{App, Request},
-    body::{Body, Piece},
-    conditional::last_modified,
+    body::{Body, Label, Piece},
     decision::{Decision, Representation, decide},
+    description::Description,
     multipart::Multipart,
     range::{Extent, Selection},
 };
@@ -50,7 +50,8 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
         problem
     };
     let recording = app.playback.open(id).await.map_err(failed)?;
-    let disposition = disposition(request.query.as_deref(), &recording)?;
+    let description = recording.shown(|| Description::new(&recording));
+    let disposition = disposition(request.query.as_deref(), &recording, &description)?;
     let now = app.now();
     let len = recording.media_len;
     let is_growing = matches!(recording.state, RecordingState::Recording { .. });
@@ -61,18 +62,19 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
     };
     let selection = match decide(&request.method, &request.headers, representation, now) {
         Decision::Send(selection) => selection,
-        Decision::NotModified(_) => return Ok(not_modified(&recording)),
+        Decision::NotModified(_) => return Ok(not_modified(&description)),
         Decision::PreconditionFailed(_) => return Err(Problem::new(ErrorCode::PreconditionFailed)),
     };
 
     let mut response = Response::new(Body::empty());
     // As many as an answer with media has at most: a table that grows is filled again each time.
     response.headers_mut().reserve(HEADERS_LEN);
-    describe(response.headers_mut(), &recording, now);
+    description.describe(&recording, response.headers_mut(), now);
     if let Some(disposition) = disposition {
         response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
     }
-    let sender = Sender { app, recording: &recording, label: format!("{} {id}", request.id) };
+    let label = Label { request: request.id, recording: Arc::clone(&recording) };
+    let sender = Sender { app, recording: &recording, label };
     let body = match selection {
         Selection::Whole(_) if request.method == Method::GET => {
             sender.media(0..len, is_growing).await.map_err(failed)?
@@ -81,14 +83,15 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
             // What would refuse the GET refuses the HEAD.
             let _verified = sender.media(0..len, is_growing).await.map_err(failed)?;
             if !is_growing {
-                insert(response.headers_mut(), header::CONTENT_LENGTH, &len.to_string());
+                response.headers_mut().insert(header::CONTENT_LENGTH, len.into());
             }
             Body::empty()
         }
         Selection::Part(part) => {
-            let total = if is_growing { "*".to_owned() } else { len.to_string() };
-            let range = format!("bytes {}-{}/{total}", part.start, part.end - 1);
-            insert(response.headers_mut(), header::CONTENT_RANGE, &range);
+            let (first, last) = (part.start, part.end - 1);
+            let range =
+                if is_growing { format!("bytes {first}-{last}/*") } else { format!("bytes {first}-{last}/{len}") };
+            insert(response.headers_mut(), header::CONTENT_RANGE, range);
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             sender.media(part, false).await.map_err(failed)?
         }
@@ -97,14 +100,14 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
                 tracing::error!(request = %request.id, %id, %error, "no boundary can be made");
                 Problem::new(ErrorCode::Internal)
             })?;
-            insert(response.headers_mut(), header::CONTENT_TYPE, &multipart.content_type());
+            insert(response.headers_mut(), header::CONTENT_TYPE, multipart.content_type());
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             sender.parts(&multipart, parts).await.map_err(failed)?
         }
         Selection::Unsatisfiable => return Ok(unsatisfiable(request, len, is_growing)),
     };
     if let Some(len) = body.size_hint().exact().filter(|_| request.method == Method::GET) {
-        insert(response.headers_mut(), header::CONTENT_LENGTH, &len.to_string());
+        response.headers_mut().insert(header::CONTENT_LENGTH, len.into());
     }
     *response.body_mut() = body;
     if let Body::Media(_) = response.body() {
@@ -124,7 +127,7 @@ struct Sender<'a> {
     app: &'a App,
     recording: &'a Arc<OpenRecording>,
     /// What request and recording are called in the log.
-    label: String,
+    label: Label,
 }
 
 impl Sender<'_> {
@@ -155,41 +158,19 @@ impl Sender<'_> {
 
 /// 304: of what a 200 would say, what RFC 9110, section 15.4.5, asks for, and what is no metadata of the media.
 /// `Last-Modified` is not needed beside an entity tag, and without one there is none.
-fn not_modified(recording: &Arc<OpenRecording>) -> Response<Body> {
+fn not_modified(description: &Description) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NOT_MODIFIED;
-    describe_resource(response.headers_mut(), recording);
+    description.describe_resource(response.headers_mut());
     response
 }
 
-/// What every answer says, with media or without.
-fn describe_resource(headers: &mut HeaderMap, recording: &OpenRecording) {
-    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    headers.insert("recording-state", HeaderValue::from_static(recording.state.as_str()));
-    if let Some(validators) = &recording.validators {
-        insert(headers, header::ETAG, &validators.etag);
-    }
-}
-
-/// What every answer with media says of it.
-fn describe(headers: &mut HeaderMap, recording: &OpenRecording, now: SystemTime) {
-    describe_resource(headers, recording);
-    insert(headers, header::CONTENT_TYPE, recording.media_type.as_str());
-    if let Some(validators) = &recording.validators {
-        insert(headers, header::LAST_MODIFIED, &last_modified(validators, now));
-    }
-    if !recording.media_type.is_inert() {
-        // Should a browser show it all the same, it is a page without rights.
-        let policy = HeaderValue::from_static("default-src 'none'; sandbox");
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    }
-}
-
 /// A download when that was asked for by `?download=NAME`, and for whatever a browser could run as a page.
-fn disposition(query: Option<&str>, recording: &OpenRecording) -> Result<Option<HeaderValue>, Problem> {
+fn disposition(
+    query: Option<&str>,
+    recording: &OpenRecording,
+    description: &Description,
+) -> Result<Option<HeaderValue>, Problem> {
     let asked = query.and_then(|query| query.split('&').find_map(|part| part.strip_prefix("download=")));
     let name = match asked {
         Some(name) => {
@@ -203,7 +184,7 @@ fn disposition(query: Option<&str>, recording: &OpenRecording) -> Result<Option<
             }
             name
         }
-        None if recording.media_type.is_inert() => return Ok(None),
+        None if description.is_inert() => return Ok(None),
         None => recording.id.to_string(),
     };
     // RFC 6266: the extended form says the name in full, the plain one what every client understands of it.
@@ -217,14 +198,14 @@ fn disposition(query: Option<&str>, recording: &OpenRecording) -> Result<Option<
 fn unsatisfiable(request: &Request, len: u64, is_growing: bool) -> Response<Body> {
     let mut response = Problem::new(ErrorCode::RangeNotSatisfiable).answer(&request.id, true);
     if !is_growing {
-        insert(response.headers_mut(), header::CONTENT_RANGE, &format!("bytes */{len}"));
+        insert(response.headers_mut(), header::CONTENT_RANGE, format!("bytes */{len}"));
     }
     response
 }
 
 /// Inserts a value that holds printable ASCII by its making.
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::try_from(value) {
         headers.insert(name, value);
     }
 }

@@ -12,6 +12,7 @@ mod conditional;
 mod cors;
 mod decision;
 mod demo;
+mod description;
 mod document;
 mod link;
 mod media;

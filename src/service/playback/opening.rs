@@ -60,6 +60,7 @@ impl Playback {
             mended: header.mended,
             validators,
             heard: OnceLock::new(),
+            shown: OnceLock::new(),
             content: OpenContent::Sealed {
                 fingerprint: header.fingerprint,
                 reads: meter::reads(&header.fingerprint),
@@ -130,6 +131,7 @@ impl Playback {
                 mended: recording.mended,
                 validators,
                 heard: OnceLock::new(),
+                shown: OnceLock::new(),
                 content: OpenContent::Plain,
                 file,
             }))
