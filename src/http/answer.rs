@@ -3,7 +3,7 @@
 use std::{convert::Infallible, sync::atomic::Ordering};
 
 use hyper::{
-    HeaderMap, Method, Response, StatusCode, Uri,
+    HeaderMap, Method, Response, StatusCode,
     body::Incoming,
     header::{self, HeaderName, HeaderValue},
 };
@@ -38,8 +38,7 @@ impl App {
         let mut request = Request {
             id: RequestId::fresh(),
             method: parts.method,
-            query: parts.uri.query().map(str::to_owned),
-            authority: authority(&parts.uri, &parts.headers),
+            uri: parts.uri,
             headers: parts.headers,
             connection,
             caller: Grant::nobody(),
@@ -48,7 +47,7 @@ impl App {
             Some(answer) => Ok(answer),
             None => match self
                 .auth
-                .identify(&route, &parts.uri, &request.headers, &request.connection, (self.clock)())
+                .identify(&route, &request.uri, &request.headers, &request.connection, (self.clock)())
                 .await
             {
                 Ok(caller) => {
@@ -77,7 +76,7 @@ impl App {
         headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, if is_by_link { CROSS_ORIGIN } else { SAME_ORIGIN });
         self.cors.mark(&request.headers, headers);
         tracing::debug!(
-            request = %request.id, method = %request.method, path = parts.uri.path(), status = response.status().as_u16()
+            request = %request.id, method = %request.method, path = request.uri.path(), status = response.status().as_u16()
         );
         Ok(response)
     }
@@ -160,7 +159,7 @@ impl App {
     async fn recordings(&self, request: &Request) -> Result<Response<Body>, Problem> {
         let bad = |detail| Problem::new(ErrorCode::BadRequest).with_detail(detail);
         let (mut limit, mut after) = (LIMIT_DEFAULT, None);
-        for (name, value) in parameters(request.query.as_deref()) {
+        for (name, value) in parameters(request.uri.query()) {
             match name.as_str() {
                 "limit" => {
                     let wanted = value.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
@@ -248,12 +247,6 @@ pub(super) fn dress(headers: &mut HeaderMap, request_id: RequestId) {
     headers.extend(request_id.to_header().map(|id| (X_REQUEST_ID, id)));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     headers.insert(header::REFERRER_POLICY, NO_REFERRER);
-}
-
-/// The host that a request names: with an absolute target its authority counts (RFC 9112, section 3.2.2).
-fn authority(uri: &Uri, headers: &HeaderMap) -> Option<String> {
-    let named = uri.authority().map(|authority| authority.as_str());
-    named.or_else(|| headers.get(header::HOST)?.to_str().ok()).map(str::to_owned)
 }
 
 /// The decoded `name=value` pairs of a query.

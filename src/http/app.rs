@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::{
-    HeaderMap, Method, Response,
+    HeaderMap, Method, Response, Uri,
     body::Incoming,
     header::{self, HeaderValue},
 };
@@ -68,14 +68,20 @@ pub(super) struct Request {
     /// Fresh for each request; named in the answer and in the log.
     pub id: RequestId,
     pub method: Method,
-    pub query: Option<String>,
+    pub uri: Uri,
     pub headers: HeaderMap,
-    /// The host, and port, that the request names.
-    pub authority: Option<String>,
     /// Where it came from.
     pub connection: Connection,
     /// Who asks, and what they may do.
     pub caller: Grant,
+}
+
+impl Request {
+    /// The host, and port, that it names: with an absolute target its authority counts (RFC 9112, section 3.2.2).
+    pub(super) fn authority(&self) -> Option<&str> {
+        let named = self.uri.authority().map(|authority| authority.as_str());
+        named.or_else(|| self.headers.get(header::HOST)?.to_str().ok())
+    }
 }
 
 /// What a request came by.

@@ -120,7 +120,7 @@ fn base(app: &App, request: &Request) -> String {
         return url.clone();
     }
     let scheme = if request.connection.is_secure { "https" } else { "http" };
-    match &request.authority {
+    match request.authority() {
         Some(authority) => format!("{scheme}://{authority}"),
         // Relative to wherever it was asked for.
         None => String::new(),

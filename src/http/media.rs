@@ -51,7 +51,7 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
     };
     let recording = app.playback.open(id).await.map_err(failed)?;
     let description = recording.shown(|| Description::new(&recording));
-    let disposition = disposition(request.query.as_deref(), &recording, &description)?;
+    let disposition = disposition(request.uri.query(), &recording, &description)?;
     let now = app.now();
     let len = recording.media_len;
     let is_growing = matches!(recording.state, RecordingState::Recording { .. });
