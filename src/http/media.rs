@@ -1,6 +1,6 @@
 //! `GET` and `HEAD` of `/recordings/{id}/media`.
 
-use std::{collections::VecDeque, ops::Range, sync::Arc};
+use std::{collections::VecDeque, fmt::Write as _, ops::Range, sync::Arc};
 
 use hyper::{
     HeaderMap, Method, Response, StatusCode,
@@ -38,6 +38,9 @@ const EXTENDED_VALUE: &AsciiSet = &NON_ALPHANUMERIC
 
 /// Header fields of an answer with media.
 const HEADERS_LEN: usize = 20;
+
+/// How many digits a position in a recording has at most.
+const NUMBER_LEN_MAX: usize = 20;
 
 /// The longest file name that a download is given, in bytes.
 const DOWNLOAD_NAME_LEN_MAX: usize = 255;
@@ -89,8 +92,12 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
         }
         Selection::Part(part) => {
             let (first, last) = (part.start, part.end - 1);
-            let range =
-                if is_growing { format!("bytes {first}-{last}/*") } else { format!("bytes {first}-{last}/{len}") };
+            // Of the length that three numbers have at most: a text that grows is copied each time.
+            let mut range = String::with_capacity("bytes -/".len() + 3 * NUMBER_LEN_MAX);
+            let _always_written = match is_growing {
+                true => write!(range, "bytes {first}-{last}/*"),
+                false => write!(range, "bytes {first}-{last}/{len}"),
+            };
             insert(response.headers_mut(), header::CONTENT_RANGE, range);
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             sender.media(part, false).await.map_err(failed)?
