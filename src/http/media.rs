@@ -72,7 +72,7 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
     let mut response = Response::new(Body::empty());
     // As many as an answer with media has at most: a table that grows is filled again each time.
     response.headers_mut().reserve(HEADERS_LEN);
-    description.describe(&recording, response.headers_mut(), now);
+    description.describe(response.headers_mut(), now);
     if let Some(disposition) = disposition {
         response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
     }
