@@ -349,6 +349,7 @@ fn recording(name: &str, millis: u64, content: Content) -> Recording {
         mended: false,
         created_at: time(millis),
         content,
+        about: None,
     }
 }
 

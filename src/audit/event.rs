@@ -76,6 +76,8 @@ event_kinds! {
     RecordingHold = "recording.hold";
     /// A legal hold ended.
     RecordingRelease = "recording.release";
+    /// A file that lies beside a recording was read.
+    SidecarRead = "sidecar.read";
     /// A plain recording was sealed.
     RecordingEncrypt = "recording.encrypt";
     /// A file key was wrapped anew.

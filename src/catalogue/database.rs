@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Content, Cursor, Page, Recording};
+use super::{Companion, Content, Cursor, Filter, Metadata, Page, Recording};
 use crate::access::RecordingSet;
 use crate::base::{ErrorCode, Fingerprint, RecordingId, Timestamp};
 use crate::keys::{KeyRow, KeyTable};
@@ -80,11 +80,63 @@ pub trait Database: Send + Sync {
     /// Up to `limit` recordings of `set` after `after`, newest first. The page's cursor names none outside the set.
     async fn recordings(&self, after: Option<&Cursor>, limit: u32, set: &RecordingSet) -> Result<Page, Error>;
 
+    /// The same, of those that have what `filter` wants.
+    async fn search(
+        &self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        limit: u32,
+        set: &RecordingSet,
+    ) -> Result<Page, Error>;
+
+    /// What lies beside a recording's media, by name, the metadata first.
+    async fn companions(&self, id: &RecordingId) -> Result<Vec<Companion>, Error>;
+
+    /// Says that `companion` lies beside its recording's media from now on, in the place of the one of that name, which
+    /// is given back; of metadata, `index` is what of it the catalogue is to know. Fails with
+    /// [`Error::RecordingNotFound`], and with [`Error::KeyDeactivated`] when its key has been deactivated meanwhile.
+    async fn put_companion(&self, companion: &Companion, index: Option<&Metadata>) -> Result<Option<Companion>, Error>;
+
+    /// Puts `to` in the place of `from`: the same content under another key or name. Fails with
+    /// [`Error::RecordingChanged`] when `from` does not count any more, and with [`Error::KeyDeactivated`] as above.
+    async fn replace_companion(&self, from: &Companion, to: &Companion) -> Result<(), Error>;
+
+    /// Up to `limit` of what lies sealed beside recordings, by recording and name, after `after`.
+    async fn companions_of(
+        &self,
+        which: &CompanionsOf,
+        after: Option<&Companion>,
+        limit: u32,
+    ) -> Result<Vec<Companion>, Error>;
+
+    /// Puts a recording under legal hold since `since`, or ends that. Fails with [`Error::RecordingNotFound`], and with
+    /// [`Error::RecordingPurging`] when its purge has begun.
+    async fn hold(&self, id: &RecordingId, since: Option<Timestamp>) -> Result<(), Error>;
+
+    /// Says that the purge of a recording begins, which nothing stops any more; the recording as it is. Fails with
+    /// [`Error::RecordingNotFound`], [`Error::RecordingHeld`], and with [`Error::RecordingInProgress`] while its writer
+    /// is alive at `now`.
+    async fn begin_purge(&self, id: &RecordingId, now: Timestamp) -> Result<Recording, Error>;
+
+    /// Forgets a recording whose purge began, and what lay beside it.
+    async fn end_purge(&self, id: &RecordingId) -> Result<(), Error>;
+
     /// Writes out what is pending and lets go; afterwards nothing can be asked any more.
     async fn close(&self);
 
     /// A number that is another one whenever anything was committed since it was last asked.
     async fn change_counter(&self) -> Result<u64, Error>;
+}
+
+/// Of what lies sealed beside recordings, which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CompanionsOf {
+    /// All.
+    All,
+    /// What needs this database key.
+    Under(Fingerprint),
+    /// What needs another one.
+    NotUnder(Fingerprint),
 }
 
 /// A run that seals every recording again.
@@ -150,6 +202,15 @@ pub enum Error {
     /// The caller, who may try again: another command is at the recording.
     #[error("recording {0} was changed by another command at the same time")]
     RecordingChanged(RecordingId),
+    /// The caller: the recording must not go.
+    #[error("recording {0} is under legal hold")]
+    RecordingHeld(RecordingId),
+    /// The caller: the recording is going already.
+    #[error("the purge of recording {0} has begun")]
+    RecordingPurging(RecordingId),
+    /// The caller, later: its writer is at work.
+    #[error("recording {0} is being recorded now")]
+    RecordingInProgress(RecordingId),
     /// The operator: encryption cannot be switched on without a key.
     #[error("no database key is active")]
     NoActiveKey,
@@ -167,6 +228,9 @@ impl Error {
             Self::RecordingNotFound(_) => ErrorCode::RecordingNotFound,
             Self::NoActiveKey => ErrorCode::NoActiveKey,
             Self::KeyDeactivated(_) => ErrorCode::KeyDeactivated,
+            Self::RecordingHeld(_) => ErrorCode::RecordingHeld,
+            Self::RecordingPurging(_) => ErrorCode::RecordingNotFound,
+            Self::RecordingInProgress(_) => ErrorCode::RecordingInProgress,
             Self::KeyNeeded { .. } | Self::KeysChanged | Self::RecordingChanged(_) => ErrorCode::Internal,
         }
     }

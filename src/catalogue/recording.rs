@@ -1,6 +1,9 @@
 //! A recording as the catalogue knows it.
 
-use crate::base::{Fingerprint, MediaType, RecordingId, SealId, Timestamp};
+use std::sync::Arc;
+
+use super::Metadata;
+use crate::base::{Fingerprint, MediaType, RecordingId, SealId, SidecarName, Timestamp};
 use crate::sealed::HEADER_LEN;
 
 /// How far a recording got.
@@ -91,8 +94,19 @@ impl Content {
     }
 }
 
+/// What the catalogue knows of a recording beside its media.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct About {
+    /// What of its metadata lies in the catalogue.
+    pub metadata: Metadata,
+    /// The names of its sidecars, in order.
+    pub sidecars: Vec<SidecarName>,
+    /// Since when it is under legal hold.
+    pub held_at: Option<Timestamp>,
+}
+
 /// A recording: a row of the catalogue.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Recording {
     /// Its name.
     pub id: RecordingId,
@@ -108,6 +122,8 @@ pub struct Recording {
     pub created_at: Timestamp,
     /// How its media is kept.
     pub content: Content,
+    /// What is known beside; none when nothing is.
+    pub about: Option<Arc<About>>,
 }
 
 impl Recording {
@@ -118,6 +134,13 @@ impl Recording {
             RecordingState::Recording { lease_until } if lease_until < now => RecordingState::Unfinished,
             state => state,
         }
+    }
+
+    /// By what listings are in order: when it was recorded, where the catalogue knows that, else when it was stored.
+    #[must_use]
+    pub fn listed_at(&self) -> Timestamp {
+        let started = self.about.as_ref().and_then(|about| about.metadata.started());
+        started.unwrap_or(self.created_at)
     }
 
     /// Whether the recording is kept sealed.

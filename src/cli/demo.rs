@@ -180,6 +180,7 @@ async fn add_with_missing_key(system: &System, id: &RecordingId, media: &[u8]) -
         mended: false,
         created_at: sealed_at,
         content: Content::Sealed { fingerprint, seal_id: sealed.seal_id, replacement: None },
+        about: None,
     };
     Ok(system.database.add_recording(&recording).await?)
 }
@@ -218,7 +219,7 @@ fn new(name: &str, id: Option<RecordingId>) -> NewRecording {
 }
 
 fn object(id: RecordingId) -> MediaObject {
-    MediaObject { id, kind: MediaKind::Sealed, stage: Stage::Final }
+    MediaObject::media(id, MediaKind::Sealed, Stage::Final)
 }
 
 fn id(text: &str) -> Result<RecordingId, Failure> {

@@ -104,6 +104,11 @@ impl From<catalogue::Error> for Failure {
                 "nothing was changed; run it again"
             }
             catalogue::Error::KeyDeactivated(_) => "nothing was taken in; try again",
+            catalogue::Error::RecordingHeld(_) => {
+                "it was kept: `sealtape recordings release` ends the hold, if that is allowed"
+            }
+            catalogue::Error::RecordingPurging(_) => "`sealtape recordings delete` brings that to its end",
+            catalogue::Error::RecordingInProgress(_) => "wait until its recorder has come to its end",
             catalogue::Error::NoActiveKey => "generate one first: `sealtape keys generate`",
         };
         Self::new(error).advise(advice)
@@ -126,6 +131,27 @@ impl From<media::Error> for Failure {
             media::Error::ShortRead { .. } => "restore the file from a backup",
         };
         Self::new(error).advise(advice)
+    }
+}
+
+impl From<service::CompanionError> for Failure {
+    fn from(error: service::CompanionError) -> Self {
+        use service::CompanionError;
+        let code = error.code();
+        match error {
+            CompanionError::Catalogue(error) => error.into(),
+            CompanionError::Store(error) => error.into(),
+            other => Self::new(other).advise(http::advice(code)),
+        }
+    }
+}
+
+impl From<service::PurgeError> for Failure {
+    fn from(error: service::PurgeError) -> Self {
+        match error {
+            service::PurgeError::Catalogue(error) => error.into(),
+            service::PurgeError::Store(error) => error.into(),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     Failure, Global, failure,
+    import_beside::Beside,
     import_files::{Files, Outcome},
     open::System,
     print,
@@ -37,6 +38,12 @@ pub(super) struct Arguments {
     /// The media type [default: told from the content]
     #[arg(long, value_name = "TYPE")]
     media_type: Option<MediaType>,
+    /// What is known about it: a JSON file of started_at, duration_s, direction, parties, agent, group and tags
+    #[arg(long, value_name = "FILE")]
+    meta: Option<PathBuf>,
+    /// A file that belongs to it, such as a transcript; may be given several times
+    #[arg(long, value_name = "FILE")]
+    sidecar: Vec<PathBuf>,
     /// Keep it plain, for a recorder that cannot encrypt
     #[arg(long)]
     exempt: bool,
@@ -45,6 +52,9 @@ pub(super) struct Arguments {
 pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCode, Failure> {
     if arguments.id.is_some() && arguments.files.len() > 1 {
         return Ok(usage("--id names one recording, and there are several files"));
+    }
+    if arguments.files.len() > 1 && (arguments.meta.is_some() || !arguments.sidecar.is_empty()) {
+        return Ok(usage("--meta and --sidecar belong to one recording, and there are several files"));
     }
     if arguments.id.is_none() && arguments.files.iter().any(|file| file == Path::new("-")) {
         return Ok(usage("standard input has no name: say its ID with --id"));
@@ -61,6 +71,7 @@ async fn import_all(global: &Global, arguments: &Arguments, system: &System) -> 
     let heard = bar.clone();
     let work = Files {
         ingest: if is_live { system.ingest(&keys) } else { system.ingest_waiting_here(&keys)? },
+        beside: Beside::read(arguments.meta.as_deref(), &arguments.sidecar, system.companions(&keys))?,
         record: Record::open(system).await?,
         files: arguments.files.clone(),
         new: NewRecording {
@@ -112,6 +123,13 @@ impl Report<'_> {
     fn add(&mut self, file: &Path, outcome: Outcome) -> bool {
         match outcome {
             Outcome::Done(ingested) => {
+                if let Err(failure) = self.add_done(&ingested) {
+                    self.end_by(failure);
+                }
+            }
+            Outcome::DoneInPart(ingested, failure) => {
+                self.failed += 1;
+                failure.of(format!("{} is taken in, and not all that belongs to it", ingested.recording.id)).print();
                 if let Err(failure) = self.add_done(&ingested) {
                     self.end_by(failure);
                 }

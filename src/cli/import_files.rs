@@ -16,7 +16,7 @@ use std::{
 
 use tokio::{runtime::Handle, sync::mpsc, task::spawn_blocking};
 
-use super::{Failure, record::Record};
+use super::{Failure, import_beside::Beside, record::Record};
 use crate::audit::{Event, EventKind};
 use crate::service::{FileSource, Ingest, Ingested, NewRecording, Source, Stop};
 
@@ -29,6 +29,8 @@ const PIECE_LEN: usize = 256 << 10;
 /// Files to take in, and with what.
 pub(super) struct Files {
     pub ingest: Ingest,
+    /// What comes with the recording, when it is one.
+    pub beside: Beside,
     pub record: Record,
     pub files: Vec<PathBuf>,
     /// What is the same for all of them.
@@ -39,6 +41,8 @@ pub(super) struct Files {
 /// What became of a file.
 pub(super) enum Outcome {
     Done(Box<Ingested>),
+    /// It was taken in, and not all that came with it.
+    DoneInPart(Box<Ingested>, Failure),
     /// Nothing of it was kept.
     Failed(Failure),
     /// It was taken in, and is not on record.
@@ -91,9 +95,19 @@ impl Files {
             Err(failure) => return Outcome::Failed(failure),
         };
         match self.record.write(event(&self.record, &ingested)).await {
-            Ok(()) => Outcome::Done(Box::new(ingested)),
+            Ok(()) => self.put_beside(ingested).await,
             Err(failure) => Outcome::NotOnRecord(failure),
         }
+    }
+
+    /// The recording is in; what came with it follows, and is told of by itself.
+    async fn put_beside(&self, mut ingested: Ingested) -> Outcome {
+        match self.beside.put(&self.record, &ingested.recording.id).await {
+            Ok(None) => {}
+            Ok(Some(recording)) => ingested.recording = recording,
+            Err(failure) => return Outcome::DoneInPart(Box::new(ingested), failure),
+        }
+        Outcome::Done(Box::new(ingested))
     }
 
     async fn ingest_file(&self, file: &Path, stop: &mut Stop) -> Result<Ingested, Failure> {

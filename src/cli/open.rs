@@ -17,7 +17,9 @@ use crate::db::SqliteDatabase;
 use crate::keys::{DefinitionKey, DefinitionKeyHolder};
 use crate::kms::{self, EmbeddedDefinitionKey, FileDefinitionKeys};
 use crate::media::MediaStore;
-use crate::service::{Clock, Ingest, KeyOps, KeyWatch, Playback, PlaybackSettings};
+use crate::service::{
+    Clock, CompanionSettings, Companions, Ingest, KeyOps, KeyWatch, Playback, PlaybackSettings, Purge,
+};
 use crate::storage::{LocalStore, Metered};
 
 /// What a command is for, as far as it matters to what it may make.
@@ -137,6 +139,17 @@ impl System {
         let store = Metered::new(LocalStore::open(&self.settings.storage, false)?.waiting_here());
         let (database, clock) = (Arc::clone(&self.database), Arc::clone(&self.clock));
         Ok(Ingest::new(database, Arc::new(store), Arc::clone(keys), clock))
+    }
+
+    pub(super) fn companions(&self, keys: &Arc<KeyWatch>) -> Companions {
+        let (database, store) = (Arc::clone(&self.database), Arc::clone(&self.store));
+        let keeping = &self.settings.keeping;
+        let settings = CompanionSettings { index: keeping.index.clone(), plain_sidecars: keeping.plain_sidecars };
+        Companions::new(database, store, Arc::clone(keys), Arc::clone(&self.clock), settings)
+    }
+
+    pub(super) fn purge(&self) -> Purge {
+        Purge::new(Arc::clone(&self.database), Arc::clone(&self.store), Arc::clone(&self.clock))
     }
 
     pub(super) fn playback(&self, keys: &Arc<KeyWatch>) -> Playback {

@@ -171,6 +171,8 @@ pub(super) fn server(
         cors: Cors::new(system.settings.server.allow_origins.clone()),
         public_url: system.settings.server.public_url.clone(),
         playback: Arc::clone(playback),
+        companions: system.companions(keys),
+        purge: system.purge(),
         keys: Arc::clone(keys),
         database: Arc::clone(&system.database),
         clock: Arc::clone(&system.clock),

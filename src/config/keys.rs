@@ -13,6 +13,8 @@ enum Kind {
     Bool,
     /// A whole number, not negative.
     Number,
+    /// A whole number for each of some names: a table. In the environment `NAME=NUMBER`, with commas between them.
+    Numbers,
     /// A list of texts; one text is a list of one. In the environment commas part them.
     List,
 }
@@ -37,6 +39,8 @@ const KEYS: &[(&str, Kind)] = &[
     ("database.url", Kind::Text),
     ("storage.url", Kind::Text),
     ("encryption.allow_plain", Kind::Bool),
+    ("encryption.plain_sidecars", Kind::Bool),
+    ("encryption.index", Kind::List),
     ("definition_key.kind", Kind::Text),
     ("definition_key.path", Kind::Text),
     ("definition_key.allow_embedded", Kind::Bool),
@@ -54,6 +58,8 @@ const KEYS: &[(&str, Kind)] = &[
     ("auth.proxy.scopes", Kind::List),
     ("audit.path", Kind::Text),
     ("audit.on_failure", Kind::Text),
+    ("retention.days", Kind::Number),
+    ("retention.by_tag", Kind::Numbers),
 ];
 
 /// Variables of the environment that are configuration begin so.
@@ -101,6 +107,10 @@ impl Values {
                 (Kind::Bool, "true") => Value::Boolean(true),
                 (Kind::Bool, "false") => Value::Boolean(false),
                 (Kind::Number, digits) => digits.parse().map_or_else(|_| Value::String(text), Value::Integer),
+                (Kind::Numbers, list) => {
+                    let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
+                    Value::Table(items.map(number_of_name).collect())
+                }
                 (Kind::List, list) => {
                     let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
                     Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
@@ -119,6 +129,12 @@ impl Values {
             Kind::Text => (value.is_str(), "it must be text in quotes"),
             Kind::Bool => (value.is_bool(), "it must be true or false"),
             Kind::Number => (value.as_integer().is_some_and(|number| number >= 0), "it must be a whole number"),
+            Kind::Numbers => (
+                value.as_table().is_some_and(|numbers| {
+                    numbers.values().all(|value| value.as_integer().is_some_and(|number| number > 0))
+                }),
+                "it must be a table of whole numbers such as { name = 30 }",
+            ),
             Kind::List => (
                 value.is_str() || value.as_array().is_some_and(|items| items.iter().all(Value::is_str)),
                 "it must be text in quotes, or a list of such",
@@ -165,6 +181,13 @@ impl Values {
         items.iter().map(read).collect()
     }
 
+    /// The numbers of a table.
+    pub(super) fn numbers(&self, key: &str) -> BTreeMap<String, u64> {
+        let table = self.0.get(key).and_then(|(_, value)| value.as_table());
+        let number = |value: &Value| value.as_integer().and_then(|number| u64::try_from(number).ok());
+        table.into_iter().flatten().filter_map(|(name, value)| Some((name.clone(), number(value)?))).collect()
+    }
+
     /// A whole number of at least one.
     pub(super) fn count(&self, key: &str, default: usize) -> Result<usize, Error> {
         let Some((origin, value)) = self.0.get(key) else { return Ok(default) };
@@ -195,6 +218,13 @@ impl Values {
     pub(super) fn flag(&self, key: &str, default: bool) -> bool {
         self.0.get(key).and_then(|(_, value)| value.as_bool()).unwrap_or(default)
     }
+}
+
+/// `NAME=NUMBER`, as a table has it; what is no number stays text, which is refused then.
+fn number_of_name(item: &str) -> (String, Value) {
+    let (name, number) = item.rsplit_once('=').unwrap_or((item, ""));
+    let value = number.trim().parse().map_or_else(|_| Value::String(number.to_owned()), Value::Integer);
+    (name.trim().to_owned(), value)
 }
 
 /// A section is compared with sections, a name without one with names too.

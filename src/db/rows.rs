@@ -1,7 +1,11 @@
 //! Rows as SQL returns them, and as the catalogue means them.
 
+use std::sync::Arc;
+
 use crate::base::{Fingerprint, SealId, Timestamp};
-use crate::catalogue::{Content, Error, Recording, RecordingState, Replacement, ResealRun};
+use crate::catalogue::{
+    About, Companion, Content, Error, Kept, Metadata, Recording, RecordingState, Replacement, ResealRun,
+};
 use crate::crypto::WrappedRowKey;
 use crate::keys::{DefinitionKeyName, KeyOrigin, KeyRow, KeyState, Switch};
 
@@ -30,7 +34,27 @@ pub(super) struct RecordingRecord {
     pub created_at: i64,
     #[sqlx(flatten)]
     pub content: ContentColumns,
+    /// What is only read here: it is written by statements of its own.
+    pub metadata: Option<String>,
+    pub sidecars: Option<String>,
+    pub held_at: Option<i64>,
 }
+
+/// A row of `companion`.
+#[derive(sqlx::FromRow)]
+pub(super) struct CompanionRecord {
+    pub id: String,
+    pub name: String,
+    pub version: Vec<u8>,
+    pub media_type: String,
+    pub content_len: i64,
+    pub fingerprint: Option<Vec<u8>>,
+    pub digest: Option<Vec<u8>>,
+}
+
+/// Kinds of terms by which recordings are found.
+pub(super) const TERM_TAG: i64 = 0;
+pub(super) const TERM_WORD: i64 = 1;
 
 /// How a recording's media is kept, as columns of `recording`.
 #[derive(Default, sqlx::FromRow)]
@@ -90,7 +114,70 @@ impl TryFrom<RecordingRecord> for Recording {
             mended: record.mended != 0,
             created_at: time(record.created_at, what)?,
             content: record.content.read(what)?,
+            about: record.about()?.map(Arc::new),
         })
+    }
+}
+
+impl RecordingRecord {
+    fn about(&self) -> Result<Option<About>, Error> {
+        if self.metadata.is_none() && self.sidecars.is_none() && self.held_at.is_none() {
+            return Ok(None);
+        }
+        let what = || format!("recording {:?}", self.id);
+        let malformed = || Error::MalformedRow(what());
+        let metadata = self.metadata.as_deref().map(serde_json::from_str).transpose().map_err(|_| malformed())?;
+        let names = self.sidecars.as_deref().unwrap_or_default().split_ascii_whitespace();
+        Ok(Some(About {
+            metadata: metadata.unwrap_or_default(),
+            sidecars: names.map(str::parse).collect::<Result<_, _>>().map_err(|_| malformed())?,
+            held_at: self.held_at.map(|millis| time(millis, what)).transpose()?,
+        }))
+    }
+}
+
+/// Metadata as the column of that name.
+pub(super) fn metadata_column(metadata: &Metadata) -> Option<String> {
+    (!metadata.is_empty()).then(|| String::from_utf8(metadata.to_json()).unwrap_or_default())
+}
+
+impl TryFrom<CompanionRecord> for Companion {
+    type Error = Error;
+
+    fn try_from(record: CompanionRecord) -> Result<Self, Error> {
+        let what = || format!("what lies beside recording {:?}", record.id);
+        let malformed = || Error::MalformedRow(what());
+        let kept = match (&record.fingerprint, &record.digest) {
+            (Some(fingerprint), None) => Kept::Sealed { fingerprint: Fingerprint(exact(fingerprint, what)?) },
+            (None, Some(digest)) => Kept::Plain { digest: exact(digest, what)? },
+            _ => return Err(malformed()),
+        };
+        Ok(Self {
+            id: record.id.parse().map_err(|_| malformed())?,
+            name: if record.name.is_empty() { None } else { Some(record.name.parse().map_err(|_| malformed())?) },
+            version: SealId(exact(&record.version, what)?),
+            media_type: record.media_type.parse().map_err(|_| malformed())?,
+            content_len: count(record.content_len).map_err(|_| malformed())?,
+            kept,
+        })
+    }
+}
+
+impl From<&Companion> for CompanionRecord {
+    fn from(companion: &Companion) -> Self {
+        let (fingerprint, digest) = match companion.kept {
+            Kept::Sealed { fingerprint } => (Some(fingerprint.0.to_vec()), None),
+            Kept::Plain { digest } => (None, Some(digest.to_vec())),
+        };
+        Self {
+            id: companion.id.to_string(),
+            name: companion.name.as_ref().map(ToString::to_string).unwrap_or_default(),
+            version: companion.version.0.to_vec(),
+            media_type: companion.media_type.to_string(),
+            content_len: column(companion.content_len),
+            fingerprint,
+            digest,
+        }
     }
 }
 
@@ -167,6 +254,9 @@ impl From<&Recording> for RecordingRecord {
             mended: recording.mended.into(),
             created_at: column(recording.created_at.millis()),
             content: ContentColumns::from(&recording.content),
+            metadata: None,
+            sidecars: None,
+            held_at: None,
         }
     }
 }

@@ -18,7 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{auth::Auth, body::Body, cors::Cors, observe::Observers};
 use crate::access::Grant;
 use crate::catalogue::Database;
-use crate::service::{Clock, KeyWatch, Listening, Playback, Player};
+use crate::service::{Clock, Companions, KeyWatch, Listening, Playback, Player, Purge};
 
 /// How long a client may take for a short body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,6 +27,10 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct App {
     /// Plays.
     pub playback: Arc<Playback>,
+    /// Keeps what lies beside recordings.
+    pub companions: Companions,
+    /// Takes recordings away.
+    pub purge: Purge,
     /// Knows the keys and the switch.
     pub keys: Arc<KeyWatch>,
     /// For the demo's switch.

@@ -12,8 +12,10 @@ mod conditional;
 mod cors;
 mod decision;
 mod demo;
+mod describe;
 mod document;
 mod link;
+mod listing;
 mod media;
 mod multipart;
 mod observe;
@@ -25,6 +27,7 @@ mod problem_text;
 mod range;
 mod routes;
 mod server;
+mod sidecar;
 
 pub use app::App;
 pub use auth::{

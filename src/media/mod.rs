@@ -7,17 +7,47 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::base::{ErrorCode, RecordingId};
+use crate::base::{ErrorCode, RecordingId, SealId, SidecarName};
 
 /// Which object of a recording.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MediaObject {
     /// The recording.
     pub id: RecordingId,
+    /// Its media, or what lies beside it.
+    pub role: ObjectRole,
     /// Sealed or plain.
     pub kind: MediaKind,
     /// Final or growing.
     pub stage: Stage,
+}
+
+/// What of a recording an object holds. What lies beside the media may be there in several versions for a moment, each
+/// under a name of its own; the catalogue says which counts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ObjectRole {
+    /// The media.
+    Media,
+    /// JSON about the recording.
+    Metadata {
+        /// Which version.
+        version: SealId,
+    },
+    /// A file that came beside it.
+    Sidecar {
+        /// Its name.
+        name: SidecarName,
+        /// Which version.
+        version: SealId,
+    },
+}
+
+impl MediaObject {
+    /// The object of a recording's media.
+    #[must_use]
+    pub fn media(id: RecordingId, kind: MediaKind, stage: Stage) -> Self {
+        Self { id, role: ObjectRole::Media, kind, stage }
+    }
 }
 
 /// How the bytes of an object are kept.
@@ -88,6 +118,9 @@ pub trait MediaStore: Send + Sync {
     /// Begins an object of that recording and kind. Fails with [`Error::Exists`] when one is there, final or growing:
     /// nothing is ever overwritten.
     async fn create(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error>;
+
+    /// The same for an object that lies beside the media; its stage is the one that it has in the end.
+    async fn create_companion(&self, object: &MediaObject) -> Result<Box<dyn MediaWriter>, Error>;
 
     /// What is there, a page at a time; `after` is where the last page ended.
     async fn list(&self, after: Option<&str>) -> Result<Listing, Error>;

@@ -19,6 +19,8 @@ pub(super) const RESERVED_1_OFFSET: usize = ROLE_OFFSET + 1;
 pub(super) const SALT_OFFSET: usize = RESERVED_1_OFFSET + 3;
 pub(super) const FINGERPRINT_OFFSET: usize = SALT_OFFSET + 16;
 pub(super) const WRAPPED_FILE_KEY_OFFSET: usize = FINGERPRINT_OFFSET + 32;
+/// Where the wrapped file key lies in a file: what a purge writes over first.
+pub const WRAPPED_FILE_KEY: core::ops::Range<usize> = WRAPPED_FILE_KEY_OFFSET..SEALED_AT_OFFSET;
 pub(super) const SEALED_AT_OFFSET: usize = WRAPPED_FILE_KEY_OFFSET + 40;
 pub(super) const MEDIA_TYPE_OFFSET: usize = SEALED_AT_OFFSET + 8;
 pub(super) const RECORDING_ID_OFFSET: usize = MEDIA_TYPE_OFFSET + 1 + 79;

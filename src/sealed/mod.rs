@@ -19,7 +19,7 @@ mod state;
 mod tests;
 
 pub use header::{Header, Role, UnverifiedHeader, VerifiedHeader};
-pub use layout::{ChunkLen, HEADER_LEN, MEDIA_LEN_MAX};
+pub use layout::{ChunkLen, HEADER_LEN, MEDIA_LEN_MAX, WRAPPED_FILE_KEY};
 pub use opener::{Damage, Opener};
 pub use sealer::{Sealed, Sealer, Sealing};
 pub use span::Span;

@@ -236,6 +236,7 @@ impl Ingest {
             mended: false,
             created_at,
             content,
+            about: None,
         };
         Ok((encoder, header, recording))
     }
@@ -367,7 +368,7 @@ impl Ingest {
     /// Removes the growing file of an ingest that came to nothing. The error that ended it is the one that tells; if
     /// the file cannot be removed either, it is named here.
     pub(super) async fn take_away(&self, id: &RecordingId, kind: MediaKind) {
-        let object = MediaObject { id: id.clone(), kind, stage: Stage::Part };
+        let object = MediaObject::media(id.clone(), kind, Stage::Part);
         if let Err(error) = self.store.remove(&object).await {
             tracing::warn!(%error, "a file that nothing needs could not be removed");
         }
@@ -412,7 +413,7 @@ fn is_same_content(row: &Content, written: &Content) -> bool {
 pub(super) fn object_of(recording: &Recording) -> MediaObject {
     let kind = if recording.is_sealed() { MediaKind::Sealed } else { MediaKind::Plain };
     let stage = if recording.state == RecordingState::Complete { Stage::Final } else { Stage::Part };
-    MediaObject { id: recording.id.clone(), kind, stage }
+    MediaObject::media(recording.id.clone(), kind, stage)
 }
 
 fn later(time: Timestamp, by: Duration) -> Timestamp {

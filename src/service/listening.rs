@@ -154,6 +154,18 @@ impl Listening {
         }
     }
 
+    /// Sees that something that is about to be done can be recorded, by the same rule.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be recorded, and settings say that it is refused then.
+    pub async fn check(&self) -> Result<(), audit::Error> {
+        match (self.log.check().await, self.settings.on_failure) {
+            (Err(error), OnFailure::Refuse) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Records something that nobody waits for, some time soon.
     pub fn note(&self, event: Event) {
         self.log.note(event);

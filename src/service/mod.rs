@@ -4,6 +4,7 @@
 
 mod buffers;
 mod bulk;
+mod companions;
 mod encoder;
 mod incoming;
 mod ingest;
@@ -18,10 +19,12 @@ mod media_type;
 mod meter;
 mod opened;
 mod playback;
+mod purge;
 mod refusals;
 mod source;
 mod span_stream;
 
+pub use companions::{CompanionSettings, Companions, Error as CompanionError};
 pub use incoming::Stop;
 pub use ingest::{Error as IngestError, Ingest, Ingested, NewRecording};
 pub use key_ops::{Imported, KeyOps, KeySummary, StateChange};
@@ -34,6 +37,7 @@ pub use maintenance::{
 pub use media_type::detect as detect_media_type;
 pub use opened::{OpenRecording, Validators};
 pub use playback::{Error as PlaybackError, Playback, PlaybackSettings};
+pub use purge::{Error as PurgeError, Purge, Retention};
 pub use source::{FileSource, ReaderSource, Source};
 pub use span_stream::{FRAME_LEN_MAX, FRAME_LEN_MIN, SpanStream};
 

@@ -38,6 +38,10 @@ impl<S: MediaStore> MediaStore for Metered<S> {
         self.0.create(id, kind).await
     }
 
+    async fn create_companion(&self, object: &MediaObject) -> Result<Box<dyn MediaWriter>, Error> {
+        self.0.create_companion(object).await
+    }
+
     async fn list(&self, after: Option<&str>) -> Result<Listing, Error> {
         self.0.list(after).await
     }

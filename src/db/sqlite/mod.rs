@@ -1,8 +1,10 @@
 //! SQLite in one file: the default on one machine. Here are the use cases; `file` opens the file, `pages` lists.
 
 mod adding;
+mod beside;
 mod file;
 mod pages;
+mod search;
 
 use std::collections::BTreeMap;
 
@@ -15,7 +17,9 @@ use super::rows::{self, ContentColumns, KeyRecord, RecordingRecord, column};
 use super::unavailable;
 use crate::access::RecordingSet;
 use crate::base::{Fingerprint, RecordingId, Timestamp};
-use crate::catalogue::{Content, Cursor, Database, Error, KeyUsage, Page, Recording, ResealRun};
+use crate::catalogue::{
+    Companion, CompanionsOf, Content, Cursor, Database, Error, Filter, KeyUsage, Metadata, Page, Recording, ResealRun,
+};
 use crate::keys::{KeyRow, KeyState, KeyTable};
 use adding::Adding;
 use file::{InPlace, WithinDeadline};
@@ -77,6 +81,7 @@ async fn insert_recording(connection: &mut SqliteConnection, recording: &Recordi
         .bind(record.content.replacement_header)
         .bind(record.content.digest)
         .bind(record.content.exempt)
+        .bind(column(recording.listed_at().millis()))
         .execute(connection)
         .await
         .map_err(unavailable)?;
@@ -210,7 +215,11 @@ impl Database for SqliteDatabase {
     async fn key_usage(&self) -> Result<Vec<KeyUsage>, Error> {
         let mut transaction = self.file.pool.begin().await.map_err(unavailable)?;
         let mut usage = BTreeMap::new();
-        for statement in [include_str!("../sql/key_usage.sql"), include_str!("../sql/key_usage_to_come.sql")] {
+        for statement in [
+            include_str!("../sql/key_usage.sql"),
+            include_str!("../sql/key_usage_to_come.sql"),
+            include_str!("../sql/key_usage_beside.sql"),
+        ] {
             let counts: Vec<(Vec<u8>, i64)> =
                 sqlx::query_as(statement).fetch_all(&mut *transaction).await.map_err(unavailable)?;
             for (fingerprint, recordings) in counts {
@@ -346,6 +355,50 @@ impl Database for SqliteDatabase {
     async fn recordings(&self, after: Option<&Cursor>, limit: u32, set: &RecordingSet) -> Result<Page, Error> {
         self.file.check_in_place()?;
         self.page(after, limit, set).await
+    }
+
+    async fn search(
+        &self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        limit: u32,
+        set: &RecordingSet,
+    ) -> Result<Page, Error> {
+        self.file.check_in_place()?;
+        self.page_of(filter, after, limit, set).await
+    }
+
+    async fn companions(&self, id: &RecordingId) -> Result<Vec<Companion>, Error> {
+        self.companions_beside(id).await
+    }
+
+    async fn put_companion(&self, companion: &Companion, index: Option<&Metadata>) -> Result<Option<Companion>, Error> {
+        self.put_beside(companion, index).await
+    }
+
+    async fn replace_companion(&self, from: &Companion, to: &Companion) -> Result<(), Error> {
+        self.replace_beside(from, to).await
+    }
+
+    async fn companions_of(
+        &self,
+        which: &CompanionsOf,
+        after: Option<&Companion>,
+        limit: u32,
+    ) -> Result<Vec<Companion>, Error> {
+        self.sealed_beside(which, after, limit).await
+    }
+
+    async fn hold(&self, id: &RecordingId, since: Option<Timestamp>) -> Result<(), Error> {
+        self.hold_since(id, since).await
+    }
+
+    async fn begin_purge(&self, id: &RecordingId, now: Timestamp) -> Result<Recording, Error> {
+        self.purge_begins(id, now).await
+    }
+
+    async fn end_purge(&self, id: &RecordingId) -> Result<(), Error> {
+        self.purge_ends(id).await
     }
 
     async fn close(&self) {

@@ -308,7 +308,7 @@ async fn judge(header: VerifiedHeader, file: &dyn MediaFile, stage: Stage) -> Re
 }
 
 fn object(row: &Recording, stage: Stage) -> MediaObject {
-    MediaObject { id: row.id.clone(), kind: MediaKind::Sealed, stage }
+    MediaObject::media(row.id.clone(), MediaKind::Sealed, stage)
 }
 
 async fn read(file: &dyn MediaFile, start: u64, end: u64) -> Result<Vec<u8>, Error> {

@@ -16,7 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Error, OpenedKey, Playback};
 use crate::base::RecordingId;
-use crate::catalogue::{Content, Recording, Replacement};
+use crate::catalogue::{About, Content, Metadata, Recording, Replacement};
 use crate::sealed::HEADER_LEN;
 use crate::service::{OpenRecording, meter::METER};
 
@@ -65,8 +65,18 @@ fn row_bytes(row: &Recording) -> u32 {
         Content::Sealed { .. } | Content::Plain { .. } => 0,
     };
     let fixed = ENTRY_BYTES + size_of::<RecordingId>() + size_of::<Recording>();
-    let texts = 2 * row.id.as_str().len() + row.media_type.as_str().len();
+    let about = row.about.as_ref().map_or(0, |about| about_bytes(about));
+    let texts = 2 * row.id.as_str().len() + row.media_type.as_str().len() + about;
     u32::try_from(fixed + texts + header_len).unwrap_or(u32::MAX)
+}
+
+/// What is known beside, and the allocations that it takes.
+fn about_bytes(about: &About) -> usize {
+    let Metadata { started_at, duration_s: _, direction, parties, agent, group, tags } = &about.metadata;
+    let single = [started_at, direction, agent, group].into_iter().flatten();
+    let texts = single.chain(parties).chain(tags).map(String::len);
+    let names = about.sidecars.iter().map(|name| name.as_str().len());
+    size_of::<About>() + texts.chain(names).map(|len| size_of::<String>() + 16 + len).sum::<usize>()
 }
 
 impl Playback {
@@ -170,6 +180,7 @@ mod tests {
             mended: false,
             created_at: Timestamp::MAX,
             content: Content::Sealed { fingerprint: Fingerprint([1; 32]), seal_id: SealId([2; 16]), replacement },
+            about: None,
         }
     }
 

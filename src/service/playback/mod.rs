@@ -13,7 +13,7 @@ use caches::{InUse, Opened, Rows};
 use super::{Clock, KeyWatch, OpenRecording, SpanStream, buffers::BufferPool, meter::METER, opened::OpenContent};
 use crate::access::RecordingSet;
 use crate::base::{ErrorCode, Fingerprint, RecordingId, SealId};
-use crate::catalogue::{self, Content, Cursor, Database, Page, Recording, RecordingState};
+use crate::catalogue::{self, Content, Cursor, Database, Filter, Page, Recording, RecordingState};
 use crate::keys::OpeningRefused;
 use crate::media::{self, MediaKind, MediaObject, MediaStore, Stage, Version};
 use crate::sealed::{self, Corruption};
@@ -179,6 +179,21 @@ impl Playback {
         Ok(self.database.recordings(after, limit, set).await?)
     }
 
+    /// The same, of those that have what `filter` wants.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Catalogue`].
+    pub async fn search(
+        &self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        limit: u32,
+        set: &RecordingSet,
+    ) -> Result<Page, Error> {
+        Ok(self.database.search(filter, after, limit, set).await?)
+    }
+
     /// Why the recording would not play, as far as catalogue and key ring alone can tell.
     #[must_use]
     pub fn known_problem(&self, recording: &Recording) -> Option<Error> {
@@ -331,7 +346,7 @@ impl Playback {
         unavailable: catalogue::Error,
     ) -> Result<Arc<OpenRecording>, Error> {
         for (stage, state) in [(Stage::Final, RecordingState::Complete), (Stage::Part, RecordingState::Unfinished)] {
-            let object = MediaObject { id: id.clone(), kind: MediaKind::Sealed, stage };
+            let object = MediaObject::media(id.clone(), MediaKind::Sealed, stage);
             if let Some(version) = self.store.version(&object).await? {
                 let key = OpenedKey { object, version, seal_ids: [None, None], state: state.as_str() };
                 return self.open_sealed(key, state, None).await;
@@ -347,5 +362,5 @@ impl Playback {
 
 fn object(recording: &Recording, stage: Stage) -> MediaObject {
     let kind = if recording.is_sealed() { MediaKind::Sealed } else { MediaKind::Plain };
-    MediaObject { id: recording.id.clone(), kind, stage }
+    MediaObject::media(recording.id.clone(), kind, stage)
 }

@@ -3,7 +3,8 @@
 use std::{fs, io, path::Path};
 
 use super::{LocalStore, location, replacing::LOCK_NAME, suffix, unavailable};
-use crate::media::{Error, Listing, MediaKind, MediaObject, Stage, Stranger};
+use crate::base::RecordingId;
+use crate::media::{Error, Listing, MediaKind, MediaObject, ObjectRole, Stage, Stranger};
 
 /// The folder after the one named `after`, and, on the first page, what lies in the root and is no folder of ours.
 pub(super) fn page(store: &LocalStore, after: Option<&str>) -> Result<Listing, Error> {
@@ -59,14 +60,47 @@ fn object(name: &str) -> Option<MediaObject> {
         .into_iter()
         .flat_map(|kind| [Stage::Final, Stage::Part, Stage::Next].map(|stage| (kind, stage)))
         .find_map(|(kind, stage)| {
-            let id = name.strip_suffix(suffix(kind, stage))?.parse().ok()?;
-            Some(MediaObject { id, kind, stage })
+            let (id, role) = role(name.strip_suffix(suffix(kind, stage))?)?;
+            Some(MediaObject { id, role, kind, stage })
         })
+}
+
+fn role(stem: &str) -> Option<(RecordingId, ObjectRole)> {
+    let mut parts = stem.split('~');
+    let id = parts.next()?.parse().ok()?;
+    let role = match (parts.next(), parts.next(), parts.next()) {
+        (None, ..) => ObjectRole::Media,
+        (Some(version), None, _) => ObjectRole::Metadata { version: version.parse().ok()? },
+        (Some(name), Some(version), None) => {
+            ObjectRole::Sidecar { name: name.parse().ok()?, version: version.parse().ok()? }
+        }
+        _ => return None,
+    };
+    Some((id, role))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lies_beside_media_is_told_from_it() {
+        let version = "000102030405060708090a0b0c0d0e0f";
+        let metadata = object(&format!("a.b~{version}.sealed")).expect("metadata");
+        assert_eq!(metadata.id.as_str(), "a.b");
+        assert!(matches!(metadata.role, ObjectRole::Metadata { version: it } if it.to_string() == version));
+        let sidecar = object(&format!("a~t.json~{version}.plain.part")).expect("a sidecar");
+        assert!(matches!(&sidecar.role, ObjectRole::Sidecar { name, .. } if name.as_str() == "t.json"));
+        assert_eq!((sidecar.kind, sidecar.stage), (MediaKind::Plain, Stage::Part));
+        for of_mine in [metadata, sidecar] {
+            assert_eq!(object(&super::super::file_name(&of_mine)), Some(of_mine));
+        }
+        for stranger in ["a~.sealed", "a~b.sealed", "a~b~c.sealed", "~a.sealed"] {
+            assert_eq!(object(stranger), None, "{stranger}");
+        }
+        assert_eq!(object(&format!("a~b~{version}~{version}.sealed")), None);
+        assert_eq!(object(&format!("a~{}.sealed", version.to_uppercase())), None, "one name for one object");
+    }
 
     #[test]
     fn names_are_read_as_they_are_written() {

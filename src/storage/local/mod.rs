@@ -1,7 +1,8 @@
 //! A folder of files on this machine.
 //!
 //! `ROOT/xx/ID.sealed`, where `xx` are the first two hexadecimal digits of the SHA-256 of the ID, so that an ID finds
-//! its file without a catalogue and no folder holds more than a 256th of the archive. `….part` while it grows.
+//! its file without a catalogue and no folder holds more than a 256th of the archive. `….part` while it grows. Beside it
+//! `ID~VERSION.sealed` is its metadata, and `ID~NAME~VERSION.sealed` a sidecar.
 
 mod ahead;
 mod folders;
@@ -28,7 +29,8 @@ use self::{folders::Folders, lanes::Lanes, names::Names};
 use crate::base::RecordingId;
 use crate::crypto::Sha256Digest;
 use crate::media::{
-    Error, Listing, MaintenanceGuard, MediaFile, MediaKind, MediaObject, MediaStore, MediaWriter, Stage, Version,
+    Error, Listing, MaintenanceGuard, MediaFile, MediaKind, MediaObject, MediaStore, MediaWriter, ObjectRole, Stage,
+    Version,
 };
 
 /// Media in a local folder.
@@ -144,9 +146,14 @@ impl MediaStore for LocalStore {
     }
 
     async fn create(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
+        self.create_companion(&MediaObject::media(id.clone(), kind, Stage::Final)).await
+    }
+
+    async fn create_companion(&self, object: &MediaObject) -> Result<Box<dyn MediaWriter>, Error> {
+        let id = &object.id;
         let (folder, number, folders) = (self.folder(id), folder_number(id), Arc::clone(&self.folders));
-        let path = |stage| self.path(&MediaObject { id: id.clone(), kind, stage });
-        let (part, last, waits) = (path(Stage::Part), path(Stage::Final), self.waits);
+        let part = self.path(&MediaObject { stage: Stage::Part, ..object.clone() });
+        let (last, waits) = (self.path(object), self.waits);
         let writer: Box<dyn MediaWriter> = self
             .waits
             .run(move || {
@@ -173,7 +180,7 @@ impl MediaStore for LocalStore {
     }
 
     async fn create_replacement(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
-        let (path, waits) = (self.path(&MediaObject { id: id.clone(), kind, stage: Stage::Next }), self.waits);
+        let (path, waits) = (self.path(&MediaObject::media(id.clone(), kind, Stage::Next)), self.waits);
         let writer: Box<dyn MediaWriter> =
             self.waits.run(move || writer::LocalWriter::create_replacement(path, waits).map(Box::new)).await?;
         Ok(writer)
@@ -216,8 +223,14 @@ fn folder_number(id: &RecordingId) -> u8 {
     first
 }
 
+/// No ID and no name holds a `~`.
 fn file_name(object: &MediaObject) -> String {
-    format!("{}{}", object.id, suffix(object.kind, object.stage))
+    let (id, suffix) = (&object.id, suffix(object.kind, object.stage));
+    match &object.role {
+        ObjectRole::Media => format!("{id}{suffix}"),
+        ObjectRole::Metadata { version } => format!("{id}~{version}{suffix}"),
+        ObjectRole::Sidecar { name, version } => format!("{id}~{name}~{version}{suffix}"),
+    }
 }
 
 fn suffix(kind: MediaKind, stage: Stage) -> &'static str {
