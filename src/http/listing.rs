@@ -83,7 +83,10 @@ fn read(query: Option<&str>, now: Timestamp) -> Result<Wanted, &'static str> {
 
 fn words(value: &str) -> Result<Vec<String>, &'static str> {
     let words: Vec<String> = value.split_whitespace().map(str::to_owned).collect();
-    if value.chars().count() > TEXT_LEN_MAX || words.len() > WORDS_MAX || words.iter().any(|word| word.chars().count() < WORD_LEN_MIN) {
+    if value.chars().count() > TEXT_LEN_MAX
+        || words.len() > WORDS_MAX
+        || words.iter().any(|word| word.chars().count() < WORD_LEN_MIN)
+    {
         return Err("`q` must be at most 8 words of 2 letters and more, 256 characters in all");
     }
     Ok(words)
