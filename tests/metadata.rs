@@ -189,10 +189,7 @@ fn recordings_are_found_by_what_is_known() {
     let headers = [("Authorization", token.as_str()), ("Content-Type", "application/json")];
     assert_eq!(request(&server.address, "PATCH", "/recordings/call-1", &headers, b"{}").problem(), "forbidden");
     assert_eq!(request(&server.address, "DELETE", "/recordings/call-1", &headers, b"").problem(), "forbidden");
-    assert_eq!(
-        request(&server.address, "DELETE", "/recordings/call-2", &headers, b"").problem(),
-        "forbidden"
-    );
+    assert_eq!(request(&server.address, "DELETE", "/recordings/call-2", &headers, b"").problem(), "forbidden");
 }
 
 /// A recording with metadata and two sidecars.
@@ -336,7 +333,11 @@ fn what_lies_beside_moves_to_another_key_too() {
     assert_eq!(server.get(CALL).json()["metadata"], call());
     assert_eq!(server.get(&format!("{CALL}/sidecars/notes.xml")).status, 200);
     let kept = system.media_files().iter().filter(|path| files.contains(path)).count();
-    assert_eq!((system.media_files().len(), kept), (files.len() + 1, 1), "the media's file alone; the store's lock came");
+    assert_eq!(
+        (system.media_files().len(), kept),
+        (files.len() + 1, 1),
+        "the media's file alone; the store's lock came"
+    );
     // Metadata alone may hold a key.
     system.ok(&["keys", "activate", &old]);
     let newest = system.json(&["keys", "generate"])["fingerprint"].as_str().expect("text").to_owned();

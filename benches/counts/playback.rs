@@ -2,6 +2,7 @@
 //! was asked for before, without HTTP and with it.
 
 use std::{
+    collections::BTreeSet,
     pin::pin,
     sync::{Arc, atomic::AtomicBool},
     task::Poll,
@@ -19,8 +20,8 @@ use sealtape::{
     kms::EmbeddedDefinitionKey,
     media::MediaStore,
     service::{
-        Clock, FRAME_LEN_MIN, Ingest, KeyOps, KeyWatch, Listening, ListeningSettings, NewRecording, OnFailure,
-        Playback, PlaybackSettings, ReaderSource, Stop,
+        Clock, CompanionSettings, Companions, FRAME_LEN_MIN, Ingest, KeyOps, KeyWatch, Listening, ListeningSettings,
+        NewRecording, OnFailure, Playback, PlaybackSettings, Purge, ReaderSource, Stop,
     },
     storage::{LocalStore, Metered},
 };
@@ -135,6 +136,7 @@ struct System {
     database: Arc<dyn Database>,
     playback: Arc<Playback>,
     listening: Arc<Listening>,
+    store: Arc<dyn MediaStore>,
     clock: Clock,
     folder: tempfile::TempDir,
 }
@@ -178,8 +180,9 @@ impl System {
         let settings = ListeningSettings { on_failure: OnFailure::Refuse, progress_interval: HOUR, idle: HOUR };
         let listening = Listening::start(log, settings);
         let settings = PlaybackSettings { allow_plain: false };
-        let playback = Playback::new(Arc::clone(&database), store, Arc::clone(&keys), Arc::clone(&clock), settings);
-        Self { keys, database, playback: Arc::new(playback), listening, clock, folder }
+        let playback =
+            Playback::new(Arc::clone(&database), Arc::clone(&store), Arc::clone(&keys), Arc::clone(&clock), settings);
+        Self { keys, database, playback: Arc::new(playback), listening, store, clock, folder }
     }
 
     fn server(&self, listener: Listener) -> Server {
@@ -196,6 +199,14 @@ impl System {
         };
         let app = App {
             playback: Arc::clone(&self.playback),
+            companions: Companions::new(
+                Arc::clone(&self.database),
+                Arc::clone(&self.store),
+                Arc::clone(&self.keys),
+                Arc::clone(&self.clock),
+                CompanionSettings { index: BTreeSet::new(), plain_sidecars: false },
+            ),
+            purge: Purge::new(Arc::clone(&self.database), Arc::clone(&self.store), Arc::clone(&self.clock)),
             keys: Arc::clone(&self.keys),
             database: Arc::clone(&self.database),
             listening: Arc::clone(&self.listening),

@@ -85,7 +85,12 @@ fn sections(settings: &Settings) -> Value {
         },
         "database": { "url": format!("sqlite://{}", settings.database.display()) },
         "storage": { "url": format!("file://{}", settings.storage.display()) },
-        "encryption": { "allow_plain": settings.allow_plain },
+        "encryption": {
+            "allow_plain": settings.allow_plain,
+            "plain_sidecars": settings.keeping.plain_sidecars,
+            "index": settings.keeping.index.iter().map(|field| field.as_str()).collect::<Vec<_>>(),
+        },
+        "retention": { "days": settings.keeping.days, "by_tag": settings.keeping.days_by_tag },
         "definition_key": {
             "kind": kind.as_str(),
             "path": path,

@@ -6,6 +6,7 @@
 //! | [`mod@format`] | reads or writes sealed files, or must be sure to read them in twenty years; normative |
 //! | [`keys`] | holds keys, backs them up, or asks what a stolen disk is worth |
 //! | [`playback`] | wants to know how a request becomes bytes, or why it does not |
+//! | [`recordings`] | describes, finds, keeps or purges recordings |
 //! | [`configuration`] | sets up a server |
 //! | [`serving`] | puts it before players: connections, limits, times, TLS, stopping, systemd |
 //! | [`mod@access`] | decides who may listen: tokens, links, a proxy that signs in, other origins |
@@ -29,6 +30,10 @@ pub mod keys {}
 // One request, from the recording's ID to verified bytes.
 #[doc = include_str!("playback.md")]
 pub mod playback {}
+
+// Metadata, search, sidecars, legal hold, purging, retention.
+#[doc = include_str!("recordings.md")]
+pub mod recordings {}
 
 // Every setting, with its default.
 #[doc = include_str!("configuration.md")]
