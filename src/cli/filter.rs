@@ -65,6 +65,5 @@ impl FilterArguments {
 
 /// A date is its first moment, in UTC.
 fn parse_time(text: &str) -> Result<Timestamp, String> {
-    let time = text.parse().or_else(|_| format!("{text}T00:00:00Z").parse());
-    time.map_err(|_| "it must be a time of RFC 3339, or a date such as 2026-11-27".into())
+    Timestamp::bound(text).ok_or_else(|| "it must be a time of RFC 3339, or a date such as 2026-11-27".into())
 }

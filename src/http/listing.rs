@@ -101,8 +101,7 @@ fn time(value: &str, rule: &'static str) -> Result<Option<Timestamp>, &'static s
     if value.is_empty() {
         return Ok(None);
     }
-    let time = value.parse().or_else(|_| format!("{value}T00:00:00Z").parse());
-    time.map(Some).map_err(|_| rule)
+    Timestamp::bound(value).map(Some).ok_or(rule)
 }
 
 fn bad(detail: &'static str) -> Problem {
