@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use metrics::{Counter, Histogram, counter, histogram};
 
-use crate::base::{RecordingId, metrics as names};
+use crate::base::{RecordingId, SealId, metrics as names};
 use crate::media::{
     Error, Listing, MaintenanceGuard, MediaFile, MediaKind, MediaObject, MediaStore, MediaWriter, Version,
 };
@@ -58,6 +58,10 @@ impl<S: MediaStore> MediaStore for Metered<S> {
         self.0.replace(from, to).await
     }
 
+    async fn keep(&self, object: &MediaObject, seal_id: &SealId) -> Result<String, Error> {
+        self.0.keep(object, seal_id).await
+    }
+
     async fn rewrite_head(&self, object: &MediaObject, version: Version, head: &[u8]) -> Result<(), Error> {
         self.0.rewrite_head(object, version, head).await
     }
@@ -86,6 +90,10 @@ impl MediaFile for MeteredFile {
 
     async fn read(&self, offset: u64, buffer: Vec<u8>, filled: usize) -> Result<Vec<u8>, Error> {
         METER.read.time(self.0.read(offset, buffer, filled)).await
+    }
+
+    async fn read_once(&self, offset: u64, buffer: Vec<u8>) -> Result<Vec<u8>, Error> {
+        METER.read.time(self.0.read_once(offset, buffer)).await
     }
 }
 
