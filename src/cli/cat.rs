@@ -140,7 +140,10 @@ async fn salvage(
         print::error_line(&format!("sealtape: {text}"));
     }
     let bytes: u64 = missing.iter().map(|stretch| stretch.end - stretch.start).sum();
-    print::error_line(&format!("  {bytes} of {} bytes were left out; restore the file from a backup", range.end.min(len) - range.start));
+    print::error_line(&format!(
+        "  {bytes} of {} bytes were left out; restore the file from a backup",
+        range.end.min(len) - range.start
+    ));
     Ok(ExitCode::from(3))
 }
 

@@ -109,11 +109,7 @@ impl Maintenance {
     /// Has the row say what a complete file says that verified whole; whether it said anything else.
     async fn agree_with(&self, row: &Recording, file: &Opener) -> Result<bool, Error> {
         let header = file.header();
-        let content = Content::Sealed {
-            fingerprint: header.fingerprint,
-            seal_id: file.seal_id(),
-            replacement: None,
-        };
+        let content = Content::Sealed { fingerprint: header.fingerprint, seal_id: file.seal_id(), replacement: None };
         let told = Recording {
             media_len: file.state().media_len(),
             state: RecordingState::Complete,

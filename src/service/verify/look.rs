@@ -131,7 +131,8 @@ impl Verifier {
         let is_live = matches!(look.row.state_at((self.clock)()), RecordingState::Recording { .. });
         let bad = without_growing_end(bad, &opener, is_live);
         let media_len = opener.state().media_len();
-        look.verified_len = media_len - bad.iter().map(|chunks| media(&opener, chunks)).map(|it| it.end - it.start).sum::<u64>();
+        look.verified_len =
+            media_len - bad.iter().map(|chunks| media(&opener, chunks)).map(|it| it.end - it.start).sum::<u64>();
         if let Some((kind, detail)) = end.clone() {
             look.add(kind, &location, detail);
         }
@@ -196,9 +197,7 @@ impl Verifier {
             Ok(opener) => return Ok((opener, None)),
             Err(error) => error,
         };
-        let told = |(kind, detail)| {
-            Cut::Told(Finding::new(Some(&look.row.id), kind, self.location(look), detail))
-        };
+        let told = |(kind, detail)| Cut::Told(Finding::new(Some(&look.row.id), kind, self.location(look), detail));
         let again = self.header(&look.row, head).await.map_err(told)?;
         let opener = again.presume(file_len, catalogued).map_err(failed)?;
         let expected = catalogued.and_then(|media_len| chunk_len.file_len(media_len));

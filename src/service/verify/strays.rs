@@ -139,9 +139,8 @@ impl Verifier {
     /// What there is to say of an object that is not the row's file.
     async fn stray(&self, stray: &MediaObject, row: Option<&Recording>) -> Result<Option<Finding>, Error> {
         let Some(file) = self.store.open(stray).await.ok().flatten() else { return Ok(None) };
-        let tell = |kind, detail: &str| {
-            Ok(Some(Finding::new(Some(&stray.id), kind, self.store.location(stray), detail)))
-        };
+        let tell =
+            |kind, detail: &str| Ok(Some(Finding::new(Some(&stray.id), kind, self.store.location(stray), detail)));
         if stray.stage == Stage::Part && self.store.is_being_written(stray).await? {
             return Ok(None);
         }
