@@ -10,7 +10,7 @@ use std::{
 use clap::{ArgGroup, Args};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Failure, Global, import::obey_signals, open::System, print, record::Record, verify_report::Report};
+use super::{Failure, Global, import::obey_signals, open::System, record::Record, verify_report::Report};
 use crate::audit::{Event, EventKind};
 use crate::base::RecordingId;
 use crate::service::{

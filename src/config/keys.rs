@@ -36,6 +36,7 @@ const KEYS: &[(&str, Kind)] = &[
     ("server.log", Kind::Text),
     ("database.url", Kind::Text),
     ("storage.url", Kind::Text),
+    ("storage.scrub_interval", Kind::Text),
     ("encryption.allow_plain", Kind::Bool),
     ("definition_key.kind", Kind::Text),
     ("definition_key.path", Kind::Text),

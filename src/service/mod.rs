@@ -41,7 +41,8 @@ pub use salvage::{Damaged, Salvage, Salvaged};
 pub use source::{FileSource, ReaderSource, Source};
 pub use span_stream::{FRAME_LEN_MAX, FRAME_LEN_MIN, SpanStream};
 pub use verify::{
-    Checked, Error as VerifyError, Finding, FindingKind, Pace, Place, Scope as VerifyScope, Verifier, VerifierParts,
+    Checked, Error as VerifyError, Finding, FindingKind, Pace, Place, Round, Scope as VerifyScope, Scrub, Verifier,
+    VerifierParts,
 };
 
 use std::sync::Arc;

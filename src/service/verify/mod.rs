@@ -8,10 +8,12 @@ mod finding;
 mod look;
 mod pace;
 mod records;
+mod scrub;
 mod strays;
 
 pub use finding::{Finding, FindingKind, Place};
 pub use pace::Pace;
+pub use scrub::{Round, Scrub};
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -165,7 +167,11 @@ impl Verifier {
             Scope::Ids(ids) => {
                 for ids in ids.chunks(PAGE_LEN as usize) {
                     let rows = self.database.recordings_of(ids).await.map_err(Error::from)?;
-                    if !self.look_at_all(rows, pace, &mut each).await? {
+                    let mut looks = Looks::new(self, rows, pace);
+                    while let Some(checked) = looks.next().await? {
+                        each(checked).await?;
+                    }
+                    if pace.is_stopped() {
                         return Ok(false);
                     }
                     self.strays_of(ids, &mut each).await?;
@@ -178,7 +184,11 @@ impl Verifier {
         loop {
             let set = RecordingSet::All;
             let page = self.database.recordings(cursor.as_ref(), PAGE_LEN, &set).await.map_err(Error::from)?;
-            if !self.look_at_all(page.recordings, pace, &mut each).await? {
+            let mut looks = Looks::new(self, page.recordings, pace);
+            while let Some(checked) = looks.next().await? {
+                each(checked).await?;
+            }
+            if pace.is_stopped() {
                 return Ok(false);
             }
             cursor = page.next;
@@ -208,43 +218,6 @@ impl Verifier {
                 return Ok((recordings, bytes));
             }
         }
-    }
-
-    /// Looks at recordings side by side; those that are faulty are looked at once more in the end. Whether it came to
-    /// its end.
-    async fn look_at_all<E: From<Error>>(
-        self: &Arc<Self>,
-        rows: Vec<Recording>,
-        pace: &Arc<Pace>,
-        each: &mut impl AsyncFnMut(Checked) -> Result<(), E>,
-    ) -> Result<bool, E> {
-        let mut rows = rows.into_iter();
-        let mut under_way: VecDeque<Looking> = VecDeque::new();
-        let mut faulty = Vec::new();
-        let mut is_whole = true;
-        loop {
-            while is_whole && under_way.len() < self.at_once {
-                let Some(row) = rows.next() else { break };
-                let (verifier, pace) = (Arc::clone(self), Arc::clone(pace));
-                under_way.push_back(Looking(tokio::spawn(async move { verifier.look(&row, &pace).await })));
-            }
-            let Some(looking) = under_way.pop_front() else { break };
-            match looking.outcome().await? {
-                None => is_whole = false,
-                Some(look) if look.is_faulty() => faulty.push(look),
-                Some(look) => each(look.into()).await?,
-            }
-        }
-        if !faulty.is_empty() && is_whole {
-            tokio::time::sleep(SECOND_LOOK_AFTER).await;
-        }
-        for look in faulty {
-            match self.look_again(look, pace).await? {
-                Some(checked) => each(checked).await?,
-                None => is_whole &= !pace.is_stopped(),
-            }
-        }
-        Ok(is_whole)
     }
 
     /// Looks at row and file once more, until both are what they were at the last look: what is to be told, unless the
@@ -294,6 +267,59 @@ fn is_among(before: &[Finding], found: &Finding) -> bool {
         (Some(_), None) | (None, Some(_)) => false,
     };
     before.iter().any(|one| one.kind == found.kind && is_same(one))
+}
+
+/// Recordings that are looked at side by side; those that are faulty are looked at once more in the end.
+struct Looks {
+    verifier: Arc<Verifier>,
+    pace: Arc<Pace>,
+    rows: std::vec::IntoIter<Recording>,
+    under_way: VecDeque<Looking>,
+    faulty: VecDeque<Look>,
+    is_second: bool,
+}
+
+impl Looks {
+    fn new(verifier: &Arc<Verifier>, rows: Vec<Recording>, pace: &Arc<Pace>) -> Self {
+        Self {
+            verifier: Arc::clone(verifier),
+            pace: Arc::clone(pace),
+            rows: rows.into_iter(),
+            under_way: VecDeque::new(),
+            faulty: VecDeque::new(),
+            is_second: false,
+        }
+    }
+
+    /// What was found out about the next one; none at the end, or once it was stopped.
+    async fn next(&mut self) -> Result<Option<Checked>, Error> {
+        while !self.pace.is_stopped() {
+            while self.under_way.len() < self.verifier.at_once {
+                let Some(row) = self.rows.next() else { break };
+                let (verifier, pace) = (Arc::clone(&self.verifier), Arc::clone(&self.pace));
+                self.under_way.push_back(Looking(tokio::spawn(async move { verifier.look(&row, &pace).await })));
+            }
+            let Some(looking) = self.under_way.pop_front() else { return self.next_faulty().await };
+            match looking.outcome().await? {
+                Some(look) if look.is_faulty() => self.faulty.push_back(look),
+                Some(look) => return Ok(Some(look.into())),
+                None => {}
+            }
+        }
+        Ok(None)
+    }
+
+    async fn next_faulty(&mut self) -> Result<Option<Checked>, Error> {
+        while let Some(look) = self.faulty.pop_front() {
+            if !std::mem::replace(&mut self.is_second, true) {
+                tokio::time::sleep(SECOND_LOOK_AFTER).await;
+            }
+            if let Some(checked) = self.verifier.look_again(look, &self.pace).await? {
+                return Ok(Some(checked));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// A look under way; given up with whoever waits for it.
