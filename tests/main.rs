@@ -42,4 +42,5 @@ mod stalled;
 mod support;
 mod switch_and_keys;
 mod transfer;
+mod verify;
 mod who;
