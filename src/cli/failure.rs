@@ -223,8 +223,6 @@ impl From<service::VerifyError> for Failure {
         match error {
             Error::Catalogue(error) => error.into(),
             Error::Store(error) => error.into(),
-            Error::Keys(error) => error.into(),
-            Error::Sealed(_) => Self::new(error),
         }
     }
 }

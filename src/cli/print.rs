@@ -118,7 +118,6 @@ fn pretty(document: &impl Serialize) -> Result<String, Failure> {
 }
 
 /// A part of a time, in proportion to bytes.
-#[expect(clippy::cast_precision_loss, reason = "a place in time, for people")]
 pub(super) fn share(whole: Duration, byte: u64, len: u64) -> Duration {
     if len == 0 { Duration::ZERO } else { whole.mul_f64(byte as f64 / len as f64) }
 }

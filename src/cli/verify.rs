@@ -1,6 +1,7 @@
 //! `sealtape verify`: the catalogue, the files, the keys and every tag; and what can be repaired.
 
 use std::{
+    cell::Cell,
     io::{self, IsTerminal},
     process::ExitCode,
     sync::Arc,
@@ -66,7 +67,13 @@ async fn verify(global: &Global, system: &System, arguments: Arguments) -> Resul
     let pace = Arc::new(Pace::quick(stop.clone(), move |bytes| heard.inc(bytes)));
     let only = if let [id] = &arguments.ids[..] { Some(id.to_string()) } else { None };
     let scope = if arguments.all { Scope::Everything } else { Scope::Ids(without_doubles(arguments.ids)) };
-    let work = Work { maintenance: maintenance.as_ref(), record: &record, force: arguments.force, stop: &stop };
+    let work = Work {
+        maintenance: maintenance.as_ref(),
+        record: &record,
+        force: arguments.force,
+        stop: &stop,
+        failed: Cell::new(false),
+    };
     let mut report = Report::begin(global.json)?;
     let is_whole = verifier
         .run(&scope, &pace, async |checked| -> Result<(), Failure> {
@@ -85,7 +92,7 @@ async fn verify(global: &Global, system: &System, arguments: Arguments) -> Resul
     };
     let code = report.end(is_stopped)?;
     record.write(event).await?;
-    Ok(code)
+    Ok(if work.failed.get() && code == ExitCode::SUCCESS { ExitCode::from(3) } else { code })
 }
 
 async fn begin_repair(system: &System, keys: &Arc<KeyWatch>) -> Result<Maintenance, Failure> {
@@ -101,6 +108,8 @@ struct Work<'a> {
     record: &'a Record,
     force: bool,
     stop: &'a Stop,
+    /// Whether something that could have been repaired was not.
+    failed: Cell<bool>,
 }
 
 impl Work<'_> {
@@ -127,6 +136,7 @@ impl Work<'_> {
             }
             Err(error) => {
                 Failure::from(error).of(format!("{id} was not repaired")).print();
+                self.failed.set(true);
                 return Ok((checked, None));
             }
         };

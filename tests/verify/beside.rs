@@ -5,6 +5,7 @@ use std::{
     io::Write,
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::Duration,
 };
 
 use serde_json::json;
@@ -20,26 +21,22 @@ fn others_at_work_cause_no_false_alarm() {
         system.import(&format!("call-{n}"), &bytes);
     }
     let is_over = AtomicBool::new(false);
-    let until_over = |mut work: Box<dyn FnMut(usize) + Send>| {
-        let mut n = 0;
-        while !is_over.load(Ordering::Relaxed) {
-            work(n);
-            n += 1;
-        }
-        n
-    };
     thread::scope(|scope| {
-        let importing = scope.spawn(|| until_over(Box::new(|n| system.import(&format!("new-{n}"), &bytes))));
+        let importing = scope.spawn(|| until(&is_over, &mut |n| system.import(&format!("new-{n}"), &bytes)));
         let changing = scope.spawn(|| {
-            until_over(Box::new(|n| {
+            until(&is_over, &mut |n| {
                 system.ok(&["keys", "generate"]);
                 system.ok(&[if n % 2 == 0 { "rewrap" } else { "reseal" }, "--all"]);
-            }))
+            })
         });
         let recording = scope.spawn(|| {
             let mut live = recorder(&system, "live", &bytes, 290_000);
-            let done = until_over(Box::new(|_| live.stdin.as_mut().expect("piped").write_all(&bytes[..7000]).expect("written")));
-            drop(live.stdin.take());
+            let mut stdin = live.stdin.take().expect("piped");
+            let done = until(&is_over, &mut |_| {
+                stdin.write_all(&bytes[..7000]).expect("written");
+                thread::sleep(Duration::from_millis(5));
+            });
+            drop(stdin);
             assert!(live.wait().expect("ends").success());
             done
         });
@@ -54,6 +51,16 @@ fn others_at_work_cause_no_false_alarm() {
     });
     let (code, report) = verify(&system, &["--all"]);
     assert_eq!((code, &report["faults"], &report["notes"]), (Some(0), &json!([]), &json!([])));
+}
+
+/// Does it again and again; how often.
+fn until(is_over: &AtomicBool, work: &mut dyn FnMut(usize)) -> usize {
+    let mut n = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        work(n);
+        n += 1;
+    }
+    n
 }
 
 /// One under way is verified as far as it is, and damage in it is found.

@@ -19,8 +19,26 @@ fn each_fault_is_named_once_and_nothing_else_is() {
     let middle_key = fingerprint(&system, "deactivated");
     system.ok(&["keys", "generate"]);
     for id in [
-        "good", "better", "gone", "flipped", "stretch", "last", "head", "swapped", "cut", "cut-head", "longer", "older",
-        "in-plain", "wrong-size", "wrong-key", "version", "orphan", "two", "other-kind", "left",
+        "good",
+        "better",
+        "gone",
+        "flipped",
+        "stretch",
+        "last",
+        "head",
+        "swapped",
+        "cut",
+        "cut-head",
+        "longer",
+        "older",
+        "in-plain",
+        "wrong-size",
+        "wrong-key",
+        "version",
+        "orphan",
+        "two",
+        "other-kind",
+        "left",
     ] {
         system.import(id, &bytes);
     }
@@ -102,7 +120,10 @@ fn each_fault_is_named_once_and_nothing_else_is() {
     ];
     assert_eq!(told(&report["faults"]), expected);
     assert_eq!(told(&report["notes"]), ["deactivated key-deactivated", "left left-over", "unfinished unfinished"]);
-    assert_eq!((&report["recordings"], &report["plain"], &report["plain_not_exempt"]), (&27.into(), &5.into(), &1.into()));
+    assert_eq!(
+        (&report["recordings"], &report["plain"], &report["plain_not_exempt"]),
+        (&27.into(), &5.into(), &1.into())
+    );
     assert_eq!(report["by_kind"]["corrupt-chunk"], 4);
 
     let url = |path: &std::path::Path| format!("file://{}", path.display());
@@ -124,11 +145,13 @@ fn each_fault_is_named_once_and_nothing_else_is() {
     assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(3), ""));
     for line in expected.iter().filter(|line| !line.starts_with('-') && !line.starts_with("plain-forbidden")) {
         let words: Vec<&str> = line.split(' ').collect();
-        let is_told = |said: &str| said.starts_with(&format!("{}: ", words[0])) && said.contains(&format!("({})", words[1]));
+        let is_told =
+            |said: &str| said.starts_with(&format!("{}: ", words[0])) && said.contains(&format!("({})", words[1]));
         assert!(said.lines().any(is_told), "{line}: {said}");
     }
     let last = 3 * CHUNK_LEN - 1;
-    let damage = format!("flipped: chunk 2 does not verify: bytes {}-{last} of its media (corrupt-chunk)", 2 * CHUNK_LEN);
+    let damage =
+        format!("flipped: chunk 2 does not verify: bytes {}-{last} of its media (corrupt-chunk)", 2 * CHUNK_LEN);
     assert!(said.contains(&damage), "{said}");
     assert!(said.contains("notes.txt: it is no file") && said.contains("note: unfinished: "), "{said}");
     assert!(said.contains("27 recording(s), 5 of them in plain (1 not exempt)"), "{said}");
@@ -146,13 +169,19 @@ fn only_what_was_named_is_verified() {
     assert_eq!((code, &report["recordings"], &report["bytes"]), (Some(0), &1.into(), &50_000.into()));
     assert_eq!(report["faults"], json!([]));
     let (code, report) = verify(&system, &["bad", "nobody", "bad"]);
-    assert_eq!((code, told(&report["faults"])), (Some(3), vec!["bad corrupt-chunk 1-1".into(), "nobody recording-not-found".into()]));
+    assert_eq!(
+        (code, told(&report["faults"])),
+        (Some(3), vec!["bad corrupt-chunk 1-1".into(), "nobody recording-not-found".into()])
+    );
     for usage in [&["verify"][..], &["verify", "--all", "good"], &["verify", "good", "--force"], &["verify", "a b"]] {
         assert_eq!(system.run(usage).status.code(), Some(2), "{usage:?}");
     }
     // It reads media, and so it is on record.
     let shown = system.ok(&["audit", "show", "--json"]);
-    assert!(shown.contains("recordings.verify") && shown.contains("\"faulty\"") && shown.contains("\"sound\""), "{shown}");
+    assert!(
+        shown.contains("recordings.verify") && shown.contains("\"faulty\"") && shown.contains("\"sound\""),
+        "{shown}"
+    );
     // What cannot be done is told as such, and not as a fault of each recording.
     fs::rename(system.data_dir().join("media"), system.path("away")).expect("moved");
     fs::write(system.data_dir().join("media"), "not a folder").expect("written");
@@ -225,7 +254,10 @@ fn it_is_told_when_damage_plays_where_the_container_says_how_long_it_is() {
     let expected = (chunk * CHUNK_LEN) as f64 / bytes_per_second;
     let (t, t_end) = (fault["t"].as_f64().expect("a time"), fault["t_end"].as_f64().expect("a time"));
     assert!((t - expected).abs() < 0.1 && t_end > t && fault["t_is"] == "proportional", "{fault}: {expected}");
-    assert!(report["faults"][1]["t"].as_f64().is_some_and(|last| last > t_end), "also where its end is damaged: {report}");
+    assert!(
+        report["faults"][1]["t"].as_f64().is_some_and(|last| last > t_end),
+        "also where its end is damaged: {report}"
+    );
     let said = text(&system.run(&["verify", "call"]).stdout);
     assert!(said.contains(", about 0:"), "{said}");
 }

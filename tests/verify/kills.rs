@@ -40,7 +40,11 @@ fn a_repair_killed_at_any_instant_loses_nothing_and_is_finished_by_the_next() {
         let id = format!("damaged-{n}");
         model.import(&id, &bytes);
         let stored = model.stored(&id);
-        if n == 0 { cut(&stored, offset(chunk * CHUNK_LEN) as u64) } else { flip(&stored, offset(chunk * CHUNK_LEN)) }
+        if n == 0 {
+            cut(&stored, offset(chunk * CHUNK_LEN) as u64)
+        } else {
+            flip(&stored, offset(chunk * CHUNK_LEN))
+        }
         let (mended, old) = (bytes[..chunk * CHUNK_LEN].to_vec(), fs::read(&stored).expect("read"));
         expected.insert(id, Expected { mended, old, before: None });
     }
@@ -112,7 +116,10 @@ fn assert_nothing_lost(system: &System, expected: &BTreeMap<String, Expected>, c
             let name = file.file_name().expect("a name").to_string_lossy().into_owned();
             name.starts_with(&format!("{id}.sealed")) && !name.ends_with(".next")
         });
-        assert!(files.map(|file| fs::read(file).expect("read")).any(|file| file == *old), "{context}: {id}: the old file is gone");
+        assert!(
+            files.map(|file| fs::read(file).expect("read")).any(|file| file == *old),
+            "{context}: {id}: the old file is gone"
+        );
     }
     mended > 0 && mended < expected.len()
 }

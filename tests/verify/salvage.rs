@@ -35,10 +35,7 @@ fn every_byte_that_verifies_comes_out_and_no_other() {
     assert!(out == without(&bytes, &damaged));
     let range = |first: usize, end: usize| format!("{first}-{}", end - 1);
     let c = CHUNK_LEN;
-    assert_eq!(
-        missing,
-        [range(0, c), range(7 * c, 9 * c), range(20 * c, 21 * c), range(40 * c, 40 * c + 100)]
-    );
+    assert_eq!(missing, [range(0, c), range(7 * c, 9 * c), range(20 * c, 21 * c), range(40 * c, 40 * c + 100)]);
     // Within a range, whose ends lie within chunks.
     let (first, end) = (6 * c + 5, 20 * c + 9);
     let (code, out, missing) = salvage(&system, &["call", "--range", &range(first, end)]);

@@ -33,7 +33,8 @@ fn a_flipped_byte_is_found_and_shown_and_gone_when_it_is_put_right() {
     let stored = system.stored("call-3");
     flip(&stored, offset(40_000));
     assert!(server.wait_until(PATIENCE, |server| metric(server, FAULTS) == 1.0), "{}", server.log());
-    let told = |server: &Server| server.log().lines().any(|line| line.contains("call-3") && line.contains("corrupt-chunk"));
+    let told =
+        |server: &Server| server.log().lines().any(|line| line.contains("call-3") && line.contains("corrupt-chunk"));
     assert!(server.wait_until(PATIENCE, told), "{}", server.log());
     assert!(!server.log().contains("call-1"), "{}", server.log());
     flip(&stored, offset(40_000));

@@ -6,15 +6,12 @@
 //! one lets go of its own.
 
 use super::{Error, Maintenance, object};
+use crate::base::SealId;
 use crate::catalogue::{Content, Recording, RecordingState, Replacement};
-use crate::crypto::Sha256Digest;
 use crate::keys::WrappingKey;
-use crate::media::{self, MediaFile, MediaKind, MediaObject, Stage};
+use crate::media::{self, MediaFile, MediaObject, Stage};
 use crate::sealed::{Header, Opener};
 use crate::service::Stop;
-
-/// How much of a plain file is read at a time.
-const PIECE_LEN: u64 = 1 << 20;
 
 /// A recording that was mended.
 pub(super) struct Mended {
@@ -24,14 +21,19 @@ pub(super) struct Mended {
     pub kept: String,
 }
 
+/// The file that a mended one takes the place of, open as far as it verifies.
+pub(super) struct Old<'a> {
+    pub place: &'a MediaObject,
+    pub file: &'a dyn MediaFile,
+    pub opener: &'a Opener,
+}
+
 impl Maintenance {
     /// Seals the first `mended_len` bytes of the old file's media, all of which verify, as a complete recording.
     pub(super) async fn mend(
         &self,
         row: &Recording,
-        place: &MediaObject,
-        file: &dyn MediaFile,
-        old: &Opener,
+        Old { place, file, opener }: Old<'_>,
         mended_len: u64,
         stop: &Stop,
         progress: &(dyn Fn(u64) + Send + Sync),
@@ -44,7 +46,7 @@ impl Maintenance {
             let location = self.store.location(&last);
             return Err(media::Error::Exists { location, being_written: false }.into());
         }
-        let new = match self.write_replacement(old, Some(mended_len), file, &to, stop, progress).await {
+        let new = match self.write_replacement(opener, Some(mended_len), file, &to, stop, progress).await {
             Ok(new) => new,
             Err(error) => {
                 // The error is the one that tells; what is left is taken away by the next run, too.
@@ -132,38 +134,10 @@ impl Maintenance {
 
     /// How long the mended recording is that the object is the whole of; none when it is not, or is what the row says
     /// already, but for its sealing.
-    async fn mended_len(
-        &self,
-        row: &Recording,
-        object: &MediaObject,
-        seal_id: crate::base::SealId,
-    ) -> Result<Option<u64>, Error> {
+    async fn mended_len(&self, row: &Recording, object: &MediaObject, seal_id: SealId) -> Result<Option<u64>, Error> {
         let Some(opener) = self.whole(object, seal_id, Stage::Final).await? else { return Ok(None) };
         let (Header { mended, .. }, len) = (opener.header(), opener.state().media_len());
         let is_told = row.state == RecordingState::Complete && row.mended && row.media_len == len;
         Ok((*mended && !is_told).then_some(len))
-    }
-
-    /// Whether a plain file is what was stored, and how long it is.
-    pub(super) async fn plain_len(
-        &self,
-        row: &Recording,
-        stop: &Stop,
-        progress: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<u64, Error> {
-        let Content::Plain { digest, .. } = row.content else { return Err(Error::Plain) };
-        let object = MediaObject { id: row.id.clone(), kind: MediaKind::Plain, stage: Stage::Final };
-        let file = self.store.open(&object).await?.ok_or(Error::MediaMissing)?;
-        let (len, mut found, mut start) = (file.version().len, Sha256Digest::default(), 0);
-        while start < len {
-            if stop.is_asked() {
-                return Err(Error::Stopped);
-            }
-            let end = len.min(start + PIECE_LEN);
-            found.update(&super::read(&*file, start, end).await?);
-            progress(end - start);
-            start = end;
-        }
-        if found.finish() == digest { Ok(len) } else { Err(Error::PlainChanged) }
     }
 }

@@ -1,11 +1,20 @@
 //! Repairs one recording, as far as what verifies allows: nothing is thrown away, and nothing is made up.
 
-use super::{Error, Maintenance, Rebuilt, judge, mending::Mended, reseal::verified_len};
+use super::{
+    Error, Maintenance, Rebuilt, judge,
+    mending::{Mended, Old},
+    read,
+    reseal::verified_len,
+};
 use crate::base::{RecordingId, SealId};
 use crate::catalogue::{Content, Recording, RecordingState};
+use crate::crypto::Sha256Digest;
 use crate::media::{MediaKind, MediaObject, Stage};
 use crate::sealed::{Corruption, Opener};
 use crate::service::Stop;
+
+/// How much of a plain file is read at a time.
+const PIECE_LEN: u64 = 1 << 20;
 
 /// What was done for a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +110,8 @@ impl Maintenance {
         if verified == 0 {
             return Err(Error::NothingVerifies);
         }
-        let Mended { row, kept } = self.mend(&row, &place, &*file, &old, verified, stop, progress).await?;
+        let old = Old { place: &place, file: &*file, opener: &old };
+        let Mended { row, kept } = self.mend(&row, old, verified, stop, progress).await?;
         let Content::Sealed { seal_id, .. } = row.content else { return Err(Error::Plain) };
         Ok(Repaired::Mended { media_len: row.media_len, kept, seal_id })
     }
@@ -140,6 +150,29 @@ impl Maintenance {
         }
         self.database.settle_recording(&row.content, &Recording { media_len, ..row.clone() }).await?;
         Ok(Repaired::Corrected)
+    }
+
+    /// Whether a plain file is what was stored, and how long it is.
+    async fn plain_len(
+        &self,
+        row: &Recording,
+        stop: &Stop,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<u64, Error> {
+        let Content::Plain { digest, .. } = row.content else { return Err(Error::Plain) };
+        let object = MediaObject { id: row.id.clone(), kind: MediaKind::Plain, stage: Stage::Final };
+        let file = self.store.open(&object).await?.ok_or(Error::MediaMissing)?;
+        let (len, mut found, mut start) = (file.version().len, Sha256Digest::default(), 0);
+        while start < len {
+            if stop.is_asked() {
+                return Err(Error::Stopped);
+            }
+            let end = len.min(start + PIECE_LEN);
+            found.update(&read(&*file, start, end).await?);
+            progress(end - start);
+            start = end;
+        }
+        if found.finish() == digest { Ok(len) } else { Err(Error::PlainChanged) }
     }
 
     /// A sealed file without a row is catalogued when every record of it verifies, as filling a lost catalogue does.

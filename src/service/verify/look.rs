@@ -6,7 +6,6 @@ use super::{
     Error, Finding, FindingKind as Kind, Pace, Place, Verifier,
     records::{Records, STRETCHES_MAX},
 };
-use crate::base::Fingerprint;
 use crate::catalogue::{Content, Recording, RecordingState, Replacement};
 use crate::crypto::Sha256Digest;
 use crate::keys::OpeningRefused;
@@ -44,6 +43,10 @@ impl From<Error> for Cut {
 impl Look {
     pub(super) fn is_faulty(&self) -> bool {
         self.findings.iter().any(|finding| finding.kind.is_fault())
+    }
+
+    pub(super) fn is_missing(&self) -> bool {
+        self.findings.iter().any(|finding| finding.kind == Kind::MediaMissing)
     }
 
     fn add(&mut self, kind: Kind, location: &str, detail: impl ToString) {
@@ -119,8 +122,7 @@ impl Verifier {
             let detail = format!("it is the sealing {}, and the catalogue names another", header.seal_id());
             return Err(told(Kind::OtherSealing, detail));
         }
-        let (fingerprint, mended) = (fields.fingerprint, fields.mended);
-        if let Err(refused @ OpeningRefused::KeyDeactivated(_)) = self.keys.ring().any(&fingerprint) {
+        if let Err(refused @ OpeningRefused::KeyDeactivated(_)) = self.keys.ring().any(&fields.fingerprint) {
             look.add(Kind::KeyDeactivated, &location, refused);
         }
         let (opener, end) = self.judge(look, (header, &head), stage, &*file, pace).await?;
@@ -128,7 +130,7 @@ impl Verifier {
             Records::Looked(bad) => bad,
             Records::Stopped => return Err(Cut::Stopped),
         };
-        let is_live = matches!(look.row.state_at((self.clock)()), RecordingState::Recording { .. });
+        let is_live = self.is_live(&look.row).await?;
         let bad = without_growing_end(bad, &opener, is_live);
         let media_len = opener.state().media_len();
         look.verified_len =
@@ -137,7 +139,7 @@ impl Verifier {
             look.add(kind, &location, detail);
         }
         if end.is_none() && bad.is_empty() {
-            self.compare(look, stage, media_len, mended, fingerprint, &location);
+            self.compare(look, stage, &opener, &location);
         }
         self.add_chunks(look, opener, &file, &bad, end.is_some(), &location).await;
         Ok(())
@@ -189,7 +191,8 @@ impl Verifier {
         let (file_len, chunk_len) = (file.version().len, header.header().chunk_len);
         let is_complete = look.row.state == RecordingState::Complete;
         let catalogued = is_complete.then_some(look.row.media_len);
-        let failed = |error: sealed::Error| Cut::Failed(Error::Sealed(error));
+        let told = |(kind, detail)| Cut::Told(Finding::new(Some(&look.row.id), kind, self.location(look), detail));
+        let failed = |error: sealed::Error| told((kind_of(&error), error.to_string()));
         let tail = header.tail(file_len).map_err(failed)?;
         let tail = pace.read(file, &tail, Vec::new()).await.map_err(Error::from)?;
         let claim = if stage == Stage::Final { NameClaim::Final } else { NameClaim::Part };
@@ -197,7 +200,6 @@ impl Verifier {
             Ok(opener) => return Ok((opener, None)),
             Err(error) => error,
         };
-        let told = |(kind, detail)| Cut::Told(Finding::new(Some(&look.row.id), kind, self.location(look), detail));
         let again = self.header(&look.row, head).await.map_err(told)?;
         let opener = again.presume(file_len, catalogued).map_err(failed)?;
         let expected = catalogued.and_then(|media_len| chunk_len.file_len(media_len));
@@ -219,29 +221,30 @@ impl Verifier {
     }
 
     /// A file that verified whole, against its row.
-    fn compare(
-        &self,
-        look: &mut Look,
-        stage: Stage,
-        media_len: u64,
-        mended: bool,
-        fingerprint: Fingerprint,
-        location: &str,
-    ) {
-        let row = look.row.clone();
-        if row.state != RecordingState::Complete || stage != Stage::Final {
+    fn compare(&self, look: &mut Look, stage: Stage, file: &Opener, location: &str) {
+        let (row, header, media_len) = (look.row.clone(), file.header(), file.state().media_len());
+        let Content::Sealed { fingerprint, seal_id, replacement } = row.content else { return };
+        // The row says of the sealing that is to come only which it is.
+        if row.state != RecordingState::Complete || stage != Stage::Final || seal_id != file.seal_id() {
             return;
         }
-        if media_len != row.media_len || mended != row.mended {
+        if media_len != row.media_len {
             let detail = format!("the catalogue says {} bytes of media, and the file holds {media_len}", row.media_len);
-            let flag = format!("the catalogue says that it is {}mended", if row.mended { "" } else { "not " });
-            look.add(Kind::WrongSize, location, if media_len == row.media_len { flag } else { detail });
+            look.add(Kind::WrongSize, location, detail);
+        } else if header.mended != row.mended {
+            let said = if row.mended { "" } else { "not " };
+            look.add(Kind::WrongSize, location, format!("the catalogue says that it is {said}mended"));
         }
-        if let Content::Sealed { fingerprint: catalogued, replacement: None, .. } = row.content
-            && catalogued != fingerprint
-        {
-            look.add(Kind::WrongKey, location, format!("the catalogue says {catalogued}, and the file {fingerprint}"));
+        if replacement.is_none() && fingerprint != header.fingerprint {
+            let detail = format!("the catalogue says {fingerprint}, and the file {}", header.fingerprint);
+            look.add(Kind::WrongKey, location, detail);
         }
+    }
+
+    /// Whether a writer is at work on it: its lease says so, or its lock, where it could not renew that.
+    pub(super) async fn is_live(&self, row: &Recording) -> Result<bool, Error> {
+        let RecordingState::Recording { lease_until } = row.state else { return Ok(false) };
+        Ok(lease_until >= (self.clock)() || self.store.is_being_written(&object(row, Stage::Part)).await?)
     }
 
     /// Adds the chunks that do not verify.
@@ -350,7 +353,6 @@ fn media(opener: &Opener, chunks: &Range<u64>) -> Range<u64> {
     chunks.start * chunk_len..opener.state().media_len().min(chunks.end * chunk_len)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a place in time, for people")]
 fn ratio(byte: u64, whole_len: u64) -> f64 {
     if whole_len == 0 { 0.0 } else { byte as f64 / whole_len as f64 }
 }

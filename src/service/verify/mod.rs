@@ -6,6 +6,7 @@
 
 mod finding;
 mod look;
+mod looks;
 mod pace;
 mod records;
 mod scrub;
@@ -15,23 +16,21 @@ pub use finding::{Finding, FindingKind, Place};
 pub use pace::Pace;
 pub use scrub::{Round, Scrub};
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use tokio::task::JoinHandle;
-
-use super::{Clock, KeyError, KeyWatch, Playback};
+use super::{Clock, KeyWatch, Playback};
 use crate::access::RecordingSet;
 use crate::base::{ErrorCode, RecordingId};
-use crate::catalogue::{self, Database, Recording, RecordingState};
+use crate::catalogue::{self, Database, Recording};
 use crate::media::{self, MediaStore};
-use crate::sealed;
 use look::Look;
+use looks::Looks;
 
 /// How many rows are asked for at a time.
 const PAGE_LEN: u32 = 1000;
 /// How long a fault is left alone before it is looked at again: a command that is at work between two of its steps, such
 /// as a file that is there and its row not yet, has done them by then.
-const SECOND_LOOK_AFTER: Duration = Duration::from_secs(1);
+const SECOND_LOOK_AFTER: Duration = Duration::from_secs(2);
 /// How often something that changes each time is looked at.
 const LOOKS_MAX: usize = 10;
 
@@ -104,12 +103,6 @@ pub enum Error {
     /// The operator: the store.
     #[error(transparent)]
     Store(#[from] media::Error),
-    /// The operator: keys.
-    #[error(transparent)]
-    Keys(#[from] KeyError),
-    /// An investigator: a file.
-    #[error(transparent)]
-    Sealed(#[from] sealed::Error),
 }
 
 impl Error {
@@ -119,8 +112,6 @@ impl Error {
         match self {
             Self::Catalogue(error) => error.code(),
             Self::Store(error) => error.code(),
-            Self::Keys(_) => ErrorCode::KeysUnavailable,
-            Self::Sealed(error) => error.code(),
         }
     }
 }
@@ -226,7 +217,7 @@ impl Verifier {
         let mut look = look;
         for _ in 0..LOOKS_MAX {
             let Some(row) = self.database.recording(&look.row.id).await? else { return Ok(None) };
-            let is_live = matches!(row.state_at((self.clock)()), RecordingState::Recording { .. });
+            let is_live = self.is_live(&row).await?;
             if !is_live && row == look.row && self.is_in_place(&look).await? {
                 return Ok(Some(look.into()));
             }
@@ -254,7 +245,8 @@ impl Verifier {
     async fn is_in_place(&self, look: &Look) -> Result<bool, Error> {
         match &look.file {
             Some((object, version)) => Ok(self.store.version(object).await.ok().flatten() == Some(*version)),
-            None => Ok(self.file_of(&look.row).await?.is_none()),
+            // Gone, or not to be opened.
+            None => Ok(self.file_of(&look.row).await.ok().flatten().is_none() || !look.is_missing()),
         }
     }
 }
@@ -267,76 +259,4 @@ fn is_among(before: &[Finding], found: &Finding) -> bool {
         (Some(_), None) | (None, Some(_)) => false,
     };
     before.iter().any(|one| one.kind == found.kind && is_same(one))
-}
-
-/// Recordings that are looked at side by side; those that are faulty are looked at once more in the end.
-struct Looks {
-    verifier: Arc<Verifier>,
-    pace: Arc<Pace>,
-    rows: std::vec::IntoIter<Recording>,
-    under_way: VecDeque<Looking>,
-    faulty: VecDeque<Look>,
-    is_second: bool,
-}
-
-impl Looks {
-    fn new(verifier: &Arc<Verifier>, rows: Vec<Recording>, pace: &Arc<Pace>) -> Self {
-        Self {
-            verifier: Arc::clone(verifier),
-            pace: Arc::clone(pace),
-            rows: rows.into_iter(),
-            under_way: VecDeque::new(),
-            faulty: VecDeque::new(),
-            is_second: false,
-        }
-    }
-
-    /// What was found out about the next one; none at the end, or once it was stopped.
-    async fn next(&mut self) -> Result<Option<Checked>, Error> {
-        while !self.pace.is_stopped() {
-            while self.under_way.len() < self.verifier.at_once {
-                let Some(row) = self.rows.next() else { break };
-                let (verifier, pace) = (Arc::clone(&self.verifier), Arc::clone(&self.pace));
-                self.under_way.push_back(Looking(tokio::spawn(async move { verifier.look(&row, &pace).await })));
-            }
-            let Some(looking) = self.under_way.pop_front() else { return self.next_faulty().await };
-            match looking.outcome().await? {
-                Some(look) if look.is_faulty() => self.faulty.push_back(look),
-                Some(look) => return Ok(Some(look.into())),
-                None => {}
-            }
-        }
-        Ok(None)
-    }
-
-    async fn next_faulty(&mut self) -> Result<Option<Checked>, Error> {
-        while let Some(look) = self.faulty.pop_front() {
-            if !std::mem::replace(&mut self.is_second, true) {
-                tokio::time::sleep(SECOND_LOOK_AFTER).await;
-            }
-            if let Some(checked) = self.verifier.look_again(look, &self.pace).await? {
-                return Ok(Some(checked));
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// A look under way; given up with whoever waits for it.
-struct Looking(JoinHandle<Result<Option<Look>, Error>>);
-
-impl Looking {
-    async fn outcome(mut self) -> Result<Option<Look>, Error> {
-        match (&mut self.0).await {
-            Ok(outcome) => outcome,
-            // Only with the runtime, which ends with the process.
-            Err(ended) => Err(media::Error::Unavailable { location: String::new(), reason: ended.to_string() }.into()),
-        }
-    }
-}
-
-impl Drop for Looking {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }

@@ -179,7 +179,7 @@ fn number(faults: &BTreeMap<FindingKind, u64>, kind: FindingKind) -> u32 {
     u32::try_from(faults.get(&kind).copied().unwrap_or_default()).unwrap_or(u32::MAX)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "times of this age are far below 2^53 milliseconds")]
+/// Exactly: times of this age are far below 2^53 milliseconds.
 fn seconds(millis: u64) -> f64 {
     millis as f64 / 1000.0
 }

@@ -1,8 +1,8 @@
 //! What lies in the store and is not the file of a row.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use super::{Checked, Error, Finding, FindingKind as Kind, Pace, SECOND_LOOK_AFTER, Verifier, look::object};
+use super::{Checked, Error, Finding, FindingKind as Kind, Pace, Verifier, look::object};
 use crate::base::RecordingId;
 use crate::catalogue::{Content, Recording, RecordingState, Replacement};
 use crate::media::{MediaFile, MediaKind, MediaObject, Stage};
@@ -10,6 +10,10 @@ use crate::sealed::{HEADER_LEN, Role, UnverifiedHeader};
 
 /// How many IDs the catalogue is asked for at a time.
 const IDS_MAX: usize = 1000;
+/// How many objects are kept in mind until they are looked at again.
+const STRANGE_MAX: usize = 20_000;
+/// How long a file may lie there before its row does: both are made durable, one after the other.
+const CATALOGUED_AFTER: Duration = Duration::from_secs(3);
 
 impl Verifier {
     /// Goes through the store; whether it came to its end.
@@ -18,7 +22,7 @@ impl Verifier {
         pace: &Pace,
         each: &mut impl AsyncFnMut(Checked) -> Result<(), E>,
     ) -> Result<bool, E> {
-        let mut after = None;
+        let (mut after, mut strange) = (None, Vec::new());
         loop {
             if pace.is_stopped() {
                 return Ok(false);
@@ -32,8 +36,11 @@ impl Verifier {
                 let finding = Finding::new(None, Kind::Kept, location, "a damaged file, kept when it was mended");
                 each(without_row(None, finding)).await?;
             }
-            self.look_at_objects(listing.objects, each).await?;
+            strange.extend(self.strange(listing.objects).await?);
             after = listing.next;
+            if after.is_none() || strange.len() >= STRANGE_MAX {
+                self.look_again_at(std::mem::take(&mut strange), each).await?;
+            }
             if after.is_none() {
                 return Ok(true);
             }
@@ -65,7 +72,8 @@ impl Verifier {
                 each(without_row(Some(id), finding)).await?;
             }
         }
-        self.look_at_objects(objects, each).await
+        let strange = self.strange(objects).await?;
+        self.look_again_at(strange, each).await
     }
 
     /// The row's own file, if there is one.
@@ -84,17 +92,16 @@ impl Verifier {
     }
 
     /// Tells of objects that are no row's file, unless they are that, or gone, a moment later.
-    async fn look_at_objects<E: From<Error>>(
+    async fn look_again_at<E: From<Error>>(
         &self,
-        objects: Vec<MediaObject>,
+        strange: Vec<MediaObject>,
         each: &mut impl AsyncFnMut(Checked) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut strange = self.strange(objects).await?;
         if strange.is_empty() {
             return Ok(());
         }
-        tokio::time::sleep(SECOND_LOOK_AFTER).await;
-        strange = self.strange(strange).await?;
+        tokio::time::sleep(CATALOGUED_AFTER).await;
+        let strange = self.strange(strange).await?;
         let ids: Vec<RecordingId> = strange.iter().map(|object| object.id.clone()).collect();
         let rows = self.rows(&ids).await?;
         for object in strange {
