@@ -1,13 +1,6 @@
 //! A repair is killed at any instant: every recording plays what it should, and every old file is kept.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    os::unix::process::ExitStatusExt,
-    process::Stdio,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, fs, os::unix::process::ExitStatusExt, process::Stdio, thread, time::Duration};
 
 use serde_json::json;
 
@@ -50,34 +43,31 @@ fn a_repair_killed_at_any_instant_loses_nothing_and_is_finished_by_the_next() {
     }
     model.import("whole", &bytes);
 
-    let mut took = {
-        let twin = copy_of(&model);
-        let begun = Instant::now();
-        assert_eq!(verify(&twin, REPAIR).0, Some(0));
-        assert_done(&twin, &expected, "undisturbed");
-        begun.elapsed()
-    };
+    let twin = copy_of(&model);
+    assert_eq!(verify(&twin, REPAIR).0, Some(0));
+    assert_done(&twin, &expected, "undisturbed");
     let (mut random, mut killed, mut half_done) = (0x5EA1_0021_u64, 0, 0);
+    let mut next = |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random % below as u64) as usize
+    };
     for round in 0..rounds() {
         let system = copy_of(&model);
         // Killed up to three times, at any instant, and each time it goes on from whatever that left.
         for _ in 0..3 {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            let after = Duration::from_nanos(random % (took.as_nanos() as u64 * 21 / 20));
-            let context = format!("round {round}, after {after:?}");
+            // Once so many files are being written, or kept, and a little later.
+            let (files, after) = (next(expected.len() + 1), Duration::from_micros(next(60_000) as u64));
+            let context = format!("round {round}, {after:?} after {files} files");
             let mut running = system.command(&[&["verify"], REPAIR].concat());
             let mut running = running.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("runs");
-            let begun = Instant::now();
-            while begun.elapsed() < after && running.try_wait().expect("asks").is_none() {
-                thread::sleep(after.saturating_sub(begun.elapsed()).min(Duration::from_millis(1)));
+            while under_way(&system) < files && running.try_wait().expect("asks").is_none() {
+                thread::sleep(Duration::from_millis(1));
             }
+            thread::sleep(after);
             running.kill().expect("killed, or gone already");
-            if running.wait().expect("ends").signal() == Some(9) {
-                killed += 1;
-                took += took / 64;
-            }
+            killed += usize::from(running.wait().expect("ends").signal() == Some(9));
             half_done += usize::from(assert_nothing_lost(&system, &expected, &context));
         }
         let (code, report) = verify(&system, REPAIR);
@@ -85,11 +75,18 @@ fn a_repair_killed_at_any_instant_loses_nothing_and_is_finished_by_the_next() {
         assert_done(&system, &expected, &format!("round {round}"));
         assert!(system.run(&["cat", "whole"]).stdout == bytes);
     }
-    println!("about {took:?} uninterrupted; of {} rounds {killed} kills, {half_done} half done", rounds());
+    println!("of {} rounds {killed} kills, {half_done} half done", rounds());
     assert!(killed >= rounds() && half_done > 0, "{killed} kills, {half_done} half done");
 }
 
 const REPAIR: &[&str] = &["--all", "--repair", "--force"];
+
+/// How many files were begun or kept.
+fn under_way(system: &System) -> usize {
+    let is_of_repair = |name: &str| name.ends_with(".next") || name.contains(".damaged-");
+    let files = system.media_files().into_iter();
+    files.filter(|file| file.file_name().is_some_and(|name| is_of_repair(&name.to_string_lossy()))).count()
+}
 
 fn copy_of(model: &System) -> System {
     let twin = System::empty();

@@ -78,6 +78,12 @@ fn execute(system: &System, statement: &str) -> u64 {
     })
 }
 
+fn newest_key(system: &System) -> String {
+    let keys = system.json(&["keys", "list"]);
+    let newest = keys.as_array().expect("keys").iter().find(|key| key["wraps_new"] == true).expect("one wraps");
+    newest["fingerprint"].as_str().expect("text").to_owned()
+}
+
 /// Where in its file a byte of a recording's media lies.
 fn offset(byte: usize) -> usize {
     512 + byte / CHUNK_LEN * (CHUNK_LEN + 16) + byte % CHUNK_LEN

@@ -28,7 +28,7 @@ fn unfinished_recordings_become_complete_ones_and_their_files_are_kept() {
         .map(|(id, _)| fs::read(named(&system, &format!("{id}.sealed.part")).expect("it grew")).expect("read"))
         .collect();
     system.ok(&["keys", "generate"]);
-    let newest = system.json(&["keys", "list"])[0]["fingerprint"].clone();
+    let newest = super::newest_key(&system);
 
     let (code, report) = verify(&system, &["--all"]);
     assert_eq!(code, Some(3));
@@ -49,7 +49,7 @@ fn unfinished_recordings_become_complete_ones_and_their_files_are_kept() {
         assert_eq!(named(&system, &format!("{id}.sealed.part")), None);
         let shown = system.json(&["recordings", "show", id]);
         assert_eq!((&shown["state"], &shown["mended"]), (&"complete".into(), &true.into()), "{id}");
-        assert_eq!((&shown["media_len"], &shown["fingerprint"]), (&media.len().into(), &newest), "{id}");
+        assert_eq!((&shown["media_len"], &shown["fingerprint"]), (&media.len().into(), &newest.clone().into()), "{id}");
         assert!(system.run(&["cat", id]).stdout == *media, "{id}");
         let reply = server.get(&format!("/recordings/{id}/media"));
         assert!(reply.status == 200 && reply.body == *media && reply.header("etag").is_some(), "{id}: {reply:?}");
@@ -130,7 +130,7 @@ fn rows_are_made_to_say_what_verified_files_say() {
     execute(&system, "DELETE FROM recording WHERE id LIKE '%orphan'");
     execute(&system, "UPDATE recording SET media_len = 7 WHERE id IN ('wrong-size', 'plain')");
     system.ok(&["keys", "generate"]);
-    let newest = system.json(&["keys", "list"])[0]["fingerprint"].as_str().expect("text").to_owned();
+    let newest = super::newest_key(&system);
     execute(&system, &format!("UPDATE recording SET fingerprint = x'{newest}' WHERE id = 'wrong-key'"));
     // Its writer was killed between its last two steps.
     execute(&system, "UPDATE recording SET state = 1, media_len = 3 WHERE id = 'unnoticed'");

@@ -143,6 +143,9 @@ impl MediaFile for LocalFile {
 /// Reads without leaving a trace in memory: of what the system holds for others, a copy; the rest, and nothing beyond it,
 /// from the disk, and then the system need not hold it.
 fn read_once(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+    // Before the first look: on newer systems that begins to read ahead. Without this others have less memory; what is read
+    // is the same.
+    let _only_slower = fadvise(file, 0, None, Advice::Random);
     let held = match preadv2(file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT) {
         Ok(held) => held,
         // Nothing is held, or it cannot be told.
@@ -151,8 +154,6 @@ fn read_once(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
     let rest = buffer.get_mut(held..).unwrap_or_default();
     let Some(len) = NonZeroU64::new(rest.len() as u64) else { return Ok(()) };
     let start = offset + held as u64;
-    // Without these others have less memory; what is read is the same.
-    let _only_slower = fadvise(file, 0, None, Advice::Random);
     file.read_exact_at(rest, start)?;
     let _only_slower = fadvise(file, start, Some(len), Advice::DontNeed);
     Ok(())
