@@ -243,7 +243,7 @@ fn it_is_told_when_damage_plays_where_the_container_says_how_long_it_is() {
     system.ok(&["import", wav.to_str().expect("UTF-8"), "--id", "call"]);
     let len = file_len(&wav) as usize;
     let header = fs::read(&wav).expect("read");
-    let bytes_per_second = u32::from_le_bytes(header[28..32].try_into().expect("four")) as f64;
+    let bytes_per_second = f64::from(header[28..32].iter().rev().fold(0, |rate, byte| rate << 8 | u32::from(*byte)));
     let (chunk, last) = (len / CHUNK_LEN / 2, len / CHUNK_LEN);
     for chunk in [chunk, last] {
         flip(&system.stored("call"), offset(chunk * CHUNK_LEN));

@@ -146,11 +146,8 @@ fn read_once(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
     // Before the first look: on newer systems that begins to read ahead. Without this others have less memory; what is read
     // is the same.
     let _only_slower = fadvise(file, 0, None, Advice::Random);
-    let held = match preadv2(file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT) {
-        Ok(held) => held,
-        // Nothing is held, or it cannot be told.
-        Err(_) => 0,
-    };
+    // An error says that nothing is held, or that it cannot be told.
+    let held = preadv2(file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT).unwrap_or_default();
     let rest = buffer.get_mut(held..).unwrap_or_default();
     let Some(len) = NonZeroU64::new(rest.len() as u64) else { return Ok(()) };
     let start = offset + held as u64;
