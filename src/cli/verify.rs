@@ -123,8 +123,13 @@ impl Work<'_> {
         let repaired = match maintenance.repair(&id, self.force, self.stop, &|_| {}).await {
             Ok(Repaired::Nothing) => return Ok((checked, None)),
             Ok(repaired) => repaired,
-            // The fault says it, and the way out.
-            Err(MaintenanceError::NeedsForce | MaintenanceError::Stopped | MaintenanceError::BeingRecorded) => {
+            // The finding says it, and the way out; of a recording in plain nothing says how much of it is good.
+            Err(
+                MaintenanceError::NeedsForce
+                | MaintenanceError::Stopped
+                | MaintenanceError::BeingRecorded
+                | MaintenanceError::Plain,
+            ) => {
                 return Ok((checked, None));
             }
             Err(

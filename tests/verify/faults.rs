@@ -39,6 +39,7 @@ fn each_fault_is_named_once_and_nothing_else_is() {
         "two",
         "other-kind",
         "left",
+        "folder",
     ] {
         system.import(id, &bytes);
     }
@@ -54,6 +55,8 @@ fn each_fault_is_named_once_and_nothing_else_is() {
     fs::write(place("other-kind").with_extension("plain"), &bytes).expect("written");
     fs::write(place("left").with_extension("sealed.next"), b"half").expect("written");
     fs::remove_file(place("gone")).expect("removed");
+    let folder = place("folder");
+    fs::remove_file(&folder).and_then(|()| fs::create_dir(&folder)).expect("what cannot be read as a file");
     for chunk in [2, 4] {
         flip(&place("flipped"), offset(chunk * CHUNK_LEN + 17));
     }
@@ -98,6 +101,7 @@ fn each_fault_is_named_once_and_nothing_else_is() {
         "cut-head truncated",
         "flipped corrupt-chunk 2-2",
         "flipped corrupt-chunk 4-4",
+        "folder unreadable",
         "gone media-missing",
         "head corrupt-header",
         "in-plain not-sealed",
@@ -122,7 +126,7 @@ fn each_fault_is_named_once_and_nothing_else_is() {
     assert_eq!(told(&report["notes"]), ["deactivated key-deactivated", "left left-over", "unfinished unfinished"]);
     assert_eq!(
         (&report["recordings"], &report["plain"], &report["plain_not_exempt"]),
-        (&27.into(), &5.into(), &1.into())
+        (&28.into(), &5.into(), &1.into())
     );
     assert_eq!(report["by_kind"]["corrupt-chunk"], 4);
 
@@ -154,7 +158,7 @@ fn each_fault_is_named_once_and_nothing_else_is() {
         format!("flipped: chunk 2 does not verify: bytes {}-{last} of its media (corrupt-chunk)", 2 * CHUNK_LEN);
     assert!(said.contains(&damage), "{said}");
     assert!(said.contains("notes.txt: it is no file") && said.contains("note: unfinished: "), "{said}");
-    assert!(said.contains("27 recording(s), 5 of them in plain (1 not exempt)"), "{said}");
+    assert!(said.contains("28 recording(s), 5 of them in plain (1 not exempt)"), "{said}");
     assert!(!said.contains("plain-not-allowed") && said.contains("  media-missing (1): restore"), "{said}");
 }
 

@@ -241,3 +241,37 @@ fn what_a_killed_command_left_half_done_is_finished() {
     let (code, report) = verify(&system, &["--all", "--repair"]);
     assert_eq!((code, &report["notes"], &report["repaired"]), (Some(0), &json!([]), &json!([])));
 }
+
+/// A rewrap was killed while it wrote the header: the whole of it is in the row.
+#[test]
+fn a_header_that_is_half_written_is_no_fault_and_is_finished() {
+    let (system, bytes) = (System::with_key(), media(50_000));
+    system.import("call", &bytes);
+    let stored = system.stored("call");
+    let old = fs::read(&stored).expect("read");
+    system.ok(&["keys", "generate"]);
+    system.ok(&["rewrap", "call"]);
+    let new = fs::read(&stored).expect("read");
+    let [old_key, new_key] = [&old, &new].map(|file| hex::encode(&file[32..64]));
+    for cut in [0, 40, 70, 490, 512] {
+        fs::write(&stored, [&new[..cut], &old[cut..512], &new[512..]].concat()).expect("written");
+        let header = hex::encode(&new[..512]);
+        let row = format!(
+            "fingerprint = x'{old_key}', replacement_fingerprint = x'{new_key}', replacement_header = x'{header}'"
+        );
+        assert_eq!(execute(&system, &format!("UPDATE recording SET {row}")), 1);
+        let (code, report) = verify(&system, &["--all"]);
+        assert_eq!(
+            (code, told(&report["notes"])),
+            (Some(0), vec!["call pending-replacement".to_owned()]),
+            "{cut}: {report}"
+        );
+        let (code, report) = verify(&system, &["call", "--repair"]);
+        assert_eq!((code, &report["repaired"][0]["repair"]), (Some(0), &"settled".into()), "{cut}: {report}");
+        assert!(fs::read(&stored).expect("read") == new, "{cut}: it is finished");
+        assert_eq!(verify(&system, &["call"]).1["notes"], json!([]), "{cut}");
+    }
+    // Without it in the row it is what it looks like.
+    fs::write(&stored, [&new[..70], &old[70..512], &new[512..]].concat()).expect("written");
+    assert_eq!(told(&verify(&system, &["call", "--repair"]).1["faults"]), ["call corrupt-header"]);
+}
