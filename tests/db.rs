@@ -23,6 +23,7 @@ async fn sqlite() {
     adds_side_by_side(Arc::clone(&database) as Arc<dyn Database>).await;
     let database = &*database;
     progress(database).await;
+    settlements(database).await;
     let again = SqliteDatabase::open(&path, true).await.expect("opens beside");
     changes_are_seen(database, &again).await;
     let keys = again.load_keys().await.expect("loads");
@@ -248,6 +249,40 @@ async fn replacements(database: &dyn Database) {
     assert_eq!(database.unfinished_reseal().await.expect("asks"), Some(run));
     database.note_reseal(None).await.expect("strikes");
     assert_eq!(database.unfinished_reseal().await.expect("asks"), None);
+}
+
+async fn settlements(database: &dyn Database) {
+    let before =
+        Recording { state: RecordingState::Unfinished, media_len: 5, ..recording("settles", 11, sealed_under(9)) };
+    database.add_recording(&before).await.expect("adds");
+    let content = Content::Sealed { fingerprint: Fingerprint([5; 32]), seal_id: SealId([2; 16]), replacement: None };
+    let after = Recording { media_len: 77, state: RecordingState::Complete, mended: true, content, ..before.clone() };
+    let other = database.settle_recording(&after.content, &after).await;
+    assert!(matches!(other, Err(Error::RecordingChanged(_))), "it is not sealed so");
+    database.settle_recording(&before.content, &after).await.expect("settles");
+    assert_eq!(database.recording(&before.id).await.expect("asks"), Some(after.clone()));
+    let late = database.settle_recording(&before.content, &after).await;
+    assert!(matches!(late, Err(Error::RecordingChanged(_))), "it is not as it was");
+    let plain = |digest| Content::Plain { digest: [digest; 32], exempt: true };
+    let kept = recording("settles-plain", 12, plain(1));
+    database.add_recording(&kept).await.expect("adds");
+    let told = Recording { media_len: 1234, ..kept.clone() };
+    let other = database.settle_recording(&plain(2), &told).await;
+    assert!(matches!(other, Err(Error::RecordingChanged(_))), "of other bytes");
+    database.settle_recording(&kept.content, &told).await.expect("settles");
+    let growing = Recording {
+        state: RecordingState::Recording { lease_until: time(1) },
+        ..recording("settles-not", 13, sealed_under(9))
+    };
+    database.add_recording(&growing).await.expect("adds");
+    let ended = Recording { state: RecordingState::Complete, ..growing.clone() };
+    let early = database.settle_recording(&growing.content, &ended).await;
+    assert!(early.is_err(), "its writer may be at work");
+
+    let mut found = database.recordings_of(&["settles", "none", "settles-plain"].map(id)).await.expect("asks");
+    found.sort_by(|one, other| one.id.as_str().cmp(other.id.as_str()));
+    assert_eq!(found, [after, told]);
+    assert_eq!(database.recordings_of(&[]).await.expect("asks"), []);
 }
 
 async fn progress(database: &dyn Database) {

@@ -44,4 +44,5 @@ mod stalled;
 mod support;
 mod switch_and_keys;
 mod transfer;
+mod verify;
 mod who;

@@ -84,7 +84,9 @@ event_kinds! {
     RecordingRewrap = "recording.rewrap";
     /// A recording was sealed again.
     RecordingReseal = "recording.reseal";
-    /// A broken recording was mended.
+    /// Recordings were verified; how many, and how it went.
+    RecordingsVerify = "recordings.verify";
+    /// A broken recording was mended, or what was left half done of it was brought to its end.
     RecordingRepair = "recording.repair";
     /// The catalogue was filled again from the files.
     CatalogueRebuild = "catalogue.rebuild";

@@ -126,6 +126,14 @@ metrics! {
     KEY_READS = "sealtape_key_reads_total", Counter, Count, ["fingerprint"];
     /// Stored bytes that are not what was written, by where that was seen: header, place, end, chunk, length.
     VERIFICATION_FAILURES = "sealtape_verification_failures_total", Counter, Count, ["kind"];
+    /// When all recordings were last scrubbed, in Unix time; 0 before that.
+    SCRUB_COMPLETED = "sealtape_scrub_completed_seconds", Gauge, Seconds, [];
+    /// Recordings that were scrubbed.
+    SCRUB_RECORDINGS = "sealtape_scrub_recordings_total", Counter, Count, [];
+    /// Bytes of files that were read for that.
+    SCRUB_BYTES = "sealtape_scrub_bytes_total", Counter, Bytes, [];
+    /// Faults that the last scrub found, or the one under way.
+    SCRUB_FAULTS = "sealtape_scrub_faults", Gauge, Count, ["kind"];
     /// How long the media store took; reads that memory answers at once are not in it.
     STORAGE_TIME = "sealtape_storage_seconds", Histogram, Seconds, ["operation"];
     /// Operations that the media store failed.

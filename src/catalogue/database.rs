@@ -74,6 +74,14 @@ pub trait Database: Send + Sync {
     /// Fails with [`Error::RecordingNotFound`] when it is gone, or was not being written.
     async fn update_progress(&self, recording: &Recording) -> Result<(), Error>;
 
+    /// Puts `to` in the place of a recording that is sealed, or kept in plain, as `from` says: how long it is, how far it
+    /// got, whether it is mended, and how it is sealed, as a file says that was verified. Fails with
+    /// [`Error::RecordingChanged`] when the recording is gone, is being written, or is not kept as `from` says any more.
+    async fn settle_recording(&self, from: &Content, to: &Recording) -> Result<(), Error>;
+
+    /// Those of `ids` that there are, in no order.
+    async fn recordings_of(&self, ids: &[RecordingId]) -> Result<Vec<Recording>, Error>;
+
     /// The recording of that ID.
     async fn recording(&self, id: &RecordingId) -> Result<Option<Recording>, Error>;
 

@@ -84,7 +84,10 @@ fn sections(settings: &Settings) -> Value {
             "log": match server.log { LogFormat::Pretty => "pretty", LogFormat::Json => "json" },
         },
         "database": { "url": format!("sqlite://{}", settings.database.display()) },
-        "storage": { "url": format!("file://{}", settings.storage.display()) },
+        "storage": {
+            "url": format!("file://{}", settings.storage.display()),
+            "scrub_interval": settings.scrub_interval.map(time),
+        },
         "encryption": {
             "allow_plain": settings.allow_plain,
             "plain_sidecars": settings.keeping.plain_sidecars,

@@ -96,7 +96,8 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
         ))?;
         print::line(&format!("Open {sign_in} to play them. Ctrl-C ends the demo and removes everything."))?;
     }
-    let watching = Watching { keys, playback, listening, interval: system.settings.reload_interval, tls: None };
+    let watching =
+        Watching { keys, playback, listening, interval: system.settings.reload_interval, tls: None, scrub: None };
     run_until_stopped(server, watching, Duration::ZERO, signals).await;
     drop(folder);
     Ok(ExitCode::SUCCESS)

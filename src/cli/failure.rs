@@ -230,7 +230,25 @@ impl From<service::MaintenanceError> for Failure {
                 let code = error.code();
                 Self::new(format!("{error} ({code})")).advise("it stays as it is; restore the file from a backup")
             }
+            Error::NeedsForce => Self::new(error).advise(
+                "restore the file from a backup; or --force seals that again, and keeps the damaged file beside it",
+            ),
+            Error::NothingVerifies | Error::PlainChanged => {
+                Self::new(error).advise("it stays as it is; restore the file from a backup")
+            }
+            Error::NotEncrypting => Self::new(error)
+                .advise("`sealtape encryption enable` switches it on, and `sealtape keys generate` makes a first key"),
             Error::Stopped => Self::new(error).advise("nothing is lost; run it again to go on"),
+        }
+    }
+}
+
+impl From<service::VerifyError> for Failure {
+    fn from(error: service::VerifyError) -> Self {
+        use service::VerifyError as Error;
+        match error {
+            Error::Catalogue(error) => error.into(),
+            Error::Store(error) => error.into(),
         }
     }
 }

@@ -33,6 +33,8 @@ mod serve;
 mod systemd;
 mod telemetry;
 mod token;
+mod verify;
+mod verify_report;
 mod warnings;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -86,6 +88,8 @@ enum Command {
         #[command(subcommand)]
         command: recordings::Command,
     },
+    /// Verify recordings: catalogue, files, keys, and every tag
+    Verify(verify::Arguments),
     /// Wrap the file keys of recordings under the newest database key: routine rotation
     Rewrap(rewrap::Arguments),
     /// Seal recordings again under new file keys: after a key was compromised
@@ -193,6 +197,7 @@ impl Cli {
             Command::Import(arguments) => import::run(global, arguments).await,
             Command::Cat(arguments) => cat::run(global, arguments).await,
             Command::Recordings { command } => recordings::run(global, command).await,
+            Command::Verify(arguments) => verify::run(global, arguments).await,
             Command::Rewrap(arguments) => rewrap::run(global, arguments).await,
             Command::Reseal(arguments) => reseal::run(global, arguments).await,
             Command::Keys { command } => keys::run(global, command).await,

@@ -27,7 +27,7 @@ use super::{
 use crate::audit::{Event, EventKind};
 use crate::config::{AuthMode, DefinitionKeyKind, DefinitionKeySettings, Listen, parse_listen};
 use crate::http::{App, Auth, Cors, Listener, Server, ServerSettings, Timeouts, Tls};
-use crate::service::{KeyWatch, Listening, Playback};
+use crate::service::{KeyWatch, Listening, Playback, Round, Scrub, Verifier, VerifierParts};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -88,7 +88,8 @@ async fn serve(global: &Global, arguments: Arguments, system: &System) -> Result
         }
         print::line(&format!("sealtape serves at {url}"))?;
     }
-    let watching = Watching { keys, playback, listening, interval: system.settings.reload_interval, tls };
+    let scrub = scrub(system, &keys, &playback);
+    let watching = Watching { keys, playback, listening, interval: system.settings.reload_interval, tls, scrub };
     run_until_stopped(server, watching, settings.drain_delay, signals).await;
     Ok(ExitCode::SUCCESS)
 }
@@ -194,13 +195,15 @@ pub(super) struct Watching {
     /// How often keys are read, changed or not.
     pub interval: Duration,
     pub tls: Option<Tls>,
+    /// What verifies recordings at intervals, if something does.
+    pub scrub: Option<Scrub>,
 }
 
 /// Serves, with keys watched, until a signal says to stop. After SIGTERM connections are taken for `drain_delay`
 /// more; a person at a terminal does not wait for that. A second signal ends it at once.
 pub(super) async fn run_until_stopped(server: Server, watching: Watching, drain_delay: Duration, signals: Signals) {
     let Signals { mut interrupt, mut terminate, hangup } = signals;
-    let Watching { keys, playback, listening, interval, tls } = watching;
+    let Watching { keys, playback, listening, interval, tls, scrub } = watching;
     listening.note(Event::new(EventKind::ServerStart));
     let tasks = [
         tokio::spawn(Arc::clone(&keys).watch(interval)),
@@ -208,6 +211,7 @@ pub(super) async fn run_until_stopped(server: Server, watching: Watching, drain_
         tokio::spawn(systemd::keep_watchdog()),
         tokio::spawn(telemetry::upkeep()),
         tokio::spawn(playback.upkeep()),
+        tokio::spawn(scrub_on_record(scrub, Arc::clone(&listening))),
     ];
     {
         let (stop, stopped) = oneshot::channel();
@@ -250,6 +254,39 @@ async fn reload_when_asked(mut hangup: tokio::signal::unix::Signal, keys: Arc<Ke
         }
         systemd::ready();
     }
+}
+
+/// What verifies all recordings at intervals, where the settings say so.
+fn scrub(system: &System, keys: &Arc<KeyWatch>, playback: &Arc<Playback>) -> Option<Scrub> {
+    Scrub::announce();
+    let interval = system.settings.scrub_interval?;
+    let verifier = Verifier::new(VerifierParts {
+        database: Arc::clone(&system.database),
+        store: Arc::clone(&system.store),
+        keys: Arc::clone(keys),
+        clock: Arc::clone(&system.clock),
+        playback: Arc::clone(playback),
+        allow_plain: system.settings.allow_plain,
+        at_once: 1,
+        is_guarded: false,
+    });
+    Some(Scrub::new(Arc::new(verifier), interval, Arc::clone(&system.clock)))
+}
+
+/// It reads all media, and so each round is on record.
+async fn scrub_on_record(scrub: Option<Scrub>, listening: Arc<Listening>) {
+    let Some(scrub) = scrub else { return };
+    let note = move |round: &Round| {
+        let outcome = if round.faults.is_empty() { "sound" } else { "faulty" };
+        listening.note(Event {
+            count: Some(round.recordings),
+            bytes: Some(round.bytes),
+            outcome: Some(outcome.into()),
+            detail: Some("the server's own scrub".into()),
+            ..Event::new(EventKind::RecordingsVerify)
+        });
+    };
+    scrub.run(note).await;
 }
 
 /// The signals that a server obeys, taken before it says that it serves.

@@ -38,6 +38,7 @@ const KEYS: &[(&str, Kind)] = &[
     ("server.log", Kind::Text),
     ("database.url", Kind::Text),
     ("storage.url", Kind::Text),
+    ("storage.scrub_interval", Kind::Text),
     ("encryption.allow_plain", Kind::Bool),
     ("encryption.plain_sidecars", Kind::Bool),
     ("encryption.index", Kind::List),

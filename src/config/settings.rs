@@ -32,6 +32,8 @@ pub struct Settings {
     pub database: PathBuf,
     /// The folder of media.
     pub storage: PathBuf,
+    /// How often a server verifies all recordings; none when it does not.
+    pub scrub_interval: Option<Duration>,
     /// Whether recordings that are plain, and not exempt, play.
     pub allow_plain: bool,
     /// What is kept in clear, and for how long recordings are kept.
@@ -127,6 +129,7 @@ impl Settings {
             server: ServerSettings::validate(values)?,
             database: values.parse("database.url", || folder.join("sealtape.db"), parse_database_url)?,
             storage: values.parse("storage.url", || folder.join("media"), parse_storage_url)?,
+            scrub_interval: values.parse("storage.scrub_interval", || None, |text| parse_duration(text).map(Some))?,
             allow_plain: values.flag("encryption.allow_plain", true),
             keeping: KeepingSettings::validate(values)?,
             definition_key: DefinitionKeySettings {
@@ -237,6 +240,8 @@ mod tests {
             "[database]\nurl = \"sqlite://\"",
             "[storage]\nurl = \"/var/media\"",
             "[storage]\nurl = \"s3://bucket\"",
+            "[storage]\nscrub_interval = \"weekly\"",
+            "[storage]\nscrub_interval = \"0s\"",
             "[keys]\nreload_interval = \"soon\"",
             "[keys]\nreload_interval = \"-5m\"",
             "[keys]\nreload_interval = \"0s\"",

@@ -11,6 +11,7 @@
 //! | [`serving`] | puts it before players: connections, limits, times, TLS, stopping, systemd |
 //! | [`mod@access`] | decides who may listen: tokens, links, a proxy that signs in, other origins |
 //! | [`record`] | must know, or prove, who listened to what |
+//! | [`verifying`] | must know that every recording is whole, or has one that is not |
 //! | [`observing`] | watches it: metrics, dashboard, logs, traces |
 //! | [`speed`] | asks what it costs beside plain files, what limits it, and how to measure |
 //! | [`glossary`] | meets a word that is used here in one sense only |
@@ -50,6 +51,10 @@ pub mod access {}
 // Who listened to what, in a chain that shows every change.
 #[doc = include_str!("record.md")]
 pub mod record {}
+
+// Faults and what to do about them, repair, salvage, scrub.
+#[doc = include_str!("verifying.md")]
+pub mod verifying {}
 
 // Metrics, dashboard, logs, traces.
 #[doc = include_str!("observing.md")]

@@ -78,6 +78,8 @@ pub struct Listing {
     pub objects: Vec<MediaObject>,
     /// What lies there and has no object's name, or not in its place, or cannot be read.
     pub strangers: Vec<Stranger>,
+    /// Where damaged objects are kept that others took the place of ([`MediaStore::keep`]).
+    pub kept: Vec<String>,
     /// Where to go on; none on the last page.
     pub next: Option<String>,
 }
@@ -139,6 +141,11 @@ pub trait MediaStore: Send + Sync {
     /// Gives an object the name of another one, which is gone then: at once, and durably.
     async fn replace(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error>;
 
+    /// Gives an object a name beside its own under which it stays, whatever takes its place or becomes of that: durably.
+    /// The name holds `seal_id`, and is no object's. Gives its URL. Doing it again changes nothing; fails with
+    /// [`Error::Exists`] when something else is kept there.
+    async fn keep(&self, object: &MediaObject, seal_id: &SealId) -> Result<String, Error>;
+
     /// Writes `head` over the first bytes of an object, in one write, and makes that durable. Fails when the object is
     /// not the one of `version` any more.
     async fn rewrite_head(&self, object: &MediaObject, version: Version, head: &[u8]) -> Result<(), Error>;
@@ -163,6 +170,12 @@ pub trait MediaFile: Send + Sync {
     /// Fills the rest of `buffer`, whose first `filled` bytes are those from `offset` on already, and gives a buffer
     /// back that holds them all. May wait for long; never on the thread that asks.
     async fn read(&self, offset: u64, buffer: Vec<u8>, filled: usize) -> Result<Vec<u8>, Error>;
+
+    /// Fills `buffer` from `offset` on, for whoever reads everything and soon nothing of it again: what lies in memory
+    /// for others stays there, and what did not does not take their place.
+    async fn read_once(&self, offset: u64, buffer: Vec<u8>) -> Result<Vec<u8>, Error> {
+        self.read(offset, buffer, 0).await
+    }
 }
 
 /// An object that is being written, under its `….part` name. Dropped without a word, it stays as it is;

@@ -83,6 +83,16 @@ impl ChunkLen {
         HEADER_LEN_U64 + index * self.record_bytes()
     }
 
+    /// The length of a complete file of `media_len` bytes; `None` when no file holds so many.
+    #[must_use]
+    pub const fn file_len(self, media_len: u64) -> Option<u64> {
+        if media_len > MEDIA_LEN_MAX {
+            return None;
+        }
+        let records = if media_len == 0 { 1 } else { media_len.div_ceil(self.bytes()) };
+        Some(HEADER_LEN_U64 + media_len + records * TAG_LEN_U64)
+    }
+
     /// The shape of a file of `file_len` bytes; `None` when it is shorter than a header or longer than any recording.
     pub(super) fn shape(self, file_len: u64) -> Option<Shape> {
         let body = file_len.checked_sub(HEADER_LEN_U64)?;

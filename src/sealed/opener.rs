@@ -48,6 +48,28 @@ impl VerifiedHeader {
         }
         Ok(Opener { verified: self, state })
     }
+
+    /// Makes whatever still verifies of a damaged file readable: one whose end does not verify, or is not there. Where
+    /// `catalogued_len` bytes of media, and the final record after them, fit into the file, they are presumed to lie
+    /// there; else as many chunks as the file has whole records.
+    ///
+    /// [`Opener::state`] is a presumption then and no length to promise. Each record is verified all the same before a
+    /// byte of it is released, and what a cut left of one is not among them.
+    ///
+    /// # Errors
+    ///
+    /// [`Corruption::ShortHeader`], [`Corruption::TooLong`].
+    pub fn presume(self, file_len: u64, catalogued_len: Option<u64>) -> Result<Opener, Error> {
+        let chunk_len = self.header.chunk_len;
+        let whole_len = state::whole_len(chunk_len, file_len)?;
+        let state = match catalogued_len {
+            Some(media_len) if chunk_len.file_len(media_len).is_some_and(|len| len <= file_len) => {
+                State::Complete { media_len }
+            }
+            _ => State::Unfinished { media_len: whole_len },
+        };
+        Ok(Opener { verified: self, state })
+    }
 }
 
 impl Opener {

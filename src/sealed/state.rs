@@ -52,6 +52,11 @@ pub(super) fn tail(chunk_len: ChunkLen, file_len: u64) -> Result<Range<u64>, Err
     Ok(chunk_len.record_offset(shape.full.saturating_sub(1))..file_len)
 }
 
+/// Bytes of media in the whole records of a file.
+pub(super) fn whole_len(chunk_len: ChunkLen, file_len: u64) -> Result<u64, Error> {
+    Ok(shape(chunk_len, file_len)?.full * chunk_len.bytes())
+}
+
 /// Decides the state of a file from the bytes of its [`tail`], by the four rules of the format, in their order.
 pub(super) fn judge(tag_key: &TagKey, chunk_len: ChunkLen, file_len: u64, tail: &[u8]) -> Result<State, Error> {
     let Shape { full, rest } = shape(chunk_len, file_len)?;

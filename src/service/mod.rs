@@ -21,8 +21,10 @@ mod opened;
 mod playback;
 mod purge;
 mod refusals;
+mod salvage;
 mod source;
 mod span_stream;
+mod verify;
 
 pub use companions::{CompanionSettings, Companions, Error as CompanionError};
 pub use incoming::Stop;
@@ -32,14 +34,20 @@ pub use key_watch::{Error as KeyError, Health, KeyWatch};
 pub use listening::{Listening, ListeningError, ListeningSettings, OnFailure};
 pub use listening_session::{Heard, Listener, Player};
 pub use maintenance::{
-    Candidate, Error as MaintenanceError, Fault, Maintenance, Outcome as MaintenanceOutcome, Rebuilt, Selection, Work,
+    Candidate, Error as MaintenanceError, Fault, Maintenance, Outcome as MaintenanceOutcome, Rebuilt, Repaired,
+    Selection, Work,
 };
 pub use media_type::detect as detect_media_type;
 pub use opened::{OpenRecording, Validators};
 pub use playback::{Error as PlaybackError, Playback, PlaybackSettings};
 pub use purge::{Error as PurgeError, Purge, Retention};
+pub use salvage::{Damaged, Salvage, Salvaged};
 pub use source::{FileSource, ReaderSource, Source};
 pub use span_stream::{FRAME_LEN_MAX, FRAME_LEN_MIN, SpanStream};
+pub use verify::{
+    Checked, Error as VerifyError, Finding, FindingKind, Pace, Place, Round, Scope as VerifyScope, Scrub, Verifier,
+    VerifierParts,
+};
 
 use std::sync::Arc;
 

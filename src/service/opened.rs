@@ -7,9 +7,9 @@ use std::{
 
 use metrics::Counter;
 
-use super::Heard;
+use super::{Heard, meter};
 use crate::base::{Fingerprint, MediaType, RecordingId, SealId, Timestamp};
-use crate::catalogue::RecordingState;
+use crate::catalogue::{Recording, RecordingState};
 use crate::media::MediaFile;
 use crate::sealed::Opener;
 
@@ -48,6 +48,26 @@ pub(super) enum OpenContent {
 }
 
 impl OpenRecording {
+    /// One whose length is a presumption ([`crate::sealed::VerifiedHeader::presume`]): for telling what is left of it.
+    pub(super) fn of_damaged(row: &Recording, opener: Opener, file: Arc<dyn MediaFile>) -> Self {
+        let header = opener.header();
+        Self {
+            id: row.id.clone(),
+            media_type: header.media_type.clone(),
+            media_len: opener.state().media_len(),
+            state: row.state,
+            mended: header.mended,
+            validators: None,
+            heard: OnceLock::new(),
+            content: OpenContent::Sealed {
+                fingerprint: header.fingerprint,
+                reads: meter::reads(&header.fingerprint),
+                opener: Box::new(opener),
+            },
+            file,
+        }
+    }
+
     /// The key that the recording needs, when it is sealed.
     #[must_use]
     pub fn fingerprint(&self) -> Option<Fingerprint> {

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use metrics::{Counter, Histogram, counter, histogram};
 
-use crate::base::{RecordingId, metrics as names};
+use crate::base::{RecordingId, SealId, metrics as names};
 use crate::media::{
     Error, Listing, MaintenanceGuard, MediaFile, MediaKind, MediaObject, MediaStore, MediaWriter, Version,
 };
@@ -62,6 +62,10 @@ impl<S: MediaStore> MediaStore for Metered<S> {
         self.0.replace(from, to).await
     }
 
+    async fn keep(&self, object: &MediaObject, seal_id: &SealId) -> Result<String, Error> {
+        self.0.keep(object, seal_id).await
+    }
+
     async fn rewrite_head(&self, object: &MediaObject, version: Version, head: &[u8]) -> Result<(), Error> {
         self.0.rewrite_head(object, version, head).await
     }
@@ -91,6 +95,10 @@ impl MediaFile for MeteredFile {
     async fn read(&self, offset: u64, buffer: Vec<u8>, filled: usize) -> Result<Vec<u8>, Error> {
         METER.read.time(self.0.read(offset, buffer, filled)).await
     }
+
+    async fn read_once(&self, offset: u64, buffer: Vec<u8>) -> Result<Vec<u8>, Error> {
+        METER.read_once.time(self.0.read_once(offset, buffer)).await
+    }
 }
 
 /// Handles, resolved once, after the recorder is in its place.
@@ -98,12 +106,15 @@ static METER: LazyLock<Meter> = LazyLock::new(|| Meter {
     version: Operation::of("version"),
     open: Operation::of("open"),
     read: Operation::of("read"),
+    read_once: Operation::of("read-once"),
 });
 
 struct Meter {
     version: Operation,
     open: Operation,
     read: Operation,
+    /// For scrubs: nobody waits for these, and they wait for others.
+    read_once: Operation,
 }
 
 struct Operation {

@@ -13,6 +13,7 @@ fn every_command_has_help() {
         &["recordings"],
         &["recordings", "list"],
         &["recordings", "show"],
+        &["verify"],
         &["keys", "generate"],
         &["keys", "list"],
         &["definition-key", "generate"],

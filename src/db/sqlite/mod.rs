@@ -341,6 +341,49 @@ impl Database for SqliteDatabase {
         }
     }
 
+    async fn settle_recording(&self, from: &Content, to: &Recording) -> Result<(), Error> {
+        let mut transaction = self.file.begin_write().await?;
+        let (to, id, from) = (RecordingRecord::from(to), &to.id, ContentColumns::from(from));
+        let done = sqlx::query(include_str!("../sql/recording_settle.sql"))
+            .bind(to.id)
+            .bind(to.media_len)
+            .bind(to.state)
+            .bind(to.mended)
+            .bind(to.content.sealed)
+            .bind(to.content.fingerprint)
+            .bind(to.content.seal_id)
+            .bind(to.content.replacement_seal_id)
+            .bind(to.content.replacement_fingerprint)
+            .bind(to.content.replacement_header)
+            .bind(to.content.digest)
+            .bind(to.content.exempt)
+            .bind(from.sealed)
+            .bind(from.fingerprint)
+            .bind(from.seal_id)
+            .bind(from.replacement_seal_id)
+            .bind(from.replacement_fingerprint)
+            .bind(from.replacement_header)
+            .bind(from.digest)
+            .execute(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
+        if done.rows_affected() == 0 {
+            return Err(Error::RecordingChanged(id.clone()));
+        }
+        self.file.commit(transaction).await
+    }
+
+    async fn recordings_of(&self, ids: &[RecordingId]) -> Result<Vec<Recording>, Error> {
+        self.file.check_in_place()?;
+        let ids: Vec<&str> = ids.iter().map(RecordingId::as_str).collect();
+        let records: Vec<RecordingRecord> = sqlx::query_as(include_str!("../sql/recordings_of.sql"))
+            .bind(serde_json::json!(ids).to_string())
+            .fetch_all(&self.file.pool)
+            .await
+            .map_err(unavailable)?;
+        records.into_iter().map(Recording::try_from).collect()
+    }
+
     async fn recording(&self, id: &RecordingId) -> Result<Option<Recording>, Error> {
         // What a file that was moved away says may be out of date: somebody else may be writing another one.
         self.file.check_in_place()?;

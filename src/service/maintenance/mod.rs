@@ -4,11 +4,14 @@
 //! brought to its end first. Each recording is a step of its own: stopped at any moment, the next run goes on.
 //! `rewrap` writes headers, [`reseal`] whole files, `rebuild` rows.
 
+mod mending;
 mod rebuild;
+mod repair;
 mod reseal;
 mod rewrap;
 
 pub use rebuild::{Fault, Rebuilt};
+pub use repair::Repaired;
 
 use std::sync::Arc;
 
@@ -128,6 +131,18 @@ pub enum Error {
     /// An investigator: the file is not what was written, or this build cannot read it.
     #[error(transparent)]
     Sealed(#[from] sealed::Error),
+    /// The caller, who may insist: it was catalogued complete, and what is left of it is less.
+    #[error("it was catalogued complete, and a mended one would hold only what still verifies before the damage")]
+    NeedsForce,
+    /// An investigator: there is nothing that a mended one could hold.
+    #[error("not a chunk of it verifies before the damage")]
+    NothingVerifies,
+    /// The operator: nothing would be sealed.
+    #[error("encryption is not active, so nothing can be sealed again")]
+    NotEncrypting,
+    /// An investigator: its file in plain is not what was stored.
+    #[error("it is kept in plain, and its file is not what was stored")]
+    PlainChanged,
     /// The caller stopped it.
     #[error("stopped")]
     Stopped,
@@ -139,7 +154,11 @@ impl Error {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::NotFound => ErrorCode::RecordingNotFound,
-            Self::Plain | Self::BeingRecorded | Self::Stopped | Self::StillTheNewest(_) => ErrorCode::BadRequest,
+            Self::Plain | Self::BeingRecorded | Self::Stopped | Self::StillTheNewest(_) | Self::NeedsForce => {
+                ErrorCode::BadRequest
+            }
+            Self::NothingVerifies | Self::PlainChanged => ErrorCode::RecordingCorrupt,
+            Self::NotEncrypting => ErrorCode::EncryptionDisabled,
             Self::NoActiveKey(NoActiveKey) => ErrorCode::NoActiveKey,
             Self::Refused(refused) => refused.code(),
             Self::Keys(_) => ErrorCode::KeysUnavailable,

@@ -6,12 +6,12 @@ use std::{
 };
 
 use super::{Error, OpenedKey, Playback};
-use crate::base::{ErrorCode, Fingerprint};
-use crate::catalogue::{Recording, RecordingState};
+use crate::base::{ErrorCode, Fingerprint, RecordingId};
+use crate::catalogue::{Content, Recording, RecordingState};
 use crate::keys::{OpeningRefused, Switch};
 use crate::media::{MediaFile, Stage};
 use crate::sealed::{Corruption, HEADER_LEN, NameClaim, Role, UnverifiedHeader, VerifiedHeader};
-use crate::service::{OpenRecording, Validators, meter, opened::OpenContent};
+use crate::service::{Damaged, OpenRecording, Validators, meter, opened::OpenContent};
 
 impl Playback {
     pub(super) async fn open_sealed(
@@ -63,6 +63,24 @@ impl Playback {
             },
             file,
         }))
+    }
+
+    /// What there is of a sealed recording whose file does not verify as a whole: its header must.
+    pub(in crate::service) async fn open_presumed(&self, id: &RecordingId) -> Result<Damaged, Error> {
+        let row = self.recording(id).await?;
+        let (object, _) = self.find(&row, row.state_at((self.clock)())).await?;
+        let Content::Sealed { .. } = row.content else { return Err(Error::Corrupt(Corruption::ShortRead)) };
+        let file = self.store.open(&object).await?.ok_or(Error::MediaMissing)?;
+        let header = self.read_header(&*file, row.content.pending_header()).await?;
+        let header = header.expect_place(id, &Role::Media)?;
+        if !row.content.seal_ids().contains(&Some(header.seal_id())) {
+            return Err(Error::Corrupt(Corruption::OtherSealing));
+        }
+        let catalogued = (row.state == RecordingState::Complete).then_some(row.media_len);
+        let opener = header.presume(file.version().len, catalogued)?;
+        let recording = Arc::new(OpenRecording::of_damaged(&row, opener, file));
+        let media_len = catalogued.unwrap_or(recording.media_len);
+        Ok(Damaged { recording, media_len })
     }
 
     /// The file's header, verified. One that does not verify is read once more and then taken from the row: it may be

@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path};
 
-use super::{LocalStore, location, replacing::LOCK_NAME, suffix, unavailable};
+use super::{LocalStore, keeping, location, replacing::LOCK_NAME, suffix, unavailable};
 use crate::base::RecordingId;
 use crate::media::{Error, Listing, MediaKind, MediaObject, ObjectRole, Stage, Stranger};
 
@@ -24,8 +24,12 @@ pub(super) fn page(store: &LocalStore, after: Option<&str>) -> Result<Listing, E
     match names(&path) {
         Ok(names) => {
             for name in names {
-                match object(&name).filter(|object| store.folder(&object.id) == path) {
+                let is_here = |object: &MediaObject| store.folder(&object.id) == path;
+                match object(&name).filter(is_here) {
                     Some(object) => listing.objects.push(object),
+                    None if keeping::name_before(&name).and_then(object).is_some_and(|object| is_here(&object)) => {
+                        listing.kept.push(location(&path.join(name)));
+                    }
                     None => listing.strangers.push(stranger(&path.join(name), STRANGE)),
                 }
             }

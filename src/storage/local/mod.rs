@@ -6,6 +6,7 @@
 
 mod ahead;
 mod folders;
+mod keeping;
 mod lanes;
 mod listing;
 mod names;
@@ -26,7 +27,7 @@ use tokio::task::spawn_blocking;
 use url::Url;
 
 use self::{folders::Folders, lanes::Lanes, names::Names};
-use crate::base::RecordingId;
+use crate::base::{RecordingId, SealId};
 use crate::crypto::Sha256Digest;
 use crate::media::{
     Error, Listing, MaintenanceGuard, MediaFile, MediaKind, MediaObject, MediaStore, MediaWriter, ObjectRole, Stage,
@@ -189,6 +190,12 @@ impl MediaStore for LocalStore {
     async fn replace(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error> {
         let (from, to) = (self.path(from), self.path(to));
         self.waits.run(move || replacing::replace(&from, &to)).await
+    }
+
+    async fn keep(&self, object: &MediaObject, seal_id: &SealId) -> Result<String, Error> {
+        let last = MediaObject { stage: Stage::Final, ..object.clone() };
+        let (from, to) = (self.path(object), keeping::path(self.path(&last), seal_id));
+        self.waits.run(move || keeping::keep(&from, &to).map(|()| location(&to))).await
     }
 
     async fn rewrite_head(&self, object: &MediaObject, version: Version, head: &[u8]) -> Result<(), Error> {
