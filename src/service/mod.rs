@@ -5,6 +5,7 @@
 mod buffers;
 mod bulk;
 mod encoder;
+mod growth;
 mod incoming;
 mod ingest;
 mod ingest_sealed;
@@ -12,6 +13,7 @@ mod key_ops;
 mod key_watch;
 mod listening;
 mod listening_session;
+mod live_writer;
 mod maintenance;
 mod media_duration;
 mod media_type;
