@@ -109,7 +109,7 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             sender.parts(&multipart, parts).await.map_err(failed)?
         }
-        Selection::Unsatisfiable => return Ok(unsatisfiable(request, len)),
+        Selection::NotYet | Selection::Unsatisfiable => return Ok(unsatisfiable(request, len)),
     };
     if let Some(len) = body.size_hint().exact().filter(|_| request.method == Method::GET) {
         insert(response.headers_mut(), header::CONTENT_LENGTH, &len.to_string());
@@ -144,8 +144,7 @@ async fn select(
             unit_len: recording.unit_len(),
         };
         let decision = decide(&request.method, &request.headers, representation, now);
-        let is_too_early = recording.is_growing() && decision == Decision::Send(Selection::Unsatisfiable);
-        if !is_too_early {
+        if decision != Decision::Send(Selection::NotYet) {
             return Ok((recording, decision));
         }
         let now = Instant::now();

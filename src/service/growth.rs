@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     OpenRecording, PlaybackError as Error,
-    live_writer::{LiveWriter, Life},
+    live_writer::{Life, LiveWriter},
     meter::METER,
     opened::OpenContent,
     playback::read,
@@ -108,11 +108,7 @@ impl Growth {
         if len == seen.len && seen.is_settled {
             return Ok(false);
         }
-        let looked = if len < seen.len {
-            Err(Error::Corrupt(Corruption::ShortRead))
-        } else {
-            grown(&known, len).await
-        };
+        let looked = if len < seen.len { Err(Error::Corrupt(Corruption::ShortRead)) } else { grown(&known, len).await };
         match looked {
             Ok(Grown { content, media_len, is_complete, is_settled }) => {
                 *seen = Seen { len, is_settled };

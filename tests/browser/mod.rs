@@ -64,7 +64,11 @@ impl Browser {
         Self { driver, client, _profile: profile }
     }
 
-    pub async fn open(&self, server: &Server, hash: &str) {
+    pub async fn goto(&self, url: &str) {
+        self.client.goto(url).await.expect("goes");
+    }
+
+    async fn open(&self, server: &Server, hash: &str) {
         self.client.goto("about:blank").await.expect("goes");
         self.client.goto(&server.url(&format!("/{hash}"))).await.expect("goes");
     }

@@ -4,6 +4,7 @@
 mod ends;
 mod players;
 mod recorder;
+mod watcher;
 
 use std::{
     fs,
@@ -12,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::recorder::{Follower, Recorder};
+use self::recorder::{Follower, Recorder, read_until_close};
 use crate::support::{Server, System, get, media, request, text, tool};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -39,7 +40,8 @@ fn all_who_follow_get_every_byte_as_it_is_written_and_an_end_in_order() {
     let mut recorder = Recorder::begin(&system, "live");
     recorder.feed(&media[..100_000]);
     recorder.wait_until_written(&server, verified(100_000));
-    let ranges = [&[][..], &[("Range", "bytes=0-")], &[("Range", "bytes=-5")], &[("If-Range", "\"x\""), ("Range", "bytes=9-")]];
+    let ranges =
+        [&[][..], &[("Range", "bytes=0-")], &[("Range", "bytes=-5")], &[("If-Range", "\"x\""), ("Range", "bytes=9-")]];
     let followers: Vec<Follower> = ranges.iter().map(|headers| Follower::begin(&server, MEDIA, headers)).collect();
     for follower in &followers {
         assert_eq!(follower.status, 200);
@@ -59,6 +61,7 @@ fn all_who_follow_get_every_byte_as_it_is_written_and_an_end_in_order() {
         tool("wget").args(["--no-config", "--no-proxy", "-q", "-O"]).arg(&files[2]).arg(&url).spawn(),
     ]
     .map(|client| client.expect("it runs"));
+    let old = read_until_close(&server, MEDIA);
     let have = |file| fs::metadata(file).map_or(0, |metadata| metadata.len() as usize);
     for fed in [100_000, 104_000, 180_000, 300_000] {
         recorder.feed_up_to(&media, fed);
@@ -66,7 +69,11 @@ fn all_who_follow_get_every_byte_as_it_is_written_and_an_end_in_order() {
             follower.wait_for(verified(fed));
         }
         for file in &files[..2] {
-            assert!(server.wait_until(10 * SECOND, |_| have(file) >= verified(fed)), "{file:?}: {} of {fed}", have(file));
+            assert!(
+                server.wait_until(10 * SECOND, |_| have(file) >= verified(fed)),
+                "{file:?}: {} of {fed}",
+                have(file)
+            );
         }
     }
     assert!(followers.iter().all(|follower| !follower.has_ended()), "it goes on");
@@ -80,6 +87,8 @@ fn all_who_follow_get_every_byte_as_it_is_written_and_an_end_in_order() {
         assert!(client.wait().expect("ends").success(), "{file:?}");
         assert!(fs::read(file).expect("read") == media, "{file:?}");
     }
+    let (came, is_ended) = old.join().expect("read");
+    assert!(is_ended && came == media, "HTTP/1.0: {} bytes, in order: {is_ended}", came.len());
     let whole = server.get(MEDIA);
     assert!(whole.header("recording-state") == Some("complete") && whole.body == media);
     // On record once each, with all that they heard.
@@ -91,7 +100,7 @@ fn all_who_follow_get_every_byte_as_it_is_written_and_an_end_in_order() {
     assert!(!sessions.is_empty(), "{events}");
     for session in &sessions {
         assert_eq!(session["outcome"], "complete", "{session}");
-        assert_eq!(session["spans"], serde_json::json!([[0, media.len()]]), "{session}");
+        assert_eq!(session["spans"], serde_json::json!([[0, media.len() - 1]]), "{session}");
     }
     // One for each kind of client: raw sockets, curl, wget.
     assert_eq!(sessions.len(), 3, "{sessions:?}");
@@ -130,7 +139,8 @@ fn what_is_written_can_be_sought_in() {
     assert_eq!((several.status, several.is_cut), (206, false));
     assert!(several.header("content-type").is_some_and(|kind| kind.starts_with("multipart/byteranges")));
     for (first, end) in [(5, 10), (100_000, 100_010), (len - 3, len)] {
-        let part = [format!("Content-Range: bytes {first}-{}/*\r\n\r\n", end - 1).as_bytes(), &media[first..end]].concat();
+        let part =
+            [format!("Content-Range: bytes {first}-{}/*\r\n\r\n", end - 1).as_bytes(), &media[first..end]].concat();
         assert!(several.body.windows(part.len()).any(|window| window == part), "{first}");
     }
     // Without validators conditions match nothing.
@@ -141,7 +151,10 @@ fn what_is_written_can_be_sought_in() {
     for headers in [&[][..], &[("Range", "bytes=0-9")], &[("Range", "bytes=99999999-")]] {
         let head = request(&server.address, "HEAD", MEDIA, headers, b"");
         assert_eq!((head.status, head.body.len(), head.header("recording-state")), (200, 0, Some("recording")));
-        assert_eq!((head.header("content-length"), head.header("content-range"), head.header("etag")), (None, None, None));
+        assert_eq!(
+            (head.header("content-length"), head.header("content-range"), head.header("etag")),
+            (None, None, None)
+        );
     }
     recorder.end();
     // What was valid stays so.
@@ -179,6 +192,9 @@ fn a_start_that_is_yet_to_come_is_waited_for_and_then_refused() {
         assert_eq!(reply.header("content-range"), None, "{range}");
         assert!(begun.elapsed() >= Duration::from_millis(4900), "{range}: {:?}", begun.elapsed());
     }
+    // What never comes is not waited for: some players ask for the end of what has none.
+    let reply = server.get_range(MEDIA, "bytes=9223372036854775807-");
+    assert_eq!((reply.status, reply.header("content-range")), (416, None));
     // The end comes meanwhile, and then its length can be told.
     thread::scope(|scope| {
         let past = scope.spawn(|| server.get_range(MEDIA, "bytes=70000-"));
@@ -296,11 +312,12 @@ fn a_pause_of_the_writer_cuts_nobody_and_a_client_that_takes_nothing_is_cut() {
         .expect("it runs");
     follower.wait_for(verified(100_000));
     thread::sleep(5 * SECOND);
-    assert!(!follower.has_ended() && client.try_wait().expect("asked").is_none());
+    assert!(!follower.has_ended() && client.try_wait().expect("asked").is_none() && streams(&server) == 2);
     let stalled = Follower::begin_stalled(&server, MEDIA);
     recorder.feed_up_to(&media, media.len());
     follower.wait_for(verified(media.len()));
-    assert!(server.wait_until(20 * SECOND, |server| server.log().contains("takes nothing")), "{}", server.log());
+    // Of three, two are left.
+    assert!(server.wait_until(20 * SECOND, |server| streams(server) == 2), "{} streams", streams(&server));
     recorder.end();
     let came = follower.to_end();
     assert!(!came.is_cut && came.bytes == media, "{} bytes", came.bytes.len());
@@ -319,6 +336,13 @@ fn what_is_read_from_the_command_line_ends_where_it_is_verified() {
     let output = system.run(&["cat", "live"]);
     assert!(output.status.success() && output.stdout == media[..verified(media.len())], "{}", text(&output.stderr));
     recorder.end();
+}
+
+/// How many answers with media are on their way.
+fn streams(server: &Server) -> u64 {
+    let metrics = text(&server.get("/metrics").body);
+    let line = metrics.lines().find(|line| line.starts_with("sealtape_streams_active ")).expect("a gauge");
+    line.rsplit(' ').next().and_then(|value| value.parse().ok()).expect("a number")
 }
 
 /// Flips a bit of a file in place, and changes nothing else of it.

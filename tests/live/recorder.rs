@@ -200,6 +200,19 @@ fn ask(mut stream: TcpStream, path: &str, headers: &[(&str, &str)]) -> Unread {
     Unread(BufReader::new(stream))
 }
 
+/// Reads an answer of HTTP/1.0, whose end is the connection's: its body, and whether that was an end in order.
+pub fn read_until_close(server: &Server, path: &str) -> JoinHandle<(Vec<u8>, bool)> {
+    let mut stream = TcpStream::connect(&server.address).expect("connects");
+    stream.set_read_timeout(Some(Duration::from_secs(120))).expect("set");
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).expect("sent");
+    thread::spawn(move || {
+        let mut came = Vec::new();
+        let is_ended = stream.read_to_end(&mut came).is_ok();
+        let head = came.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
+        (came.split_off(head), is_ended)
+    })
+}
+
 /// Keeps what comes; none when it ends before it should.
 fn read_chunks(reader: &mut impl BufRead, came: &Mutex<Came>) -> Option<()> {
     loop {

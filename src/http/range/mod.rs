@@ -43,7 +43,9 @@ pub(super) enum Selection {
         /// As it was asked for.
         last: u64,
     },
-    /// 416: the header is good and no byte lies in it; of a recording in progress, not yet.
+    /// 416, unless a byte of it comes in time: of a recording in progress.
+    NotYet,
+    /// 416: the header is good and no byte lies in it.
     Unsatisfiable,
 }
 
@@ -101,7 +103,7 @@ pub(super) fn select<'a>(
         Ok(specs) => specs,
         Err(ignored) => return Selection::Whole(ignored),
     };
-    match (specs.as_slice(), extent) {
+    let selection = match (specs.as_slice(), extent) {
         (_, Extent::Fixed(0)) => Selection::Whole(Ignored::EmptyRepresentation),
         ([Spec::Suffix(_) | Spec::From(0)], Extent::Growing(_)) => Selection::Whole(Ignored::InProgress),
         ([Spec::Between(first, last @ VERY_LARGE..)], Extent::Growing(len)) if *first < len => {
@@ -112,6 +114,18 @@ pub(super) fn select<'a>(
         }
         // Of a recording in progress, in what is there: no part but the last could be followed.
         (several, Extent::Fixed(len) | Extent::Growing(len)) => resolve_all(several, len, unit_len),
+    };
+    match (selection, extent) {
+        (Selection::Unsatisfiable, Extent::Growing(_)) if specs.iter().any(may_come) => Selection::NotYet,
+        (selection, _) => selection,
+    }
+}
+
+/// Whether a recording in progress may come to have a byte that is asked for: none is very large.
+fn may_come(spec: &Spec) -> bool {
+    match spec {
+        Spec::From(first) | Spec::Between(first, _) => *first < VERY_LARGE,
+        Spec::Suffix(len) => *len > 0,
     }
 }
 

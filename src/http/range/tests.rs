@@ -188,18 +188,24 @@ fn in_progress_a_part_is_cut_to_what_is_there_and_the_whole_is_followed() {
     assert_eq!(growing("bytes=3-"), Selection::Part(3..10));
     assert_eq!(growing("bytes=3-99"), Selection::Part(3..10));
     assert_eq!(growing("bytes=9-9007199254740990"), Selection::Part(9..10), "less than very large");
-    assert_eq!(growing("bytes=10-"), Selection::Unsatisfiable, "not yet");
-    assert_eq!(growing("bytes=10-99"), Selection::Unsatisfiable);
+    for value in ["bytes=10-", "bytes=10-99", "bytes=9007199254740990-", "bytes=9007199254740990-9007199254740991"] {
+        assert_eq!(growing(value), Selection::NotYet, "{value}");
+    }
+    // Some players ask for the end of what has none.
+    for value in ["bytes=9007199254740991-", "bytes=9223372036854775807-", "bytes=9007199254740991-9007199254740992"] {
+        assert_eq!(growing(value), Selection::Unsatisfiable, "{value} never comes");
+    }
     // Several, in what is there now.
     assert_eq!(growing("bytes=0-1,4-5"), Selection::Parts(vec![0..2, 4..6]));
     assert_eq!(growing("bytes=0-0,-1"), Selection::Parts(vec![0..1, 9..10]));
     assert_eq!(growing("bytes=0-1,8-9007199254740991"), Selection::Parts(vec![0..2, 8..10]));
-    assert_eq!(growing("bytes=10-,20-30"), Selection::Unsatisfiable);
+    assert_eq!(growing("bytes=10-,20-30"), Selection::NotYet);
+    assert_eq!(growing("bytes=9007199254740991-,-0"), Selection::Unsatisfiable);
     // Nothing is there yet.
     let begun = |value: &str| select([value.as_bytes()].into_iter(), true, Extent::Growing(0), 1);
     assert_eq!(begun("bytes=0-"), Selection::Whole(Ignored::InProgress));
-    for value in ["bytes=0-0", "bytes=1-", "bytes=0-9007199254740991", "bytes=0-0,2-2"] {
-        assert_eq!(begun(value), Selection::Unsatisfiable, "{value}");
+    for value in ["bytes=0-0", "bytes=1-", "bytes=0-9007199254740991", "bytes=0-0,2-2", "bytes=-1,-2"] {
+        assert_eq!(begun(value), Selection::NotYet, "{value}");
     }
 }
 
@@ -210,7 +216,7 @@ fn in_progress_a_very_large_end_is_followed() {
         for first in 0..12 {
             let value = format!("bytes={first}-{last}");
             let of = |extent| select([value.as_bytes()].into_iter(), true, extent, 1);
-            let expected = if first < 10 { Selection::Follow { first, last } } else { Selection::Unsatisfiable };
+            let expected = if first < 10 { Selection::Follow { first, last } } else { Selection::NotYet };
             assert_eq!(of(Extent::Growing(10)), expected, "{value}");
             // Of what grows no more, it is a position past the end.
             let expected = if first < 10 { Selection::Part(first..10) } else { Selection::Unsatisfiable };
@@ -356,7 +362,7 @@ proptest::proptest! {
                         parts
                     }
                     Selection::Whole(_) | Selection::Unsatisfiable => vec![],
-                    Selection::Follow { .. } => return Err(proptest::test_runner::TestCaseError::fail("it is fixed")),
+                    Selection::Follow { .. } | Selection::NotYet => return Err(proptest::test_runner::TestCaseError::fail("it is fixed")),
                 };
                 let mut by_start = parts.clone();
                 by_start.sort_by_key(|part| part.start);

@@ -135,8 +135,7 @@ impl Playback {
             }
         };
         let doors = (&self.database, &self.store);
-        let writer =
-            LiveWriter::new(doors, &self.keys, &self.clock, key.part.clone(), begun.fingerprint(), state);
+        let writer = LiveWriter::new(doors, &self.keys, &self.clock, key.part.clone(), begun.fingerprint(), state);
         Ok(Arc::new(Growth::new(begun, writer)))
     }
 }

@@ -40,8 +40,10 @@ impl Playback {
         let tail = read(&*file, header.tail(file_len)?).await?;
         let claim = if key.object.stage == Stage::Final { NameClaim::Final } else { NameClaim::Part };
         let opener = header.judge(file_len, &tail, claim)?;
-        let validators = (state == RecordingState::Complete)
-            .then(|| Validators { etag: format!("\"{}\"", opener.seal_id()), last_modified: opener.header().sealed_at });
+        let validators = (state == RecordingState::Complete).then(|| Validators {
+            etag: format!("\"{}\"", opener.seal_id()),
+            last_modified: opener.header().sealed_at,
+        });
         Ok(Arc::new(OpenRecording { validators, ..sealed(opener, file, &key.seal_ids, state)? }))
     }
 
