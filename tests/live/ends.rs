@@ -9,7 +9,7 @@ use super::*;
 
 /// Those who follow from before, and from afterwards, get all that is good and are cut.
 fn assert_cut(follower: Follower, media: &[u8], least: usize) {
-    let came = follower.to_end();
+    let came = follower.into_end();
     assert!(came.is_cut, "{} bytes ended in order", came.bytes.len());
     assert!(came.bytes.len() >= least && media.starts_with(&came.bytes), "{} bytes", came.bytes.len());
 }
@@ -103,7 +103,7 @@ fn a_writer_that_cannot_reach_the_database_is_followed_on() {
     recorder.feed_up_to(&media, media.len());
     recorder.end();
     for follower in [follower, late] {
-        let came = follower.to_end();
+        let came = follower.into_end();
         assert!(!came.is_cut && came.bytes == media, "{} bytes", came.bytes.len());
     }
 }
@@ -121,7 +121,7 @@ fn damage_in_what_was_written_cuts_where_it_lies() {
     let follower = Follower::begin(&server, MEDIA, &[]);
     assert_eq!(follower.status, 200);
     follower.wait_for_end(10 * SECOND);
-    let came = follower.to_end();
+    let came = follower.into_end();
     assert!(came.is_cut && came.bytes == media[..first], "{} bytes", came.bytes.len());
     assert_eq!(server.get_range(MEDIA, &format!("bytes={first}-{first}")).problem(), "recording-corrupt");
     // What lies after it plays, and is followed.
@@ -129,7 +129,7 @@ fn damage_in_what_was_written_cuts_where_it_lies() {
     recorder.feed_up_to(&media, media.len());
     after.wait_for(verified(media.len()) - first - CHUNK);
     recorder.end();
-    let came = after.to_end();
+    let came = after.into_end();
     assert!(!came.is_cut && came.bytes == media[first + CHUNK..], "{} bytes", came.bytes.len());
 }
 
@@ -150,7 +150,7 @@ fn a_last_record_that_is_damaged_stops_it_until_others_follow_and_then_for_good(
     follower.wait_for(len - CHUNK);
     recorder.feed_up_to(&media, 150_000);
     follower.wait_for_end(10 * SECOND);
-    let came = follower.to_end();
+    let came = follower.into_end();
     assert!(came.is_cut && came.bytes == media[..len - CHUNK], "{} bytes", came.bytes.len());
 }
 

@@ -80,7 +80,7 @@ fn all_who_follow_get_every_byte_as_it_is_written_and_an_end_in_order() {
     recorder.feed_up_to(&media, media.len());
     recorder.end();
     for follower in followers {
-        let came = follower.to_end();
+        let came = follower.into_end();
         assert!(!came.is_cut && came.bytes == media, "{} bytes, cut: {}", came.bytes.len(), came.is_cut);
     }
     for (mut client, file) in clients.into_iter().zip(&files) {
@@ -233,7 +233,7 @@ fn a_very_large_end_is_followed_from_anywhere() {
     }
     recorder.end();
     for (first, follower) in followers {
-        let came = follower.to_end();
+        let came = follower.into_end();
         assert!(!came.is_cut && came.bytes == media[first..], "from {first}: {} bytes", came.bytes.len());
     }
 }
@@ -253,7 +253,7 @@ fn a_plain_recording_is_followed_too() {
     follower.wait_for(30_010);
     recorder.feed_up_to(&media, media.len());
     recorder.end();
-    let came = follower.to_end();
+    let came = follower.into_end();
     assert!(!came.is_cut && came.bytes == media, "{} bytes", came.bytes.len());
 }
 
@@ -285,7 +285,7 @@ fn many_followers_share_one_descriptor_and_none_holds_up_the_others() {
     }
     recorder.end();
     for follower in all {
-        let came = follower.to_end();
+        let came = follower.into_end();
         assert!(!came.is_cut && came.bytes == media, "{} bytes", came.bytes.len());
     }
     let came = stalled.resume();
@@ -319,7 +319,7 @@ fn a_pause_of_the_writer_cuts_nobody_and_a_client_that_takes_nothing_is_cut() {
     // Of three, two are left.
     assert!(server.wait_until(20 * SECOND, |server| streams(server) == 2), "{} streams", streams(&server));
     recorder.end();
-    let came = follower.to_end();
+    let came = follower.into_end();
     assert!(!came.is_cut && came.bytes == media, "{} bytes", came.bytes.len());
     assert!(client.wait().expect("ends").success() && fs::read(&file).expect("read") == media);
     let came = stalled.resume();

@@ -36,7 +36,7 @@ fn a_sound_is_heard_soon_after_it_was_recorded() {
     }
     recorder.end();
     let (follower, joined) = follower.expect("it follows");
-    let came = follower.to_end();
+    let came = follower.into_end();
     assert!(!came.is_cut && came.bytes == media);
     // The oldest byte of each piece that came, of those that were recorded since it follows.
     let oldest = [0].into_iter().chain(came.times.iter().map(|(_, len)| *len));

@@ -157,7 +157,7 @@ impl Follower {
     }
 
     /// All that came, once it ended.
-    pub fn to_end(self) -> Came {
+    pub fn into_end(self) -> Came {
         self.reading.join().expect("read");
         self.came.lock().expect("lock").clone()
     }
@@ -188,7 +188,7 @@ impl Unread {
 
     /// Reads everything now.
     pub fn resume(self) -> Came {
-        self.head().to_end()
+        self.head().into_end()
     }
 }
 
