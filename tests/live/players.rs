@@ -116,6 +116,10 @@ fn kept(mut decoded: ChildStdout) -> (Arc<Mutex<Vec<u8>>>, thread::JoinHandle<()
     (sound, keeping)
 }
 
+/// Decodes what comes at once, and throws away what it took to tell what that is.
+const AT_ONCE: [&str; 9] =
+    ["-v", "error", "-nostdin", "-fflags", "nobuffer", "-probesize", "4096", "-analyzeduration", "0"];
+
 /// Of a WAV whose length is not known yet ffmpeg would ask for the end, in the middle of what it is given; it is told
 /// that there is none.
 #[test]
@@ -124,7 +128,7 @@ fn ffmpeg_plays_what_ffmpeg_records() {
     let server = system.serve();
     let encoder = Encoder::begin(system, server, 14, "audio/wav", &["-c:a", "pcm_mulaw", "-f", "wav"]);
     let mut player = tool("ffmpeg")
-        .args(["-v", "error", "-nostdin", "-fflags", "nobuffer", "-probesize", "4096", "-analyzeduration", "0"])
+        .args(AT_ONCE)
         .args(["-seekable", "0", "-i"])
         .arg(encoder.server.url(MEDIA))
         .args(["-flush_packets", "1", "-f", "s16le", "-ac", "1", "-"])
@@ -147,11 +151,12 @@ fn ffmpeg_plays_what_ffmpeg_records() {
     println!("ffmpeg hears at most {longest:.2} s after it was recorded, in {} looks", delays.len());
     assert!(delays.len() >= 10, "it heard nothing while it was recorded");
     assert!(longest <= DELAY_MAX.as_secs_f64(), "{longest} s");
+    // From a pipe: the same, and nothing that could be sought in.
     let recorded = encoder.system.file("recorded.wav", &encoder.recorded.lock().expect("lock"));
     let local = tool("ffmpeg")
-        .args(["-v", "error", "-nostdin", "-i"])
-        .arg(recorded)
-        .args(["-f", "s16le", "-ac", "1", "-"])
+        .args(AT_ONCE)
+        .args(["-i", "-", "-f", "s16le", "-ac", "1", "-"])
+        .stdin(fs::File::open(recorded).expect("opens"))
         .output()
         .expect("ffmpeg runs");
     assert!(!local.stdout.is_empty() && *sound.lock().expect("lock") == local.stdout, "the same sound");
