@@ -28,6 +28,7 @@ mod house;
 mod http_cases;
 mod kills;
 mod leaks;
+mod live;
 mod media_store;
 mod memory;
 mod metadata;

@@ -105,6 +105,15 @@ pub struct Version {
     pub stamp: [u64; 4],
 }
 
+impl Version {
+    /// What stays the same for as long as it is the same object, however it grows: device and inode.
+    #[must_use]
+    pub fn identity(&self) -> [u64; 2] {
+        let [device, inode, ..] = self.stamp;
+        [device, inode]
+    }
+}
+
 /// A place for the media of recordings.
 ///
 /// Every implementation runs the conformance suite in `tests/media_store`.
@@ -162,6 +171,12 @@ pub trait MediaStore: Send + Sync {
 pub trait MediaFile: Send + Sync {
     /// Which version this is, and so how long it is.
     fn version(&self) -> Version;
+
+    /// How many bytes the object has now: one that is being written grows under its readers. Quick, and never waited for
+    /// on the thread that asks.
+    async fn len_now(&self) -> Result<u64, Error> {
+        Ok(self.version().len)
+    }
 
     /// Fills the front of `buffer` from `offset` on, as far as that needs no waiting (the bytes are in memory already):
     /// how many bytes it filled. For whoever would rather not hand a short read to another thread.

@@ -5,7 +5,8 @@
 //!
 //! * Sealing: [`Sealer`] turns media into a header and records.
 //! * Opening: [`UnverifiedHeader`] → [`VerifiedHeader`] → [`Opener`] → [`Span`]s of verified plaintext. Each step
-//!   consumes the one before, so that no caller can skip a check.
+//!   consumes the one before, so that no caller can skip a check. While a file is being written, [`Opener::grown`]
+//!   takes the place of the judgement of its end.
 //!
 //! Invariant: no function here returns a byte of media whose header tag and chunk tag have not verified.
 

@@ -7,7 +7,7 @@ use std::{
 
 use metrics::Counter;
 
-use super::{Heard, meter};
+use super::{Heard, growth::Growth, meter};
 use crate::base::{Fingerprint, MediaType, RecordingId, SealId, Timestamp};
 use crate::catalogue::{Recording, RecordingState};
 use crate::media::MediaFile;
@@ -31,6 +31,8 @@ pub struct OpenRecording {
     /// The same for the playback record, made when somebody first plays it.
     pub(super) heard: OnceLock<Heard>,
     pub(super) file: Arc<dyn MediaFile>,
+    /// What knows more of it later, while it is being written.
+    pub(super) growth: Option<Arc<Growth>>,
 }
 
 /// What identifies a representation: a property of its content, and never of the key that wraps it.
@@ -42,9 +44,22 @@ pub struct Validators {
     pub last_modified: Timestamp,
 }
 
+#[derive(Clone)]
 pub(super) enum OpenContent {
-    Sealed { opener: Box<Opener>, fingerprint: Fingerprint, reads: Counter },
+    Sealed { opener: Opener, fingerprint: Fingerprint, reads: Counter },
     Plain,
+}
+
+impl OpenContent {
+    /// The same, known further.
+    pub(super) fn with(&self, further: Opener) -> Self {
+        match self {
+            Self::Sealed { fingerprint, reads, .. } => {
+                Self::Sealed { opener: further, fingerprint: *fingerprint, reads: reads.clone() }
+            }
+            Self::Plain => Self::Plain,
+        }
+    }
 }
 
 impl OpenRecording {
@@ -62,10 +77,39 @@ impl OpenRecording {
             content: OpenContent::Sealed {
                 fingerprint: header.fingerprint,
                 reads: meter::reads(&header.fingerprint),
-                opener: Box::new(opener),
+                opener: opener,
             },
             file,
+            growth: None,
         }
+    }
+
+    /// The same recording, known so far; without validators.
+    pub(super) fn known_as(
+        &self,
+        content: OpenContent,
+        media_len: u64,
+        state: RecordingState,
+        growth: Option<Arc<Growth>>,
+    ) -> Self {
+        Self {
+            id: self.id.clone(),
+            media_type: self.media_type.clone(),
+            media_len,
+            state,
+            mended: self.mended,
+            validators: None,
+            content,
+            heard: OnceLock::new(),
+            file: Arc::clone(&self.file),
+            growth,
+        }
+    }
+
+    /// Whether it is being written, so that there may be more of it than is known here.
+    #[must_use]
+    pub fn is_growing(&self) -> bool {
+        self.growth.is_some()
     }
 
     /// The key that the recording needs, when it is sealed.

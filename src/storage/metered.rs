@@ -87,6 +87,10 @@ impl MediaFile for MeteredFile {
         self.0.version()
     }
 
+    async fn len_now(&self) -> Result<u64, Error> {
+        self.0.len_now().await
+    }
+
     // Once a frame, and without a wait: the time would tell less than the clock costs.
     fn try_read_now(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Error> {
         self.0.try_read_now(offset, buffer).inspect_err(|_| METER.read.errors.increment(1))

@@ -1,16 +1,22 @@
 //! From a recording ID to verified media, or to the first reason why not, in the order that users rely on.
 //!
-//! Here is what the catalogue has to do with it; how a file is opened is in `opening`, and what is remembered
-//! in `caches`.
+//! Here is what the catalogue has to do with it; how a file is opened is in `opening`, of a recording that is being
+//! written in `growing`, and what is remembered in `caches`.
 
 mod caches;
+mod growing;
 mod opening;
+
+pub(in crate::service) use opening::read;
 
 use std::{ops::Range, sync::Arc};
 
-use caches::{InUse, Opened, Rows};
+use caches::{GROWING_MAX, OPENED_MAX, Rows, Shared};
+use growing::GrowingKey;
 
-use super::{Clock, KeyWatch, OpenRecording, SpanStream, buffers::BufferPool, meter::METER, opened::OpenContent};
+use super::{
+    Clock, KeyWatch, OpenRecording, SpanStream, buffers::BufferPool, growth::Growth, meter::METER, opened::OpenContent,
+};
 use crate::access::RecordingSet;
 use crate::base::{ErrorCode, Fingerprint, RecordingId, SealId};
 use crate::catalogue::{self, Content, Cursor, Database, Filter, Page, Recording, RecordingState};
@@ -33,8 +39,9 @@ pub struct Playback {
     clock: Clock,
     settings: PlaybackSettings,
     rows: Rows,
-    opened: Opened,
-    in_use: InUse,
+    opened: Shared<OpenedKey, OpenRecording>,
+    /// Those that are being written.
+    growing: Shared<GrowingKey, Growth>,
     buffers: BufferPool,
 }
 
@@ -77,6 +84,9 @@ pub enum Error {
     /// The operator: plain, not exempt, and not allowed to play.
     #[error("it is kept in plain, is not exempt, and plain recordings are not allowed to play")]
     PlainNotAllowed,
+    /// Nobody: its writer died or its source broke off, and it was followed to where it ends.
+    #[error("its writer is gone, and its end is missing")]
+    BrokenOff,
 }
 
 impl Error {
@@ -87,7 +97,7 @@ impl Error {
             Self::NotFound => ErrorCode::RecordingNotFound,
             Self::Catalogue(error) => error.code(),
             Self::Store(error) => error.code(),
-            Self::MediaMissing => ErrorCode::MediaMissing,
+            Self::MediaMissing | Self::BrokenOff => ErrorCode::MediaMissing,
             Self::Format(error) => error.code(),
             Self::Refused(refused) => refused.code(),
             Self::KeysUnavailable(_) => ErrorCode::KeysUnavailable,
@@ -108,7 +118,8 @@ impl Error {
             | Self::MediaMissing
             | Self::Format(_)
             | Self::Corrupt(_)
-            | Self::PlainNotAllowed => None,
+            | Self::PlainNotAllowed
+            | Self::BrokenOff => None,
         }
     }
 
@@ -155,8 +166,8 @@ impl Playback {
             clock,
             settings,
             rows: caches::rows(),
-            opened: caches::opened(),
-            in_use: InUse::default(),
+            opened: Shared::new(OPENED_MAX),
+            growing: Shared::new(GROWING_MAX),
             buffers: BufferPool::default(),
         }
     }
@@ -300,6 +311,11 @@ impl Playback {
     async fn open_row(&self, recording: &Recording) -> Result<Arc<OpenRecording>, Error> {
         let state = recording.state_at((self.clock)());
         let (object, version) = self.find(recording, state).await?;
+        if matches!(recording.state, RecordingState::Recording { .. })
+            && let Some(open) = self.open_growing(recording, &object, version, state).await?
+        {
+            return Ok(open);
+        }
         match recording.content {
             Content::Sealed { .. } => {
                 let state = if object.stage == Stage::Final { RecordingState::Complete } else { state };
@@ -348,6 +364,9 @@ impl Playback {
         for (stage, state) in [(Stage::Final, RecordingState::Complete), (Stage::Part, RecordingState::Unfinished)] {
             let object = MediaObject::media(id.clone(), MediaKind::Sealed, stage);
             if let Some(version) = self.store.version(&object).await? {
+                if stage == Stage::Part && self.store.is_being_written(&object).await? {
+                    return self.open_growing_file(None, &object, version).await;
+                }
                 let key = OpenedKey { object, version, seal_ids: [None, None], state: state.as_str() };
                 return self.open_sealed(key, state, None).await;
             }

@@ -6,11 +6,11 @@ use std::{
 };
 
 use super::{Error, OpenedKey, Playback};
-use crate::base::{ErrorCode, Fingerprint, RecordingId};
+use crate::base::{ErrorCode, Fingerprint, RecordingId, SealId};
 use crate::catalogue::{Content, Recording, RecordingState};
 use crate::keys::{OpeningRefused, Switch};
-use crate::media::{MediaFile, Stage};
-use crate::sealed::{Corruption, HEADER_LEN, NameClaim, Role, UnverifiedHeader, VerifiedHeader};
+use crate::media::{self, MediaFile, MediaObject, Stage};
+use crate::sealed::{Corruption, HEADER_LEN, NameClaim, Opener, Role, UnverifiedHeader, VerifiedHeader};
 use crate::service::{Damaged, OpenRecording, Validators, meter, opened::OpenContent};
 
 impl Playback {
@@ -20,7 +20,7 @@ impl Playback {
         state: RecordingState,
         pending_header: Option<&[u8; HEADER_LEN]>,
     ) -> Result<Arc<OpenRecording>, Error> {
-        let opened = self.opened_or(&key, self.open_sealed_file(&key, state, pending_header)).await?;
+        let opened = self.opened.get_or_open(&key, self.open_sealed_file(&key, state, pending_header)).await?;
         // Asked for each request: a key or switch withdrawn stops what is open already.
         if let Some(fingerprint) = opened.fingerprint() {
             self.keys.ring().opening(&fingerprint)?;
@@ -36,33 +36,25 @@ impl Playback {
     ) -> Result<Arc<OpenRecording>, Error> {
         let file = self.store.open(&key.object).await?.ok_or(Error::MediaMissing)?;
         let file_len = file.version().len;
-        let header = self.read_header(&*file, pending_header).await?;
-        let header = header.expect_place(&key.object.id, &Role::Media)?;
+        let header = self.header_of(&*file, &key.object, pending_header).await?;
         let tail = read(&*file, header.tail(file_len)?).await?;
         let claim = if key.object.stage == Stage::Final { NameClaim::Final } else { NameClaim::Part };
         let opener = header.judge(file_len, &tail, claim)?;
-        let is_expected = key.seal_ids == [None, None] || key.seal_ids.contains(&Some(opener.seal_id()));
-        if !is_expected {
-            return Err(Error::Corrupt(Corruption::OtherSealing));
-        }
-        let header = opener.header();
-        let validators = (state == RecordingState::Complete)
-            .then(|| Validators { etag: format!("\"{}\"", opener.seal_id()), last_modified: header.sealed_at });
-        Ok(Arc::new(OpenRecording {
-            id: header.id.clone(),
-            media_type: header.media_type.clone(),
-            media_len: opener.state().media_len(),
-            state,
-            mended: header.mended,
-            validators,
-            heard: OnceLock::new(),
-            content: OpenContent::Sealed {
-                fingerprint: header.fingerprint,
-                reads: meter::reads(&header.fingerprint),
-                opener: Box::new(opener),
-            },
-            file,
-        }))
+        let validators = (state == RecordingState::Complete).then(|| Validators {
+            etag: format!("\"{}\"", opener.seal_id()),
+            last_modified: opener.header().sealed_at,
+        });
+        Ok(Arc::new(OpenRecording { validators, ..sealed(opener, file, &key.seal_ids, state)? }))
+    }
+
+    /// The file's header, verified, and of that object.
+    pub(super) async fn header_of(
+        &self,
+        file: &dyn MediaFile,
+        object: &MediaObject,
+        pending_header: Option<&[u8; HEADER_LEN]>,
+    ) -> Result<VerifiedHeader, Error> {
+        Ok(self.read_header(file, pending_header).await?.expect_place(&object.id, &Role::Media)?)
     }
 
     /// What there is of a sealed recording whose file does not verify as a whole: its header must.
@@ -133,19 +125,9 @@ impl Playback {
                 etag: format!("\"{}\"", hex::encode(&digest[..16])),
                 last_modified: recording.created_at,
             });
-            Ok(Arc::new(OpenRecording {
-                id: recording.id.clone(),
-                media_type: recording.media_type.clone(),
-                media_len: file.version().len,
-                state,
-                mended: recording.mended,
-                validators,
-                heard: OnceLock::new(),
-                content: OpenContent::Plain,
-                file,
-            }))
+            Ok(Arc::new(OpenRecording { validators, ..plain(recording, file, state) }))
         };
-        self.opened_or(&key, opening).await
+        self.opened.get_or_open(&key, opening).await
     }
 
     /// The key of a fingerprint; one that is not loaded causes one immediate look for it, and no other is tried.
@@ -164,13 +146,59 @@ impl Playback {
     }
 }
 
-/// A header or a tail: 2 MiB at most.
-async fn read(file: &dyn MediaFile, range: Range<u64>) -> Result<Vec<u8>, Error> {
+/// A sealed recording as far as `opener` knows it. Without seal ids, which sealing it is cannot be checked.
+pub(super) fn sealed(
+    opener: Opener,
+    file: Arc<dyn MediaFile>,
+    seal_ids: &[Option<SealId>; 2],
+    state: RecordingState,
+) -> Result<OpenRecording, Error> {
+    let is_expected = *seal_ids == [None, None] || seal_ids.contains(&Some(opener.seal_id()));
+    if !is_expected {
+        return Err(Error::Corrupt(Corruption::OtherSealing));
+    }
+    let header = opener.header();
+    Ok(OpenRecording {
+        id: header.id.clone(),
+        media_type: header.media_type.clone(),
+        media_len: opener.state().media_len(),
+        state,
+        mended: header.mended,
+        validators: None,
+        heard: OnceLock::new(),
+        content: OpenContent::Sealed {
+            fingerprint: header.fingerprint,
+            reads: meter::reads(&header.fingerprint),
+            opener,
+        },
+        file,
+        growth: None,
+    })
+}
+
+/// A plain recording as long as its file is.
+pub(super) fn plain(recording: &Recording, file: Arc<dyn MediaFile>, state: RecordingState) -> OpenRecording {
+    OpenRecording {
+        id: recording.id.clone(),
+        media_type: recording.media_type.clone(),
+        media_len: file.version().len,
+        state,
+        mended: recording.mended,
+        validators: None,
+        heard: OnceLock::new(),
+        content: OpenContent::Plain,
+        file,
+        growth: None,
+    }
+}
+
+/// A header or a tail: 3 MiB at most.
+pub(in crate::service) async fn read(file: &dyn MediaFile, range: Range<u64>) -> Result<Vec<u8>, media::Error> {
     let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
     let mut buffer = vec![0; len];
     let filled = file.try_read_now(range.start, &mut buffer)?;
     if filled == len {
         return Ok(buffer);
     }
-    Ok(file.read(range.start, buffer, filled).await?)
+    file.read(range.start, buffer, filled).await
 }

@@ -66,6 +66,11 @@ impl Names {
         }
     }
 
+    /// Whether what the system remembers of a file of that version is the truth.
+    pub(super) fn know(&self, version: &Version) -> bool {
+        self.is_known && version.stamp[0] == self.device
+    }
+
     /// The version of the file of that name, if the system knows it without a wait. Whatever else there is to say,
     /// whoever may wait says.
     pub(super) fn version_now(&self, path: &Path) -> Option<Version> {

@@ -76,6 +76,13 @@ impl MediaFile for LocalFile {
         self.version
     }
 
+    async fn len_now(&self) -> Result<u64, Error> {
+        let (file, path) = (Arc::clone(self.file()?), self.path.clone());
+        let look = move || Ok(file.metadata().map_err(|error| unavailable(&path, &error))?.len());
+        // Of a file that is open, a file system of this machine knows its length; another one asks elsewhere.
+        if self.names.know(&self.version) { look() } else { self.lanes.look(self.folder, look).await }
+    }
+
     fn try_read_now(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Error> {
         if !self.can_read_now.load(Ordering::Relaxed) {
             return Ok(0);
