@@ -265,5 +265,5 @@ fn id(text: &str) -> RecordingId {
 }
 
 fn object(id: &RecordingId, kind: MediaKind, stage: Stage) -> MediaObject {
-    MediaObject { id: id.clone(), kind, stage }
+    MediaObject { id: id.clone(), kind, stage, outside: None }
 }

@@ -126,6 +126,9 @@ metrics! {
     KEY_READS = "sealtape_key_reads_total", Counter, Count, ["fingerprint"];
     /// Stored bytes that are not what was written, by where that was seen: header, place, end, chunk, length.
     VERIFICATION_FAILURES = "sealtape_verification_failures_total", Counter, Count, ["kind"];
+    /// Recordings that lie in plain, by whether they are exempt, and plain files of sealed ones that are still to go
+    /// (`left`).
+    RECORDINGS_PLAIN = "sealtape_recordings_plain", Gauge, Count, ["kind"];
     /// How long the media store took; reads that memory answers at once are not in it.
     STORAGE_TIME = "sealtape_storage_seconds", Histogram, Seconds, ["operation"];
     /// Operations that the media store failed.

@@ -9,4 +9,4 @@ mod recording;
 
 pub use database::{Database, Error, KeyUsage, ResealRun};
 pub use page::{Cursor, Page};
-pub use recording::{Content, Recording, RecordingState, Replacement};
+pub use recording::{Content, PlainCount, PlainLeft, Recording, RecordingState, Replacement};

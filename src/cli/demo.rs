@@ -218,7 +218,7 @@ fn new(name: &str, id: Option<RecordingId>) -> NewRecording {
 }
 
 fn object(id: RecordingId) -> MediaObject {
-    MediaObject { id, kind: MediaKind::Sealed, stage: Stage::Final }
+    MediaObject { id, kind: MediaKind::Sealed, stage: Stage::Final, outside: None }
 }
 
 fn id(text: &str) -> Result<RecordingId, Failure> {

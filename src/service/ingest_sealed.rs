@@ -56,7 +56,7 @@ impl Ingest {
         let mut writer = self.store.create(&id, MediaKind::Sealed).await?;
         let copied = async {
             self.copy(head, source, stop, progress, &mut *writer).await?;
-            let object = MediaObject { id: id.clone(), kind: MediaKind::Sealed, stage: Stage::Part };
+            let object = MediaObject { id: id.clone(), kind: MediaKind::Sealed, stage: Stage::Part, outside: None };
             let file = self.store.open(&object).await?.ok_or(Error::Stopped)?;
             let file_len = file.version().len;
             let tail = verified.tail(file_len).map_err(Error::NotVerified)?;

@@ -7,6 +7,7 @@ mod bulk;
 mod encoder;
 mod incoming;
 mod ingest;
+mod ingest_plain;
 mod ingest_sealed;
 mod key_ops;
 mod key_watch;
@@ -17,6 +18,8 @@ mod media_duration;
 mod media_type;
 mod meter;
 mod opened;
+mod pace;
+mod pieces;
 mod playback;
 mod refusals;
 mod source;
@@ -29,10 +32,11 @@ pub use key_watch::{Error as KeyError, Health, KeyWatch};
 pub use listening::{Listening, ListeningError, ListeningSettings, OnFailure};
 pub use listening_session::{Heard, Listener, Player};
 pub use maintenance::{
-    Candidate, Error as MaintenanceError, Fault, Maintenance, Outcome as MaintenanceOutcome, Rebuilt, Selection, Work,
+    Candidate, Conduct, Encrypted, Encryption, Error as MaintenanceError, Fault, Maintenance, Outcome as MaintenanceOutcome, Rebuilt, Selection, Work,
 };
 pub use media_type::detect as detect_media_type;
 pub use opened::{OpenRecording, Validators};
+pub use pace::Pace;
 pub use playback::{Error as PlaybackError, Playback, PlaybackSettings};
 pub use source::{FileSource, ReaderSource, Source};
 pub use span_stream::{FRAME_LEN_MAX, FRAME_LEN_MIN, SpanStream};

@@ -3,6 +3,7 @@
 mod adding;
 mod file;
 mod pages;
+mod plain;
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,9 @@ use super::rows::{self, ContentColumns, KeyRecord, RecordingRecord, column};
 use super::unavailable;
 use crate::access::RecordingSet;
 use crate::base::{Fingerprint, RecordingId, Timestamp};
-use crate::catalogue::{Content, Cursor, Database, Error, KeyUsage, Page, Recording, ResealRun};
+use crate::catalogue::{
+    Content, Cursor, Database, Error, KeyUsage, Page, PlainCount, PlainLeft, Recording, ResealRun,
+};
 use crate::keys::{KeyRow, KeyState, KeyTable};
 use adding::Adding;
 use file::{InPlace, WithinDeadline};
@@ -77,6 +80,7 @@ async fn insert_recording(connection: &mut SqliteConnection, recording: &Recordi
         .bind(record.content.replacement_header)
         .bind(record.content.digest)
         .bind(record.content.exempt)
+        .bind(record.content.location)
         .execute(connection)
         .await
         .map_err(unavailable)?;
@@ -288,6 +292,26 @@ impl Database for SqliteDatabase {
             return Err(Error::RecordingChanged(id.clone()));
         }
         self.file.commit(transaction).await
+    }
+
+    async fn seal_recording(&self, from: &Recording, to: &Recording, left: &PlainLeft) -> Result<(), Error> {
+        self.adding.seal(&self.file, from.clone(), to.clone(), left.clone()).await
+    }
+
+    async fn plain_recordings(&self, after: Option<&RecordingId>, limit: u32) -> Result<Vec<Recording>, Error> {
+        self.recordings_in_plain(after, limit).await
+    }
+
+    async fn plain_count(&self) -> Result<PlainCount, Error> {
+        self.count_in_plain().await
+    }
+
+    async fn plain_left(&self, after: u64, limit: u32) -> Result<Vec<(u64, PlainLeft)>, Error> {
+        self.left_in_plain(after, limit).await
+    }
+
+    async fn forget_plain_left(&self, left: &PlainLeft) -> Result<(), Error> {
+        self.adding.forget_plain(&self.file, left.clone()).await
     }
 
     async fn unfinished_reseal(&self) -> Result<Option<ResealRun>, Error> {

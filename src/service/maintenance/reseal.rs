@@ -195,7 +195,7 @@ impl Maintenance {
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<(), Error> {
         let id = &old.header().id;
-        let next = MediaObject { id: id.clone(), kind: MediaKind::Sealed, stage: Stage::Next };
+        let next = MediaObject { id: id.clone(), kind: MediaKind::Sealed, stage: Stage::Next, outside: None };
         let file = self.store.open(&next).await?.ok_or(Error::MediaMissing)?;
         let header = self.verified_header(&*file, id).await?;
         let stage = if old.state().is_complete() { Stage::Final } else { Stage::Part };

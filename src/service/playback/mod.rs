@@ -5,6 +5,7 @@
 
 mod caches;
 mod opening;
+mod plain_watch;
 
 use std::{ops::Range, sync::Arc};
 
@@ -292,7 +293,7 @@ impl Playback {
                 let key = OpenedKey { object, version, seal_ids, state: state.as_str() };
                 self.open_sealed(key, state, recording.content.pending_header()).await
             }
-            Content::Plain { digest, exempt } => {
+            Content::Plain { digest, exempt, .. } => {
                 if !self.may_play_plain(exempt) {
                     return Err(Error::PlainNotAllowed);
                 }
@@ -331,7 +332,7 @@ impl Playback {
         unavailable: catalogue::Error,
     ) -> Result<Arc<OpenRecording>, Error> {
         for (stage, state) in [(Stage::Final, RecordingState::Complete), (Stage::Part, RecordingState::Unfinished)] {
-            let object = MediaObject { id: id.clone(), kind: MediaKind::Sealed, stage };
+            let object = MediaObject { id: id.clone(), kind: MediaKind::Sealed, stage, outside: None };
             if let Some(version) = self.store.version(&object).await? {
                 let key = OpenedKey { object, version, seal_ids: [None, None], state: state.as_str() };
                 return self.open_sealed(key, state, None).await;
@@ -347,5 +348,5 @@ impl Playback {
 
 fn object(recording: &Recording, stage: Stage) -> MediaObject {
     let kind = if recording.is_sealed() { MediaKind::Sealed } else { MediaKind::Plain };
-    MediaObject { id: recording.id.clone(), kind, stage }
+    MediaObject { id: recording.id.clone(), kind, stage, outside: recording.content.outside().cloned() }
 }

@@ -60,7 +60,7 @@ fn object(name: &str) -> Option<MediaObject> {
         .flat_map(|kind| [Stage::Final, Stage::Part, Stage::Next].map(|stage| (kind, stage)))
         .find_map(|(kind, stage)| {
             let id = name.strip_suffix(suffix(kind, stage))?.parse().ok()?;
-            Some(MediaObject { id, kind, stage })
+            Some(MediaObject { id, kind, stage, outside: None })
         })
 }
 
