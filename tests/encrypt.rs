@@ -92,7 +92,11 @@ fn what_lay_in_plain_is_sealed_and_plays_as_it_did() {
         let events = system.ok(&["audit", "show", "--recording", id, "--json"]);
         assert_eq!(events.matches("\"recording.encrypt\"").count(), 1, "{events}");
     }
-    assert_ne!(server.get("/recordings/stored/media").header("etag").map(str::to_owned), etag, "it is another thing now");
+    assert_ne!(
+        server.get("/recordings/stored/media").header("etag").map(str::to_owned),
+        etag,
+        "it is another thing now"
+    );
 
     // Again there is nothing to do; by its name an exempt one is sealed, too.
     let again = system.json(&["encrypt", "--all"]);
@@ -102,9 +106,12 @@ fn what_lay_in_plain_is_sealed_and_plays_as_it_did() {
     archive.assert_plays(&server, "all of them");
     assert!(plain_files(&system, &archive).is_empty());
     assert_eq!(system.json(&["encryption", "status"])["plain"], json!({ "exempt": 0, "others": 0, "files_left": 0 }));
-    assert!(system.media_files().iter().all(|file| {
-        file.extension().is_some_and(|end| end == "sealed") || file.ends_with(".lock")
-    }));
+    assert!(
+        system
+            .media_files()
+            .iter()
+            .all(|file| { file.extension().is_some_and(|end| end == "sealed") || file.ends_with(".lock") })
+    );
     // The sealed ones are ordinary ones: they can be wrapped anew and sealed again.
     system.ok(&["keys", "generate"]);
     assert_eq!(system.json(&["rewrap", "--all"])["done"], 7);
@@ -121,7 +128,11 @@ fn a_dry_run_changes_nothing() {
             files.push((file.clone(), fs::read(&file).expect("read")));
         }
         files.sort();
-        (files, system.json(&["recordings", "list"]), system.ok(&["audit", "show", "--json"]).matches("encrypt").count())
+        (
+            files,
+            system.json(&["recordings", "list"]),
+            system.ok(&["audit", "show", "--json"]).matches("encrypt").count(),
+        )
     };
     let before = snapshot();
     let plan = system.json(&["encrypt", "--all", "--dry-run"]);
@@ -406,7 +417,10 @@ fn two_of_them_do_not_work_at_once() {
     let ended = running.wait().expect("ends");
     assert_eq!(ended.code(), Some(1));
     assert!(begun.elapsed() < PATIENCE);
-    assert!(system.media_files().iter().all(|file| !file.to_string_lossy().ends_with(".next")), "nothing is left of it");
+    assert!(
+        system.media_files().iter().all(|file| !file.to_string_lossy().ends_with(".next")),
+        "nothing is left of it"
+    );
     archive.assert_plays(&system.serve(), "stopped");
     system.ok(&["encrypt", "--all"]);
     archive.assert_plays(&system.serve(), "done");
@@ -458,7 +472,10 @@ fn players_play_across_the_sealing() {
                 assert!(reply.status == 200 && reply.body == archive.media["short"], "{reply:?}");
                 etags.insert(reply.header("etag").expect("one").to_owned());
                 let reply = server.get_range("/recordings/long/media", "bytes=30000000-30099999");
-                assert!(reply.status == 206 && reply.body == archive.media["long"][30_000_000..30_100_000], "{reply:?}");
+                assert!(
+                    reply.status == 206 && reply.body == archive.media["long"][30_000_000..30_100_000],
+                    "{reply:?}"
+                );
             }
         });
         thread::sleep(Duration::from_millis(200));
@@ -474,7 +491,10 @@ fn players_play_across_the_sealing() {
     if std::env::var_os("SEALTAPE_TESTS_FULL").is_some() {
         // The server lets go of the plain files that nobody listens to any more.
         let limit = Duration::from_secs(180);
-        assert!(server.wait_until(limit, |server| unlinked_with_marker(server.pid()).is_empty()), "they are still open");
+        assert!(
+            server.wait_until(limit, |server| unlinked_with_marker(server.pid()).is_empty()),
+            "they are still open"
+        );
     }
     let pid = server.pid();
     drop(server);

@@ -12,7 +12,9 @@ use std::{
 
 use serde_json::json;
 
-use crate::support::{PlainArchive, Server, System, as_root, files_with_marker, marked_media, text, unlinked_with_marker};
+use crate::support::{
+    PlainArchive, Server, System, as_root, files_with_marker, marked_media, text, unlinked_with_marker,
+};
 
 fn is_full() -> bool {
     std::env::var_os("SEALTAPE_TESTS_FULL").is_some()
@@ -137,7 +139,8 @@ fn killed_at_any_instant_it_loses_nothing_and_the_next_run_finishes_it() {
             killed += 1;
             let in_plain = growing.in_plain();
             half_done += usize::from(in_plain > 0 && in_plain < FILES);
-            copies += growing.system.media_files().iter().filter(|file| file.to_string_lossy().ends_with(".next")).count();
+            copies +=
+                growing.system.media_files().iter().filter(|file| file.to_string_lossy().ends_with(".next")).count();
             notes += growing.system.json(&["encryption", "status"])["plain"]["files_left"].as_u64().expect("a count");
             took += took / 16;
         } else {
@@ -149,7 +152,9 @@ fn killed_at_any_instant_it_loses_nothing_and_the_next_run_finishes_it() {
             growing.assert_whole(&context);
         }
     }
-    println!("about {took:?}; {killed} of {rounds} killed, {half_done} half done, {copies} copies and {notes} notes left");
+    println!(
+        "about {took:?}; {killed} of {rounds} killed, {half_done} half done, {copies} copies and {notes} notes left"
+    );
     assert!(killed * 3 >= rounds && half_done > 0, "too few kills came before the end: {killed}, {half_done}");
 
     // A server that has played all of them in plain sees the last run.
@@ -173,7 +178,9 @@ fn killed_at_any_instant_it_loses_nothing_and_the_next_run_finishes_it() {
 
 #[test]
 fn on_a_disk_that_fills_up_nothing_is_lost() {
-    for (round, at) in (0..if is_full() { 40 } else { 8 }).map(|round| (round, Random(0x5EA1_0102 + round).below(2_500_000))) {
+    for (round, at) in
+        (0..if is_full() { 40 } else { 8 }).map(|round| (round, Random(0x5EA1_0102 + round).below(2_500_000)))
+    {
         let mut growing = Growing { system: System::empty(), ..Growing::new(0x5EA1_0103 + round) };
         growing.archive = PlainArchive::new(&growing.system);
         // Now the media alone lies on it, now the database and the record, too.
@@ -187,7 +194,10 @@ fn on_a_disk_that_fills_up_nothing_is_lost() {
         let output = growing.system.run(&["encrypt", "--all"]);
         let said = text(&output.stderr);
         if !output.status.success() {
-            assert!(matches!(output.status.code(), Some(1 | 3)) && said.contains("room") || said.contains("full"), "{context}: {said}");
+            assert!(
+                matches!(output.status.code(), Some(1 | 3)) && said.contains("room") || said.contains("full"),
+                "{context}: {said}"
+            );
         }
         // Whoever listens is on record, for which there is no room either.
         disk.leave(if round % 2 == 0 { at } else { 1 << 20 });

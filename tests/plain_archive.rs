@@ -59,7 +59,8 @@ fn what_is_no_part_of_an_archive_is_left_out_and_told() {
     archive.write("z/last.wav", 100);
     let folder = archive.folder.clone();
     // Failures: named, and others go on.
-    for (name, content) in [("z/good.mp3", &b"another one"[..]), ("-no-id.wav", b"x"), ("empty.wav", b""), ("b c.wav", b"x")]
+    for (name, content) in
+        [("z/good.mp3", &b"another one"[..]), ("-no-id.wav", b"x"), ("empty.wav", b""), ("b c.wav", b"x")]
     {
         fs::write(folder.join(name), content).expect("written");
     }

@@ -163,7 +163,9 @@ impl Tally {
             Outcome::PlainStays(error) => {
                 let failure = Failure::from(error).of(id);
                 failure.print();
-                print::error_line(&format!("  {id} is sealed; its plain file is still there, and the next run removes it"));
+                print::error_line(&format!(
+                    "  {id} is sealed; its plain file is still there, and the next run removes it"
+                ));
                 self.done += 1;
                 self.failed.push((id.clone(), failure.what().to_owned()));
             }

@@ -71,11 +71,15 @@ async fn run_on(global: &Global, command: Command, system: &System) -> Result<Ex
     let in_plain = plain.exempt + plain.others;
     if in_plain > 0 {
         let exempt = plain.exempt;
-        print::line(&format!("{in_plain} recording(s) lie in plain, {exempt} of them exempt; `sealtape encrypt` seals them."))?;
+        print::line(&format!(
+            "{in_plain} recording(s) lie in plain, {exempt} of them exempt; `sealtape encrypt` seals them."
+        ))?;
     }
     if plain.left > 0 {
         let left = plain.left;
-        print::line(&format!("{left} plain file(s) of sealed recordings are still there; `sealtape encrypt --all` removes them."))?;
+        print::line(&format!(
+            "{left} plain file(s) of sealed recordings are still there; `sealtape encrypt --all` removes them."
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

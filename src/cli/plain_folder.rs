@@ -45,13 +45,7 @@ pub(super) fn walk(folder: &Path, settings: &Settings) -> Result<Found, Failure>
     Ok(found)
 }
 
-fn look_into(
-    folder: &Path,
-    root: &Path,
-    own: &Own,
-    found: &mut Found,
-    folders: &mut Vec<PathBuf>,
-) -> io::Result<()> {
+fn look_into(folder: &Path, root: &Path, own: &Own, found: &mut Found, folders: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let (path, kind) = (entry.path(), entry.file_type()?);
@@ -61,7 +55,9 @@ fn look_into(
             "it is a part of sealtape's own data"
         } else if kind.is_symlink() {
             match fs::canonicalize(&path) {
-                Ok(target) if target.starts_with(root) => "it is a link, and what it leads to is looked at in its place",
+                Ok(target) if target.starts_with(root) => {
+                    "it is a link, and what it leads to is looked at in its place"
+                }
                 Ok(_) => "it is a link that leads out of the folder",
                 Err(_) => "it is a link that leads nowhere",
             }
@@ -96,18 +92,14 @@ impl Own {
         Self {
             folders: folders.into_iter().flatten().filter_map(|path| there(path)).collect(),
             // By the folder, for the file itself may be missing while those beside it are there.
-            files: files
-                .into_iter()
-                .filter_map(|path| Some(there(path.parent()?)?.join(path.file_name()?)))
-                .collect(),
+            files: files.into_iter().filter_map(|path| Some(there(path.parent()?)?.join(path.file_name()?))).collect(),
         }
     }
 
     fn has(&self, path: &Path) -> bool {
         let is_beside = |own: &PathBuf| {
             let name = |path: &Path| path.file_name().map(|name| name.as_encoded_bytes().to_vec());
-            own.parent() == path.parent()
-                && name(path).zip(name(own)).is_some_and(|(name, own)| name.starts_with(&own))
+            own.parent() == path.parent() && name(path).zip(name(own)).is_some_and(|(name, own)| name.starts_with(&own))
         };
         self.folders.iter().any(|own| own == path) || self.files.iter().any(is_beside)
     }

@@ -7,6 +7,7 @@
 //! | [`keys`] | holds keys, backs them up, or asks what a stolen disk is worth |
 //! | [`playback`] | wants to know how a request becomes bytes, or why it does not |
 //! | [`configuration`] | sets up a server |
+//! | [`operations`] | brings recordings in, and looks after them |
 //! | [`serving`] | puts it before players: connections, limits, times, TLS, stopping, systemd |
 //! | [`mod@access`] | decides who may listen: tokens, links, a proxy that signs in, other origins |
 //! | [`record`] | must know, or prove, who listened to what |
@@ -33,6 +34,10 @@ pub mod playback {}
 // Every setting, with its default.
 #[doc = include_str!("configuration.md")]
 pub mod configuration {}
+
+// An existing archive, and what is left of it.
+#[doc = include_str!("operations.md")]
+pub mod operations {}
 
 // Connections, limits, times, TLS, stopping, systemd.
 #[doc = include_str!("serving.md")]

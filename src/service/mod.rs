@@ -32,7 +32,8 @@ pub use key_watch::{Error as KeyError, Health, KeyWatch};
 pub use listening::{Listening, ListeningError, ListeningSettings, OnFailure};
 pub use listening_session::{Heard, Listener, Player};
 pub use maintenance::{
-    Candidate, Conduct, Encrypted, Encryption, Error as MaintenanceError, Fault, Maintenance, Outcome as MaintenanceOutcome, Rebuilt, Selection, Work,
+    Candidate, Conduct, Encrypted, Encryption, Error as MaintenanceError, Fault, Maintenance,
+    Outcome as MaintenanceOutcome, Rebuilt, Selection, Work,
 };
 pub use media_type::detect as detect_media_type;
 pub use opened::{OpenRecording, Validators};

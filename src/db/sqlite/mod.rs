@@ -16,9 +16,7 @@ use super::rows::{self, ContentColumns, KeyRecord, RecordingRecord, column};
 use super::unavailable;
 use crate::access::RecordingSet;
 use crate::base::{Fingerprint, RecordingId, Timestamp};
-use crate::catalogue::{
-    Content, Cursor, Database, Error, KeyUsage, Page, PlainCount, PlainLeft, Recording, ResealRun,
-};
+use crate::catalogue::{Content, Cursor, Database, Error, KeyUsage, Page, PlainCount, PlainLeft, Recording, ResealRun};
 use crate::keys::{KeyRow, KeyState, KeyTable};
 use adding::Adding;
 use file::{InPlace, WithinDeadline};

@@ -32,11 +32,7 @@ impl SqliteDatabase {
         Ok(PlainCount { exempt: rows::count(exempt)?, others: rows::count(others)?, left: rows::count(left)? })
     }
 
-    pub(super) async fn left_in_plain(
-        &self,
-        after: u64,
-        limit: u32,
-    ) -> Result<Vec<(u64, PlainLeft)>, Error> {
+    pub(super) async fn left_in_plain(&self, after: u64, limit: u32) -> Result<Vec<(u64, PlainLeft)>, Error> {
         let records: Vec<PlainLeftRecord> = sqlx::query_as(include_str!("../sql/plain_left_page.sql"))
             .bind(column(after))
             .bind(i64::from(limit))

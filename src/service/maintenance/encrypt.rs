@@ -231,7 +231,9 @@ impl Maintenance {
     ) -> Result<(), Error> {
         let file = self.store.open(&sealed(id, Stage::Next)).await?.ok_or(Error::MediaMissing)?;
         let opener = judge(self.verified_header(&*file, id).await?, &*file, Stage::Final).await?;
-        if opener.seal_id() != seal_id || digest_of_sealed(&opener, &*file, conduct.stop, conduct.progress).await? != digest {
+        if opener.seal_id() != seal_id
+            || digest_of_sealed(&opener, &*file, conduct.stop, conduct.progress).await? != digest
+        {
             return Err(Corruption::OtherSealing.into());
         }
         Ok(())
