@@ -309,6 +309,10 @@ async fn plain_ones(database: &dyn Database) {
     assert_eq!((count.exempt, count.others, count.left), (counted.exempt, counted.others, 3));
     let page = database.plain_left(0, 2).await.expect("lists");
     assert_eq!(page.iter().map(|(_, left)| left.clone()).collect::<Vec<_>>(), [left(&lies_outside), left(&stored)]);
+    for (place, is_left) in [(outside.clone(), true), (Some("file:///srv/other".parse().expect("a URL")), false)] {
+        let place = place.expect("a place");
+        assert_eq!(database.is_plain_left(&lies_outside.id, &place).await.expect("asks"), is_left, "{place}");
+    }
     let rest = database.plain_left(page[1].0, 2).await.expect("lists");
     assert_eq!((rest.len(), &rest[0].1), (1, &left(&exempt)));
     for recording in [&lies_outside, &stored, &exempt, &exempt] {

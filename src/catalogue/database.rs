@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{Content, Cursor, Page, PlainCount, PlainLeft, Recording};
 use crate::access::RecordingSet;
-use crate::base::{ErrorCode, Fingerprint, RecordingId, Timestamp};
+use crate::base::{ErrorCode, Fingerprint, Location, RecordingId, Timestamp};
 use crate::keys::{KeyRow, KeyTable};
 
 /// Keys, switch and catalogue, which live in one database so that one transaction can see them together.
@@ -78,6 +78,9 @@ pub trait Database: Send + Sync {
     /// Up to `limit` plain files that are to go, each with its number, from the one after `after` on; numbers begin
     /// with 1.
     async fn plain_left(&self, after: u64, limit: u32) -> Result<Vec<(u64, PlainLeft)>, Error>;
+
+    /// Whether the plain file of that recording, at that place, is to go.
+    async fn is_plain_left(&self, id: &RecordingId, outside: &Location) -> Result<bool, Error>;
 
     /// Says that a plain file is gone.
     async fn forget_plain_left(&self, left: &PlainLeft) -> Result<(), Error>;

@@ -176,7 +176,8 @@ impl Report<'_> {
         if self.json {
             return Ok(());
         }
-        let already = if self.already > 0 { format!(", {} were so already", self.already) } else { String::new() };
+        let already =
+            if self.already > 0 { format!(", {} were catalogued already", self.already) } else { String::new() };
         print::line(&format!(
             "{} recording(s) catalogued in plain, where they lie{already}; running servers play them at once.",
             self.documents.len()

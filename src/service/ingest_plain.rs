@@ -13,7 +13,7 @@ use crate::media::{self, MediaKind, MediaObject, Stage};
 use crate::sealed;
 
 impl Ingest {
-    /// Catalogues the file at `outside` as plain; none when it is catalogued so already. Its digest and length are what
+    /// Catalogues the file at `outside` as plain; none when it is catalogued already. Its digest and length are what
     /// it is held against from then on; `progress` hears how many bytes were read.
     ///
     /// # Errors
@@ -29,7 +29,9 @@ impl Ingest {
         let id = id(&new)?;
         let _claim = self.claims.claim(&id).await;
         if let Some(row) = self.database.recording(&id).await? {
-            let is_this = row.content.outside() == Some(&outside);
+            // Sealed meanwhile, it may be about to go.
+            let is_this = row.content.outside() == Some(&outside)
+                || (row.is_sealed() && self.database.is_plain_left(&id, &outside).await?);
             return if is_this { Ok(None) } else { Err(catalogue::Error::RecordingExists(id).into()) };
         }
         let object = MediaObject { id, kind: MediaKind::Plain, stage: Stage::Final, outside: Some(outside) };

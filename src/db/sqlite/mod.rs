@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use super::rows::{self, ContentColumns, KeyRecord, RecordingRecord, column};
 use super::unavailable;
 use crate::access::RecordingSet;
-use crate::base::{Fingerprint, RecordingId, Timestamp};
+use crate::base::{Fingerprint, Location, RecordingId, Timestamp};
 use crate::catalogue::{Content, Cursor, Database, Error, KeyUsage, Page, PlainCount, PlainLeft, Recording, ResealRun};
 use crate::keys::{KeyRow, KeyState, KeyTable};
 use adding::Adding;
@@ -306,6 +306,10 @@ impl Database for SqliteDatabase {
 
     async fn plain_left(&self, after: u64, limit: u32) -> Result<Vec<(u64, PlainLeft)>, Error> {
         self.left_in_plain(after, limit).await
+    }
+
+    async fn is_plain_left(&self, id: &RecordingId, outside: &Location) -> Result<bool, Error> {
+        self.is_left_in_plain(id, outside).await
     }
 
     async fn forget_plain_left(&self, left: &PlainLeft) -> Result<(), Error> {

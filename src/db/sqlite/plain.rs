@@ -3,7 +3,7 @@
 use sqlx::SqliteConnection;
 
 use super::SqliteDatabase;
-use crate::base::RecordingId;
+use crate::base::{Location, RecordingId};
 use crate::catalogue::{Error, PlainCount, PlainLeft, Recording};
 use crate::db::rows::{self, PlainLeftRecord, RecordingRecord, column};
 use crate::db::unavailable;
@@ -30,6 +30,16 @@ impl SqliteDatabase {
             .await
             .map_err(unavailable)?;
         Ok(PlainCount { exempt: rows::count(exempt)?, others: rows::count(others)?, left: rows::count(left)? })
+    }
+
+    pub(super) async fn is_left_in_plain(&self, id: &RecordingId, outside: &Location) -> Result<bool, Error> {
+        let (left,): (i64,) = sqlx::query_as(include_str!("../sql/plain_left_is_there.sql"))
+            .bind(id.as_str())
+            .bind(outside.as_str())
+            .fetch_one(&self.file.pool)
+            .await
+            .map_err(unavailable)?;
+        Ok(left > 0)
     }
 
     pub(super) async fn left_in_plain(&self, after: u64, limit: u32) -> Result<Vec<(u64, PlainLeft)>, Error> {
