@@ -44,8 +44,8 @@ fn system_in_plain() -> (System, PlainArchive) {
 
 fn row(system: &System, id: &str) -> Value {
     let listed = system.json(&["recordings", "list"]);
-    let rows = listed.as_array().expect("recordings").iter();
-    rows.cloned().find(|row| row["id"] == id).unwrap_or_else(|| panic!("{id} is not there: {listed}"))
+    let mut rows = listed.as_array().expect("recordings").iter();
+    rows.find(|row| row["id"] == id).cloned().unwrap_or_else(|| panic!("{id} is not there: {listed}"))
 }
 
 fn plain_files(system: &System, archive: &PlainArchive) -> Vec<PathBuf> {

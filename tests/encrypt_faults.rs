@@ -52,7 +52,7 @@ impl Growing {
                 _ => self.random.below(200) + 1,
             };
             let id = format!("call-{number:05}");
-            if number % 5 == 0 {
+            if number.is_multiple_of(5) {
                 let media = marked_media(&id, len as usize);
                 stored.push(self.system.file(&format!("{id}.wav"), &media));
                 self.archive.media.insert(id, media);
