@@ -1,6 +1,10 @@
 //! The conformance suite of [`MediaStore`], run on every implementation.
 
-use std::{fs, os::unix::fs::FileExt, sync::Arc};
+use std::{
+    fs,
+    os::unix::{ffi::OsStrExt, fs::FileExt},
+    sync::Arc,
+};
 
 use rustix::fs::{Advice, fadvise};
 use sealtape::base::{RecordingId, SealId};
@@ -115,6 +119,8 @@ async fn conforms(store: Arc<dyn MediaStore>) {
         gives_another_object_its_place(&*store, kind).await;
         writes_over_a_head(&*store, kind).await;
         keeps_what_another_takes_the_place_of(&*store, kind).await;
+        gives_a_name_that_is_free(&*store, kind).await;
+        removes_one_version(&*store, kind).await;
     }
     lists_what_is_there(&*store).await;
     lets_one_at_a_time_replace(&*store).await;
@@ -138,6 +144,77 @@ async fn gives_another_object_its_place(store: &dyn MediaStore, kind: MediaKind)
     assert!(store.replace(&next, &last).await.is_err(), "there is nothing to take its place");
     assert_eq!(content(store, &last).await, b"new!");
     store.remove(&last).await.expect("removes");
+}
+
+async fn gives_a_name_that_is_free(store: &dyn MediaStore, kind: MediaKind) {
+    let id = id("placed");
+    let (next, last) = (object(&id, kind, Stage::Next), object(&id, kind, Stage::Final));
+    write(store.create_replacement(&id, kind).await.expect("begins"), b"one").await;
+    store.place(&next, &last).await.expect("is free");
+    assert_eq!(content(store, &last).await, b"one");
+    assert!(store.version(&next).await.expect("asks").is_none());
+    write(store.create_replacement(&id, kind).await.expect("begins"), b"two").await;
+    assert!(matches!(store.place(&next, &last).await, Err(Error::Exists { .. })), "nothing is overwritten");
+    assert_eq!((content(store, &last).await, content(store, &next).await), (b"one".to_vec(), b"two".to_vec()));
+    store.remove(&next).await.expect("removes");
+    store.remove(&last).await.expect("removes");
+    assert!(store.place(&next, &last).await.is_err(), "there is nothing to be given a name");
+}
+
+async fn removes_one_version(store: &dyn MediaStore, kind: MediaKind) {
+    let id = id("versioned");
+    let last = object(&id, kind, Stage::Final);
+    write(store.create(&id, kind).await.expect("creates"), b"one").await;
+    let one = store.open(&last).await.expect("opens").expect("is there");
+    write(store.create_replacement(&id, kind).await.expect("begins"), b"two").await;
+    store.replace(&object(&id, kind, Stage::Next), &last).await.expect("replaces");
+    let changed = store.remove_version(&last, one.version()).await;
+    assert!(matches!(changed, Err(Error::Changed { .. })), "{changed:?}");
+    let two = store.open(&last).await.expect("opens").expect("is there");
+    assert_eq!(store.remove_version(&last, two.version()).await.expect("removes"), 0);
+    assert_eq!(store.remove_version(&last, two.version()).await.expect("what is gone is no error"), 0);
+    assert!(store.version(&last).await.expect("asks").is_none());
+    assert_eq!(two.read(0, vec![0; 3], 0).await.expect("reads"), b"two", "who has it open reads on");
+}
+
+/// Files that lie elsewhere are read and removed through the store, by their URL; links there lead nowhere.
+#[tokio::test]
+async fn local_reads_what_lies_outside() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let store = LocalStore::open(&folder.path().join("media"), true).expect("opens");
+    let archive = folder.path().join("an archive, ä");
+    fs::create_dir(&archive).expect("made");
+    let path = archive.join(std::ffi::OsStr::from_bytes(b"call \xff%.wav"));
+    fs::write(&path, b"plain").expect("written");
+    let outside = Some(LocalStore::location_of(&path).expect("a URL"));
+    let object = MediaObject { id: id("call"), kind: MediaKind::Plain, stage: Stage::Final, outside };
+    assert!(
+        store.location(&object).ends_with("/an%20archive,%20%C3%A4/call%20%FF%25.wav"),
+        "{}",
+        store.location(&object)
+    );
+    let version = store.version(&object).await.expect("asks").expect("is there");
+    let file = store.open(&object).await.expect("opens").expect("is there");
+    assert_eq!((file.version(), version.len), (version, 5));
+    assert_eq!(content(&store, &object).await, b"plain");
+    fs::hard_link(&path, archive.join("other name")).expect("linked");
+    assert!(
+        matches!(store.remove_version(&object, version).await, Err(Error::Changed { .. })),
+        "its inode was changed"
+    );
+    let version = store.version(&object).await.expect("asks").expect("is there");
+    assert_eq!(store.remove_version(&object, version).await.expect("removes"), 1, "it has another name");
+    assert!(!path.exists() && store.version(&object).await.expect("asks").is_none());
+    std::os::unix::fs::symlink(archive.join("other name"), &path).expect("linked");
+    assert!(store.version(&object).await.is_err() && store.open(&object).await.is_err(), "links lead nowhere");
+    fs::remove_file(&path).expect("removed");
+    assert!(store.open(&object).await.expect("asks").is_none());
+    fs::remove_dir_all(&archive).expect("removed");
+    assert!(matches!(store.version(&object).await, Err(Error::Unavailable { .. })), "its folder is away");
+    let elsewhere = Some("s3://bucket/call.wav".parse().expect("a location"));
+    let elsewhere = MediaObject { outside: elsewhere, ..object };
+    assert!(matches!(store.open(&elsewhere).await, Err(Error::Unavailable { .. })), "it is no file of this machine");
+    assert!(LocalStore::location_of(std::path::Path::new("relative")).is_err());
 }
 
 async fn writes_over_a_head(store: &dyn MediaStore, kind: MediaKind) {

@@ -134,6 +134,9 @@ metrics! {
     SCRUB_BYTES = "sealtape_scrub_bytes_total", Counter, Bytes, [];
     /// Faults that the last scrub found, or the one under way.
     SCRUB_FAULTS = "sealtape_scrub_faults", Gauge, Count, ["kind"];
+    /// Recordings that lie in plain, by whether they are exempt, and plain files of sealed ones that are still to go
+    /// (`left`).
+    RECORDINGS_PLAIN = "sealtape_recordings_plain", Gauge, Count, ["kind"];
     /// How long the media store took; reads that memory answers at once are not in it.
     STORAGE_TIME = "sealtape_storage_seconds", Histogram, Seconds, ["operation"];
     /// Operations that the media store failed.

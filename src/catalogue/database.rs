@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 
-use super::{Companion, Content, Cursor, Filter, Metadata, Page, Recording};
+use super::{Companion, Content, Cursor, Filter, Metadata, Page, PlainCount, PlainLeft, Recording};
 use crate::access::RecordingSet;
-use crate::base::{ErrorCode, Fingerprint, RecordingId, Timestamp};
+use crate::base::{ErrorCode, Fingerprint, Location, RecordingId, Timestamp};
 use crate::keys::{KeyRow, KeyTable};
 
 /// Keys, switch and catalogue, which live in one database so that one transaction can see them together.
@@ -63,6 +63,27 @@ pub trait Database: Send + Sync {
     /// recording is gone, is being written, or is not sealed as `from` says any more, and with
     /// [`Error::KeyDeactivated`] when the key of a replacement that begins has been deactivated meanwhile.
     async fn replace_content(&self, id: &RecordingId, from: &Content, to: &Content) -> Result<(), Error>;
+
+    /// Says that a plain recording is sealed, `to` in the place of `from`, and that its plain file is to go. Fails with
+    /// [`Error::RecordingChanged`] when the row is not `from` any more, and with [`Error::KeyDeactivated`] when the key
+    /// that it was sealed under has been deactivated meanwhile.
+    async fn seal_recording(&self, from: &Recording, to: &Recording, left: &PlainLeft) -> Result<(), Error>;
+
+    /// Up to `limit` recordings that lie in plain and are not exempt, by ID, after `after`.
+    async fn plain_recordings(&self, after: Option<&RecordingId>, limit: u32) -> Result<Vec<Recording>, Error>;
+
+    /// How many recordings lie in plain. Every one of them is counted.
+    async fn plain_count(&self) -> Result<PlainCount, Error>;
+
+    /// Up to `limit` plain files that are to go, each with its number, from the one after `after` on; numbers begin
+    /// with 1.
+    async fn plain_left(&self, after: u64, limit: u32) -> Result<Vec<(u64, PlainLeft)>, Error>;
+
+    /// Whether the plain file of that recording, at that place, is to go.
+    async fn is_plain_left(&self, id: &RecordingId, outside: &Location) -> Result<bool, Error>;
+
+    /// Says that a plain file is gone.
+    async fn forget_plain_left(&self, left: &PlainLeft) -> Result<(), Error>;
 
     /// The run that seals every recording again and has not come to its end.
     async fn unfinished_reseal(&self) -> Result<Option<ResealRun>, Error>;

@@ -15,4 +15,4 @@ pub use database::{CompanionsOf, Database, Error, KeyUsage, ResealRun};
 pub use filter::{Filter, ListedState, WORD_LEN_MIN};
 pub use metadata::{Metadata, MetadataError};
 pub use page::{Cursor, Page};
-pub use recording::{About, Content, Recording, RecordingState, Replacement};
+pub use recording::{About, Content, PlainCount, PlainLeft, Recording, RecordingState, Replacement};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Metadata;
-use crate::base::{Fingerprint, MediaType, RecordingId, SealId, SidecarName, Timestamp};
+use crate::base::{Fingerprint, Location, MediaType, RecordingId, SealId, SidecarName, Timestamp};
 use crate::sealed::HEADER_LEN;
 
 /// How far a recording got.
@@ -38,7 +38,36 @@ pub enum Content {
         digest: [u8; 32],
         /// Kept plain on purpose, for a recorder that cannot encrypt.
         exempt: bool,
+        /// Where it lies when it was catalogued in its place; none when it is in the media store.
+        outside: Option<Location>,
     },
+}
+
+/// A plain file whose recording is sealed now, and which is to go. It is noted in the transaction that says that the
+/// recording is sealed, and struck when it is gone: whoever is killed in between can be followed up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlainLeft {
+    /// The recording.
+    pub id: RecordingId,
+    /// Where the file lies; none when it is in the media store.
+    pub outside: Option<Location>,
+    /// Whether it lies under the name of one that grows.
+    pub is_part: bool,
+    /// Bytes.
+    pub len: u64,
+    /// SHA-256 of what was sealed: a file that is another one by now stays.
+    pub digest: [u8; 32],
+}
+
+/// How many recordings lie in plain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlainCount {
+    /// Kept so on purpose.
+    pub exempt: u64,
+    /// The others.
+    pub others: u64,
+    /// Plain files whose recordings are sealed, and which are still to go.
+    pub left: u64,
 }
 
 /// What is about to take the place of a sealed file's header, or of the file. It is in the row before a byte of the
@@ -81,6 +110,15 @@ impl Content {
             }
             Self::Sealed { seal_id, .. } => [Some(*seal_id), None],
             Self::Plain { .. } => [None, None],
+        }
+    }
+
+    /// Where it lies, when that is not in the media store.
+    #[must_use]
+    pub fn outside(&self) -> Option<&Location> {
+        match self {
+            Self::Plain { outside, .. } => outside.as_ref(),
+            Self::Sealed { .. } => None,
         }
     }
 

@@ -190,6 +190,7 @@ impl From<service::IngestError> for Failure {
             Error::Id(_) => Self::new(error).advise("say another ID with --id"),
             Error::OtherId { .. } => Self::new(error).advise("leave --id out; a sealed file keeps its ID"),
             Error::SealedAlready => Self::new(error).advise("leave --media-type and --exempt out"),
+            Error::SealedInPlain => Self::new(error).advise("`sealtape import FILE` takes it in as it is"),
             Error::NotVerified(_) => {
                 Self::new(error).advise("nothing was taken in; get the file anew from where it came")
             }
@@ -233,11 +234,17 @@ impl From<service::MaintenanceError> for Failure {
             Error::NeedsForce => Self::new(error).advise(
                 "restore the file from a backup; or --force seals that again, and keeps the damaged file beside it",
             ),
-            Error::NothingVerifies | Error::PlainChanged => {
-                Self::new(error).advise("it stays as it is; restore the file from a backup")
-            }
+            Error::NothingVerifies => Self::new(error).advise("it stays as it is; restore the file from a backup"),
             Error::NotEncrypting => Self::new(error)
                 .advise("`sealtape encryption enable` switches it on, and `sealtape keys generate` makes a first key"),
+            Error::PlainChanged => {
+                let code = error.code();
+                Self::new(format!("{error} ({code})"))
+                    .advise("it was left as it is; put the file back that was catalogued, or look who changed it")
+            }
+            Error::PlainLeftChanged(_) => Self::new(error)
+                .advise("its recording is sealed and plays; look at the file, move it away, and run it again"),
+            Error::InTheWay(_) => Self::new(error).advise("look at the file, move it away, and run it again"),
             Error::Stopped => Self::new(error).advise("nothing is lost; run it again to go on"),
         }
     }

@@ -10,6 +10,8 @@ mod cat;
 mod config;
 mod definition_key;
 mod demo;
+mod encrypt;
+mod encrypt_files;
 mod encryption;
 mod failure;
 mod filter;
@@ -22,6 +24,7 @@ mod keys_transfer;
 mod link;
 mod open;
 mod passphrase;
+mod plain_folder;
 mod print;
 mod purge;
 mod record;
@@ -90,6 +93,8 @@ enum Command {
     },
     /// Verify recordings: catalogue, files, keys, and every tag
     Verify(verify::Arguments),
+    /// Seal recordings that are stored in plain
+    Encrypt(encrypt::Arguments),
     /// Wrap the file keys of recordings under the newest database key: routine rotation
     Rewrap(rewrap::Arguments),
     /// Seal recordings again under new file keys: after a key was compromised
@@ -198,6 +203,7 @@ impl Cli {
             Command::Cat(arguments) => cat::run(global, arguments).await,
             Command::Recordings { command } => recordings::run(global, command).await,
             Command::Verify(arguments) => verify::run(global, arguments).await,
+            Command::Encrypt(arguments) => encrypt::run(global, arguments).await,
             Command::Rewrap(arguments) => rewrap::run(global, arguments).await,
             Command::Reseal(arguments) => reseal::run(global, arguments).await,
             Command::Keys { command } => keys::run(global, command).await,

@@ -3,6 +3,7 @@
 use std::{
     fs::DirBuilder,
     os::unix::fs::DirBuilderExt,
+    path::Path,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -10,7 +11,7 @@ use std::{
 use super::{Failure, Global, failure::io, record::Record, warnings::warn_of_embedded_key};
 use crate::access::Subject;
 use crate::audit::{Event, EventKind};
-use crate::base::Timestamp;
+use crate::base::{Location, Timestamp};
 use crate::catalogue::Database;
 use crate::config::{DefinitionKeyKind, DefinitionKeySettings, Settings};
 use crate::db::SqliteDatabase;
@@ -136,9 +137,18 @@ impl System {
 
     /// The same, for threads that may wait for the disk themselves.
     pub(super) fn ingest_waiting_here(&self, keys: &Arc<KeyWatch>) -> Result<Ingest, Failure> {
-        let store = Metered::new(LocalStore::open(&self.settings.storage, false)?.waiting_here());
         let (database, clock) = (Arc::clone(&self.database), Arc::clone(&self.clock));
-        Ok(Ingest::new(database, Arc::new(store), Arc::clone(keys), clock))
+        Ok(Ingest::new(database, self.store_waiting_here()?, Arc::clone(keys), clock))
+    }
+
+    /// The store, for threads that may wait for the disk themselves.
+    pub(super) fn store_waiting_here(&self) -> Result<Arc<dyn MediaStore>, Failure> {
+        Ok(Arc::new(Metered::new(LocalStore::open(&self.settings.storage, false)?.waiting_here())))
+    }
+
+    /// The URL of a file outside the store.
+    pub(super) fn location_of(path: &Path) -> Result<Location, Failure> {
+        Ok(LocalStore::location_of(path)?)
     }
 
     pub(super) fn companions(&self, keys: &Arc<KeyWatch>) -> Companions {

@@ -88,7 +88,7 @@ async fn list(global: &Global, system: &System, filter: FilterArguments) -> Resu
             print::size(recording.media_len),
             recording.media_type.to_string(),
             recording.state_at(now).as_str().into(),
-            if recording.is_sealed() { "sealed".into() } else { "plain".to_owned() },
+            kept(recording).into(),
             recording.created_at.to_string(),
             playback.known_problem(recording).map(|problem| problem.code().to_string()).unwrap_or_default(),
         ]
@@ -121,6 +121,15 @@ async fn list(global: &Global, system: &System, filter: FilterArguments) -> Resu
     Ok(ExitCode::SUCCESS)
 }
 
+/// In one word, or two.
+fn kept(recording: &Recording) -> &'static str {
+    match recording.content {
+        Content::Sealed { .. } => "sealed",
+        Content::Plain { exempt: false, .. } => "plain",
+        Content::Plain { exempt: true, .. } => "plain, exempt",
+    }
+}
+
 async fn show(global: &Global, system: &System, id: &RecordingId) -> Result<ExitCode, Failure> {
     let keys = system.keys().await?;
     let playback = system.playback(&keys);
@@ -145,7 +154,7 @@ async fn show(global: &Global, system: &System, id: &RecordingId) -> Result<Exit
     let media_len = opened.as_ref().map_or(recording.media_len, |opened| opened.media_len);
     let kept = match recording.fingerprint() {
         Some(fingerprint) => format!("sealed under {fingerprint}"),
-        None => "in plain".into(),
+        None => format!("in {}", kept(&recording)),
     };
     let plays = match &opened {
         Ok(_) => "yes".into(),

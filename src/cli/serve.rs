@@ -210,6 +210,7 @@ pub(super) async fn run_until_stopped(server: Server, watching: Watching, drain_
         tokio::spawn(reload_when_asked(hangup, keys, tls)),
         tokio::spawn(systemd::keep_watchdog()),
         tokio::spawn(telemetry::upkeep()),
+        tokio::spawn(Arc::clone(&playback).watch_plain()),
         tokio::spawn(playback.upkeep()),
         tokio::spawn(scrub_on_record(scrub, Arc::clone(&listening))),
     ];

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::base::{Fingerprint, SealId, Timestamp};
+use crate::base::{Fingerprint, Location, SealId, Timestamp};
 use crate::catalogue::{
-    About, Companion, Content, Error, Kept, Metadata, Recording, RecordingState, Replacement, ResealRun,
+    About, Companion, Content, Error, Kept, Metadata, PlainLeft, Recording, RecordingState, Replacement, ResealRun,
 };
 use crate::crypto::WrappedRowKey;
 use crate::keys::{DefinitionKeyName, KeyOrigin, KeyRow, KeyState, Switch};
@@ -67,6 +67,18 @@ pub(super) struct ContentColumns {
     pub replacement_header: Option<Vec<u8>>,
     pub digest: Option<Vec<u8>>,
     pub exempt: Option<i64>,
+    pub location: Option<String>,
+}
+
+/// A row of `plain_left`.
+#[derive(sqlx::FromRow)]
+pub(super) struct PlainLeftRecord {
+    pub number: i64,
+    pub id: String,
+    pub location: String,
+    pub is_part: i64,
+    pub len: i64,
+    pub digest: Vec<u8>,
 }
 
 impl TryFrom<KeyRecord> for KeyRow {
@@ -193,6 +205,7 @@ impl ContentColumns {
             0 => Ok(Content::Plain {
                 digest: exact(self.digest.as_deref().unwrap_or_default(), what)?,
                 exempt: self.exempt.ok_or_else(malformed)? != 0,
+                outside: outside(self.location.as_deref(), what)?,
             }),
             _ => Err(malformed()),
         }
@@ -235,10 +248,30 @@ impl From<&Content> for ContentColumns {
                     ..Self::default()
                 }
             }
-            Content::Plain { digest, exempt } => {
-                Self { digest: Some(digest.to_vec()), exempt: Some((*exempt).into()), ..Self::default() }
-            }
+            Content::Plain { digest, exempt, outside } => Self {
+                digest: Some(digest.to_vec()),
+                exempt: Some((*exempt).into()),
+                location: outside.as_ref().map(ToString::to_string),
+                ..Self::default()
+            },
         }
+    }
+}
+
+impl TryFrom<PlainLeftRecord> for (u64, PlainLeft) {
+    type Error = Error;
+
+    fn try_from(record: PlainLeftRecord) -> Result<Self, Error> {
+        let what = || format!("plain file of {:?}", record.id);
+        let location = Some(record.location.as_str()).filter(|location| !location.is_empty());
+        let left = PlainLeft {
+            id: record.id.parse().map_err(|_| Error::MalformedRow(what()))?,
+            outside: outside(location, what)?,
+            is_part: record.is_part != 0,
+            len: count(record.len)?,
+            digest: exact(&record.digest, what)?,
+        };
+        Ok((count(record.number)?, left))
     }
 }
 
@@ -310,6 +343,15 @@ pub(super) fn column(number: u64) -> i64 {
 /// What SQL counted.
 pub(super) fn count(number: i64) -> Result<u64, Error> {
     u64::try_from(number).map_err(|_| Error::MalformedRow(format!("a count of {number}")))
+}
+
+/// The location of a plain file, as `plain_left` writes it.
+pub(super) fn left_location(left: &PlainLeft) -> &str {
+    left.outside.as_ref().map_or("", Location::as_str)
+}
+
+fn outside(location: Option<&str>, what: impl Fn() -> String) -> Result<Option<Location>, Error> {
+    location.map(|location| location.parse().map_err(|_| Error::MalformedRow(what()))).transpose()
 }
 
 fn exact<const N: usize>(bytes: &[u8], what: impl Fn() -> String) -> Result<[u8; N], Error> {

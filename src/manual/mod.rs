@@ -8,6 +8,7 @@
 //! | [`playback`] | wants to know how a request becomes bytes, or why it does not |
 //! | [`recordings`] | describes, finds, keeps or purges recordings |
 //! | [`configuration`] | sets up a server |
+//! | [`operations`] | brings recordings in, and looks after them |
 //! | [`serving`] | puts it before players: connections, limits, times, TLS, stopping, systemd |
 //! | [`mod@access`] | decides who may listen: tokens, links, a proxy that signs in, other origins |
 //! | [`record`] | must know, or prove, who listened to what |
@@ -39,6 +40,10 @@ pub mod recordings {}
 // Every setting, with its default.
 #[doc = include_str!("configuration.md")]
 pub mod configuration {}
+
+// An existing archive, and what is left of it.
+#[doc = include_str!("operations.md")]
+pub mod operations {}
 
 // Connections, limits, times, TLS, stopping, systemd.
 #[doc = include_str!("serving.md")]

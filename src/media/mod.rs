@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::base::{ErrorCode, RecordingId, SealId, SidecarName};
+use crate::base::{ErrorCode, Location, RecordingId, SealId, SidecarName};
 
 /// Which object of a recording.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -20,6 +20,9 @@ pub struct MediaObject {
     pub kind: MediaKind,
     /// Final or growing.
     pub stage: Stage,
+    /// Where it lies, when it is not in the store: a plain file of an archive that was catalogued in its place. Such an
+    /// object is looked at, read and removed through the store; it is never listed, made or written there.
+    pub outside: Option<Location>,
 }
 
 /// What of a recording an object holds. What lies beside the media may be there in several versions for a moment, each
@@ -46,7 +49,7 @@ impl MediaObject {
     /// The object of a recording's media.
     #[must_use]
     pub fn media(id: RecordingId, kind: MediaKind, stage: Stage) -> Self {
-        Self { id, role: ObjectRole::Media, kind, stage }
+        Self { id, role: ObjectRole::Media, kind, stage, outside: None }
     }
 }
 
@@ -155,12 +158,19 @@ pub trait MediaStore: Send + Sync {
     /// [`Error::Exists`] when something else is kept there.
     async fn keep(&self, object: &MediaObject, seal_id: &SealId) -> Result<String, Error>;
 
+    /// Gives an object a name that is free: at once, and durably. Fails with [`Error::Exists`] when one is there.
+    async fn place(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error>;
+
     /// Writes `head` over the first bytes of an object, in one write, and makes that durable. Fails when the object is
     /// not the one of `version` any more.
     async fn rewrite_head(&self, object: &MediaObject, version: Version, head: &[u8]) -> Result<(), Error>;
 
     /// Removes an object, if it is there.
     async fn remove(&self, object: &MediaObject) -> Result<(), Error>;
+
+    /// Removes an object, durably, if it is there and still that version: how many other names its bytes have. Whoever
+    /// has it open reads on. Fails with [`Error::Changed`] when it is not that version any more.
+    async fn remove_version(&self, object: &MediaObject, version: Version) -> Result<u64, Error>;
 
     /// The URL of an object, for people.
     fn location(&self, object: &MediaObject) -> String;

@@ -92,6 +92,9 @@ pub enum Error {
     /// The caller: a sealed file carries its media type, and cannot be made plain here.
     #[error("it is a sealed file: its media type is the one that it carries, and it stays sealed")]
     SealedAlready,
+    /// The caller: a sealed file is none that could be catalogued as plain.
+    #[error("it begins as a sealed file does, and is not plain")]
+    SealedInPlain,
     /// The caller: begins as a sealed file and is none that can be trusted.
     #[error("it begins as a sealed file does, and cannot be taken in: {0}")]
     NotVerified(sealed::Error),
@@ -128,6 +131,7 @@ impl Error {
             | Self::Id(_)
             | Self::OtherId { .. }
             | Self::SealedAlready
+            | Self::SealedInPlain
             | Self::Source(_)
             | Self::Stopped => ErrorCode::BadRequest,
             Self::NotVerified(error) | Self::Sealing(error) => error.code(),
@@ -225,7 +229,7 @@ impl Ingest {
             }
             None => {
                 let encoder = Encoder::Plain { digest: Sha256Digest::default(), media_len: 0 };
-                (encoder, Vec::new(), Content::Plain { digest: [0; 32], exempt })
+                (encoder, Vec::new(), Content::Plain { digest: [0; 32], exempt, outside: None })
             }
         };
         let recording = Recording {
@@ -392,7 +396,7 @@ impl From<Break> for Error {
     }
 }
 
-fn id(new: &NewRecording) -> Result<RecordingId, Error> {
+pub(super) fn id(new: &NewRecording) -> Result<RecordingId, Error> {
     match (&new.id, new.name.as_deref().and_then(Path::file_stem)) {
         (Some(id), _) => Ok(id.clone()),
         (None, Some(stem)) => Ok(stem.to_string_lossy().parse()?),
@@ -413,7 +417,10 @@ fn is_same_content(row: &Content, written: &Content) -> bool {
 pub(super) fn object_of(recording: &Recording) -> MediaObject {
     let kind = if recording.is_sealed() { MediaKind::Sealed } else { MediaKind::Plain };
     let stage = if recording.state == RecordingState::Complete { Stage::Final } else { Stage::Part };
-    MediaObject::media(recording.id.clone(), kind, stage)
+    MediaObject {
+        outside: recording.content.outside().cloned(),
+        ..MediaObject::media(recording.id.clone(), kind, stage)
+    }
 }
 
 fn later(time: Timestamp, by: Duration) -> Timestamp {

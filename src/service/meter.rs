@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use metrics::{Counter, Gauge, counter, gauge};
 
 use crate::base::{Fingerprint, metrics as names};
+use crate::catalogue::PlainCount;
 use crate::sealed::Corruption;
 
 /// How much of a fingerprint tells keys apart, be there thousands.
@@ -19,6 +20,9 @@ pub(super) struct Meter {
     pub opened: CacheMeter,
     pub buffers: CacheMeter,
     open: Gauge,
+    plain_exempt: Gauge,
+    plain_others: Gauge,
+    plain_left: Gauge,
     pub key_checks: Checks,
     failures: [Counter; KINDS.len()],
 }
@@ -45,6 +49,9 @@ pub(super) static METER: LazyLock<Meter> = LazyLock::new(|| Meter {
     opened: CacheMeter::of("opened"),
     buffers: CacheMeter::of("buffers"),
     open: gauge!(names::RECORDINGS_OPEN),
+    plain_exempt: gauge!(names::RECORDINGS_PLAIN, "kind" => "exempt"),
+    plain_others: gauge!(names::RECORDINGS_PLAIN, "kind" => "not-exempt"),
+    plain_left: gauge!(names::RECORDINGS_PLAIN, "kind" => "left"),
     key_checks: Checks {
         ok: counter!(names::KEY_RING_CHECKS, "outcome" => "ok"),
         failed: counter!(names::KEY_RING_CHECKS, "outcome" => "failed"),
@@ -56,6 +63,13 @@ impl Meter {
     /// Shows how many recordings are open.
     pub(super) fn show_open(&self, count: usize) {
         self.open.set(as_gauge(count as u64));
+    }
+
+    /// Shows how many recordings lie in plain.
+    pub(super) fn show_plain(&self, count: &PlainCount) {
+        self.plain_exempt.set(as_gauge(count.exempt));
+        self.plain_others.set(as_gauge(count.others));
+        self.plain_left.set(as_gauge(count.left));
     }
 
     /// Counts stored bytes that are not what was written.

@@ -9,6 +9,7 @@ mod encoder;
 mod growth;
 mod incoming;
 mod ingest;
+mod ingest_plain;
 mod ingest_sealed;
 mod key_ops;
 mod key_watch;
@@ -20,6 +21,8 @@ mod media_duration;
 mod media_type;
 mod meter;
 mod opened;
+mod pace;
+mod pieces;
 mod playback;
 mod purge;
 mod refusals;
@@ -36,11 +39,12 @@ pub use key_watch::{Error as KeyError, Health, KeyWatch};
 pub use listening::{Listening, ListeningError, ListeningSettings, OnFailure};
 pub use listening_session::{Heard, Listener, Player};
 pub use maintenance::{
-    Candidate, Error as MaintenanceError, Fault, Maintenance, Outcome as MaintenanceOutcome, Rebuilt, Repaired,
-    Selection, Work,
+    Candidate, Conduct, Encrypted, Encryption, Error as MaintenanceError, Fault, Maintenance,
+    Outcome as MaintenanceOutcome, Rebuilt, Repaired, Selection, Work,
 };
 pub use media_type::detect as detect_media_type;
 pub use opened::{OpenRecording, Validators};
+pub use pace::Pace as RatePace;
 pub use playback::{Error as PlaybackError, Playback, PlaybackSettings};
 pub use purge::{Error as PurgeError, Purge, Retention};
 pub use salvage::{Damaged, Salvage, Salvaged};

@@ -94,6 +94,11 @@ impl Purge {
                 [Stage::Final, Stage::Part, Stage::Next].map(|stage| MediaObject::media(id.clone(), kind, stage)),
             );
         }
+        // A plain file of an archive that was catalogued in its place.
+        objects.extend(recording.content.outside().map(|outside| MediaObject {
+            outside: Some(outside.clone()),
+            ..MediaObject::media(id.clone(), MediaKind::Plain, Stage::Final)
+        }));
         for object in objects.iter().filter(|object| object.kind == MediaKind::Sealed) {
             self.erase_key(object).await?;
         }

@@ -66,12 +66,20 @@ impl<S: MediaStore> MediaStore for Metered<S> {
         self.0.keep(object, seal_id).await
     }
 
+    async fn place(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error> {
+        self.0.place(from, to).await
+    }
+
     async fn rewrite_head(&self, object: &MediaObject, version: Version, head: &[u8]) -> Result<(), Error> {
         self.0.rewrite_head(object, version, head).await
     }
 
     async fn remove(&self, object: &MediaObject) -> Result<(), Error> {
         self.0.remove(object).await
+    }
+
+    async fn remove_version(&self, object: &MediaObject, version: Version) -> Result<u64, Error> {
+        self.0.remove_version(object, version).await
     }
 
     fn location(&self, object: &MediaObject) -> String {

@@ -10,6 +10,7 @@ fn every_command_has_help() {
         &["serve"],
         &["import"],
         &["cat"],
+        &["encrypt"],
         &["recordings"],
         &["recordings", "list"],
         &["recordings", "show"],

@@ -4,6 +4,7 @@ mod adding;
 mod beside;
 mod file;
 mod pages;
+mod plain;
 mod search;
 
 use std::collections::BTreeMap;
@@ -16,9 +17,10 @@ use tokio::sync::Mutex;
 use super::rows::{self, ContentColumns, KeyRecord, RecordingRecord, column};
 use super::unavailable;
 use crate::access::RecordingSet;
-use crate::base::{Fingerprint, RecordingId, Timestamp};
+use crate::base::{Fingerprint, Location, RecordingId, Timestamp};
 use crate::catalogue::{
-    Companion, CompanionsOf, Content, Cursor, Database, Error, Filter, KeyUsage, Metadata, Page, Recording, ResealRun,
+    Companion, CompanionsOf, Content, Cursor, Database, Error, Filter, KeyUsage, Metadata, Page, PlainCount, PlainLeft,
+    Recording, ResealRun,
 };
 use crate::keys::{KeyRow, KeyState, KeyTable};
 use adding::Adding;
@@ -82,6 +84,7 @@ async fn insert_recording(connection: &mut SqliteConnection, recording: &Recordi
         .bind(record.content.digest)
         .bind(record.content.exempt)
         .bind(column(recording.listed_at().millis()))
+        .bind(record.content.location)
         .execute(connection)
         .await
         .map_err(unavailable)?;
@@ -297,6 +300,30 @@ impl Database for SqliteDatabase {
             return Err(Error::RecordingChanged(id.clone()));
         }
         self.file.commit(transaction).await
+    }
+
+    async fn seal_recording(&self, from: &Recording, to: &Recording, left: &PlainLeft) -> Result<(), Error> {
+        self.adding.seal(&self.file, from.clone(), to.clone(), left.clone()).await
+    }
+
+    async fn plain_recordings(&self, after: Option<&RecordingId>, limit: u32) -> Result<Vec<Recording>, Error> {
+        self.recordings_in_plain(after, limit).await
+    }
+
+    async fn plain_count(&self) -> Result<PlainCount, Error> {
+        self.count_in_plain().await
+    }
+
+    async fn plain_left(&self, after: u64, limit: u32) -> Result<Vec<(u64, PlainLeft)>, Error> {
+        self.left_in_plain(after, limit).await
+    }
+
+    async fn is_plain_left(&self, id: &RecordingId, outside: &Location) -> Result<bool, Error> {
+        self.is_left_in_plain(id, outside).await
+    }
+
+    async fn forget_plain_left(&self, left: &PlainLeft) -> Result<(), Error> {
+        self.adding.forget_plain(&self.file, left.clone()).await
     }
 
     async fn unfinished_reseal(&self) -> Result<Option<ResealRun>, Error> {

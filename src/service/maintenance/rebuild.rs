@@ -243,7 +243,7 @@ impl Maintenance {
             state: RecordingState::Complete,
             mended: false,
             created_at: (self.clock)(),
-            content: Content::Plain { digest: digest.finish(), exempt: false },
+            content: Content::Plain { digest: digest.finish(), exempt: false, outside: None },
             about: None,
         })
     }

@@ -160,8 +160,7 @@ impl Maintenance {
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<u64, Error> {
         let Content::Plain { digest, .. } = row.content else { return Err(Error::Plain) };
-        let object = MediaObject::media(row.id.clone(), MediaKind::Plain, Stage::Final);
-        let file = self.store.open(&object).await?.ok_or(Error::MediaMissing)?;
+        let file = self.store.open(&object(row, Stage::Final)).await?.ok_or(Error::MediaMissing)?;
         let (len, mut found, mut start) = (file.version().len, Sha256Digest::default(), 0);
         while start < len {
             if stop.is_asked() {

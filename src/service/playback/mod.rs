@@ -6,6 +6,7 @@
 mod caches;
 mod growing;
 mod opening;
+mod plain_watch;
 
 pub(in crate::service) use opening::read;
 
@@ -323,7 +324,7 @@ impl Playback {
                 let key = OpenedKey { object, version, seal_ids, state: state.as_str() };
                 self.open_sealed(key, state, recording.content.pending_header()).await
             }
-            Content::Plain { digest, exempt } => {
+            Content::Plain { digest, exempt, .. } => {
                 if !self.may_play_plain(exempt) {
                     return Err(Error::PlainNotAllowed);
                 }
@@ -381,5 +382,8 @@ impl Playback {
 
 fn object(recording: &Recording, stage: Stage) -> MediaObject {
     let kind = if recording.is_sealed() { MediaKind::Sealed } else { MediaKind::Plain };
-    MediaObject::media(recording.id.clone(), kind, stage)
+    MediaObject {
+        outside: recording.content.outside().cloned(),
+        ..MediaObject::media(recording.id.clone(), kind, stage)
+    }
 }

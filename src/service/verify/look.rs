@@ -291,7 +291,7 @@ impl Verifier {
     }
 
     async fn look_at_plain(&self, look: &mut Look, pace: &Pace) -> Result<(), Cut> {
-        let Content::Plain { digest, exempt } = look.row.content else { return Ok(()) };
+        let Content::Plain { digest, exempt, .. } = look.row.content else { return Ok(()) };
         let (stage, file) = self.open(look).await?;
         let location = self.location(look);
         self.note_state(look, stage, &location);
@@ -359,5 +359,5 @@ fn ratio(byte: u64, whole_len: u64) -> f64 {
 
 pub(super) fn object(row: &Recording, stage: Stage) -> MediaObject {
     let kind = if row.is_sealed() { MediaKind::Sealed } else { MediaKind::Plain };
-    MediaObject::media(row.id.clone(), kind, stage)
+    MediaObject { outside: row.content.outside().cloned(), ..MediaObject::media(row.id.clone(), kind, stage) }
 }

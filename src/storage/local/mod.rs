@@ -10,6 +10,7 @@ mod keeping;
 mod lanes;
 mod listing;
 mod names;
+mod outside;
 mod reader;
 mod replacing;
 mod writer;
@@ -27,7 +28,7 @@ use tokio::task::spawn_blocking;
 use url::Url;
 
 use self::{folders::Folders, lanes::Lanes, names::Names};
-use crate::base::{RecordingId, SealId};
+use crate::base::{Location, RecordingId, SealId};
 use crate::crypto::Sha256Digest;
 use crate::media::{
     Error, Listing, MaintenanceGuard, MediaFile, MediaKind, MediaObject, MediaStore, MediaWriter, ObjectRole, Stage,
@@ -103,8 +104,20 @@ impl LocalStore {
         }
     }
 
-    fn path(&self, object: &MediaObject) -> PathBuf {
-        self.folder(&object.id).join(file_name(object))
+    /// The URL of a file that lies outside the store, by its absolute path.
+    ///
+    /// # Errors
+    ///
+    /// The path is not absolute, or too long.
+    pub fn location_of(path: &Path) -> Result<Location, crate::base::Error> {
+        location(path).parse()
+    }
+
+    fn path(&self, object: &MediaObject) -> Result<PathBuf, Error> {
+        match &object.outside {
+            None => Ok(self.folder(&object.id).join(file_name(object))),
+            Some(outside) => outside::path(outside),
+        }
     }
 
     fn folder(&self, id: &RecordingId) -> PathBuf {
@@ -115,31 +128,39 @@ impl LocalStore {
 #[async_trait]
 impl MediaStore for LocalStore {
     async fn version(&self, object: &MediaObject) -> Result<Option<Version>, Error> {
-        let path = self.path(object);
+        let (path, is_outside) = (self.path(object)?, object.outside.is_some());
         // Of a file that was just used, the system remembers it: quicker than handing it to another thread.
         if let Some(version) = self.names.version_now(&path) {
             return Ok(Some(version));
         }
         let store = self.clone();
-        let look = move || match fs::metadata(&path) {
+        let metadata = move |path: &Path| if is_outside { fs::symlink_metadata(path) } else { fs::metadata(path) };
+        let look = move || match metadata(&path) {
             Ok(metadata) if metadata.is_file() => Ok(Some(reader::version(&metadata))),
             Ok(_) => Err(unavailable(&path, &io::Error::other("it is not a file"))),
+            Err(error) if is_outside => outside::absent(&path, &error),
             Err(error) => store.absent(&path, &error),
         };
         self.lanes.look(folder_number(&object.id), look).await
     }
 
     async fn open(&self, object: &MediaObject) -> Result<Option<Arc<dyn MediaFile>>, Error> {
-        let (store, path, folder) = (self.clone(), self.path(object), folder_number(&object.id));
+        let (store, path, folder) = (self.clone(), self.path(object)?, folder_number(&object.id));
+        let is_outside = object.outside.is_some();
         let open = move || {
             // A pipe in a file's place would be waited for, for ever.
-            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            if is_outside {
+                // Others write there: a link that took the file's name leads nowhere.
+                flags |= OFlags::NOFOLLOW;
+            }
             match rustix::fs::open(&path, flags, Mode::empty()).map_err(io::Error::from) {
                 Ok(file) => {
                     let file = reader::LocalFile::new(File::from(file), path, folder, &store)?;
                     let file: Arc<dyn MediaFile> = Arc::new(file);
                     Ok(Some(file))
                 }
+                Err(error) if is_outside => outside::absent(&path, &error),
                 Err(error) => store.absent(&path, &error),
             }
         };
@@ -153,8 +174,8 @@ impl MediaStore for LocalStore {
     async fn create_companion(&self, object: &MediaObject) -> Result<Box<dyn MediaWriter>, Error> {
         let id = &object.id;
         let (folder, number, folders) = (self.folder(id), folder_number(id), Arc::clone(&self.folders));
-        let part = self.path(&MediaObject { stage: Stage::Part, ..object.clone() });
-        let (last, waits) = (self.path(object), self.waits);
+        let part = self.path(&MediaObject { stage: Stage::Part, ..object.clone() })?;
+        let (last, waits) = (self.path(object)?, self.waits);
         let writer: Box<dyn MediaWriter> = self
             .waits
             .run(move || {
@@ -171,7 +192,7 @@ impl MediaStore for LocalStore {
     }
 
     async fn is_being_written(&self, object: &MediaObject) -> Result<bool, Error> {
-        let path = self.path(object);
+        let path = self.path(object)?;
         self.waits.run(move || writer::is_being_written(&path)).await
     }
 
@@ -181,30 +202,43 @@ impl MediaStore for LocalStore {
     }
 
     async fn create_replacement(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
-        let (path, waits) = (self.path(&MediaObject::media(id.clone(), kind, Stage::Next)), self.waits);
-        let writer: Box<dyn MediaWriter> =
-            self.waits.run(move || writer::LocalWriter::create_replacement(path, waits).map(Box::new)).await?;
+        let next = MediaObject::media(id.clone(), kind, Stage::Next);
+        let (path, waits) = (self.path(&next)?, self.waits);
+        let (folder, number, folders) = (self.folder(id), folder_number(id), Arc::clone(&self.folders));
+        let writer: Box<dyn MediaWriter> = self
+            .waits
+            .run(move || {
+                // What it replaces may lie outside.
+                folders.make(number, &folder)?;
+                writer::LocalWriter::create_replacement(path, waits).map(Box::new)
+            })
+            .await?;
         Ok(writer)
     }
 
     async fn replace(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error> {
-        let (from, to) = (self.path(from), self.path(to));
+        let (from, to) = (self.path(from)?, self.path(to)?);
         self.waits.run(move || replacing::replace(&from, &to)).await
     }
 
     async fn keep(&self, object: &MediaObject, seal_id: &SealId) -> Result<String, Error> {
         let last = MediaObject { stage: Stage::Final, ..object.clone() };
-        let (from, to) = (self.path(object), keeping::path(self.path(&last), seal_id));
+        let (from, to) = (self.path(object)?, keeping::path(self.path(&last)?, seal_id));
         self.waits.run(move || keeping::keep(&from, &to).map(|()| location(&to))).await
     }
 
+    async fn place(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error> {
+        let (from, to) = (self.path(from)?, self.path(to)?);
+        self.waits.run(move || replacing::place(&from, &to)).await
+    }
+
     async fn rewrite_head(&self, object: &MediaObject, version: Version, head: &[u8]) -> Result<(), Error> {
-        let (path, head) = (self.path(object), head.to_vec());
+        let (path, head) = (self.path(object)?, head.to_vec());
         self.waits.run(move || replacing::rewrite_head(&path, version, &head)).await
     }
 
     async fn remove(&self, object: &MediaObject) -> Result<(), Error> {
-        let path = self.path(object);
+        let path = self.path(object)?;
         self.waits
             .run(move || {
                 match fs::remove_file(&path) {
@@ -217,8 +251,16 @@ impl MediaStore for LocalStore {
             .await
     }
 
+    async fn remove_version(&self, object: &MediaObject, version: Version) -> Result<u64, Error> {
+        let path = self.path(object)?;
+        self.waits.run(move || replacing::remove_version(&path, version)).await
+    }
+
     fn location(&self, object: &MediaObject) -> String {
-        location(&self.path(object))
+        match &object.outside {
+            None => location(&self.folder(&object.id).join(file_name(object))),
+            Some(outside) => outside.to_string(),
+        }
     }
 }
 

@@ -182,7 +182,7 @@ pub(super) fn is_being_written(part: &Path) -> Result<bool, Error> {
 }
 
 /// Renames, and never over another file.
-fn rename_to_free_name(part: &Path, last: &Path) -> Result<(), Error> {
+pub(super) fn rename_to_free_name(part: &Path, last: &Path) -> Result<(), Error> {
     let renamed = match renameat_with(CWD, part, CWD, last, RenameFlags::NOREPLACE) {
         // Not every file system has it; a hard link to a name that is taken fails everywhere.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
