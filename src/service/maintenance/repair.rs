@@ -3,7 +3,7 @@
 use super::{
     Error, Maintenance, Rebuilt, judge,
     mending::{Mended, Old},
-    read,
+    object, read,
     reseal::verified_len,
 };
 use crate::base::{RecordingId, SealId};
