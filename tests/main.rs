@@ -34,6 +34,7 @@ mod observe;
 mod openapi;
 mod playback_http;
 mod players;
+mod put;
 mod rebuild;
 mod reload;
 mod rewrap;

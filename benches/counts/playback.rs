@@ -14,12 +14,12 @@ use sealtape::{
     base::{RecordingId, Timestamp},
     catalogue::Database,
     db::SqliteDatabase,
-    http::{App, Auth, AuthMode, AuthSettings, Cors, Listener, Observers, Server, ServerSettings, Timeouts},
+    http::{App, Auth, AuthMode, AuthSettings, Cors, Listener, Observers, Server, ServerSettings, Timeouts, Uploads},
     keys::DefinitionKeyHolder,
     kms::EmbeddedDefinitionKey,
     media::MediaStore,
     service::{
-        Clock, FRAME_LEN_MIN, Ingest, KeyOps, KeyWatch, Listening, ListeningSettings, NewRecording, OnFailure,
+        Clock, FRAME_LEN_MIN, Ingest, Intake, KeyOps, KeyWatch, Listening, ListeningSettings, NewRecording, OnFailure,
         Playback, PlaybackSettings, ReaderSource, Stop,
     },
     storage::{LocalStore, Metered},
@@ -135,6 +135,7 @@ struct System {
     database: Arc<dyn Database>,
     playback: Arc<Playback>,
     listening: Arc<Listening>,
+    ingest: Arc<Ingest>,
     clock: Clock,
     folder: tempfile::TempDir,
 }
@@ -179,7 +180,8 @@ impl System {
         let listening = Listening::start(log, settings);
         let settings = PlaybackSettings { allow_plain: false };
         let playback = Playback::new(Arc::clone(&database), store, Arc::clone(&keys), Arc::clone(&clock), settings);
-        Self { keys, database, playback: Arc::new(playback), listening, clock, folder }
+        let ingest = Arc::new(ingest);
+        Self { keys, database, playback: Arc::new(playback), listening, ingest, clock, folder }
     }
 
     fn server(&self, listener: Listener) -> Server {
@@ -199,6 +201,13 @@ impl System {
             keys: Arc::clone(&self.keys),
             database: Arc::clone(&self.database),
             listening: Arc::clone(&self.listening),
+            uploads: Uploads {
+                ingest: Arc::clone(&self.ingest),
+                intake: Arc::new(Intake::new()),
+                len_max: None,
+                exempt: Vec::new(),
+                patience: HOUR,
+            },
             auth: Arc::new(Auth::new(auth).expect("no files")),
             cors: Cors::default(),
             public_url: None,

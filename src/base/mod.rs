@@ -8,6 +8,7 @@ mod fingerprint;
 pub mod locked;
 mod media_type;
 pub mod metrics;
+mod pattern;
 mod recording_id;
 mod secret;
 mod timestamp;
@@ -16,6 +17,7 @@ pub use duration::parse_duration;
 pub use error_code::{ErrorClass, ErrorCode};
 pub use fingerprint::{Fingerprint, FingerprintPrefix, SealId};
 pub use media_type::MediaType;
+pub use pattern::Pattern;
 pub use recording_id::{RecordingId, SidecarName};
 pub use secret::Secret;
 pub use timestamp::Timestamp;
@@ -38,4 +40,7 @@ pub enum Error {
     /// The caller gave a time outside the years that the format holds (1970 to 9999).
     #[error("{0:?} is not a time of RFC 3339 between the years 1970 and 9999")]
     Timestamp(String),
+    /// The operator gave a pattern that is empty, or whose braces do not pair or are within others.
+    #[error("{0:?} is not a pattern such as *.wav or call-?.{{wav,mp3}}")]
+    Pattern(String),
 }

@@ -26,8 +26,11 @@ use super::{
 };
 use crate::audit::{Event, EventKind};
 use crate::config::{AuthMode, DefinitionKeyKind, DefinitionKeySettings, Listen, parse_listen};
-use crate::http::{App, Auth, Cors, Listener, Server, ServerSettings, Timeouts, Tls};
-use crate::service::{KeyWatch, Listening, Playback};
+use crate::http::{App, Auth, Cors, Listener, Server, ServerSettings, Timeouts, Tls, Uploads};
+use crate::service::{Intake, KeyWatch, Listening, Playback};
+
+/// How long those who write may take to make durable what they have, once nothing more comes.
+const WRITERS_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -173,6 +176,13 @@ pub(super) fn server(
         playback: Arc::clone(playback),
         keys: Arc::clone(keys),
         database: Arc::clone(&system.database),
+        uploads: Uploads {
+            ingest: Arc::new(system.ingest(keys).despite_catalogue()),
+            intake: Arc::new(Intake::new()),
+            len_max: system.settings.ingest.max_size,
+            exempt: system.settings.ingest.exempt.clone(),
+            patience: system.settings.server.timeouts.read,
+        },
         clock: Arc::clone(&system.clock),
         is_demo,
         is_draining: AtomicBool::new(false),
@@ -199,6 +209,7 @@ pub(super) struct Watching {
 pub(super) async fn run_until_stopped(server: Server, watching: Watching, drain_delay: Duration, signals: Signals) {
     let Signals { mut interrupt, mut terminate, hangup } = signals;
     let Watching { keys, playback, listening, interval, tls } = watching;
+    let app = Arc::clone(server.app());
     listening.note(Event::new(EventKind::ServerStart));
     let tasks = [
         tokio::spawn(Arc::clone(&keys).watch(interval)),
@@ -206,6 +217,10 @@ pub(super) async fn run_until_stopped(server: Server, watching: Watching, drain_
         tokio::spawn(systemd::keep_watchdog()),
         tokio::spawn(telemetry::upkeep()),
         tokio::spawn(playback.upkeep()),
+        tokio::spawn({
+            let ingest = Arc::clone(&app.uploads.ingest);
+            async move { ingest.settle().await }
+        }),
     ];
     {
         let (stop, stopped) = oneshot::channel();
@@ -226,6 +241,10 @@ pub(super) async fn run_until_stopped(server: Server, watching: Watching, drain_
             }
         }
         // Dropped here: whoever is still connected is cut before the record is closed.
+    }
+    // Whoever still writes has lost the connection, or is stopped now; what came is made durable and told.
+    if tokio::time::timeout(WRITERS_TIMEOUT, app.uploads.intake.stop()).await.is_err() {
+        tracing::warn!("some recordings could not be brought to an end in time; what is on disk of them plays");
     }
     for task in tasks {
         task.abort();

@@ -15,6 +15,10 @@ enum Kind {
     Number,
     /// A list of texts; one text is a list of one. In the environment commas part them.
     List,
+    /// A number of bytes, or text that names one.
+    Size,
+    /// A list of tables; in the environment it is written as in TOML.
+    Tables,
 }
 
 /// Every key, with its section.
@@ -31,12 +35,14 @@ const KEYS: &[(&str, Kind)] = &[
     ("server.timeouts.headers", Kind::Text),
     ("server.timeouts.idle", Kind::Text),
     ("server.timeouts.write", Kind::Text),
+    ("server.timeouts.read", Kind::Text),
     ("server.drain_delay", Kind::Text),
     ("server.drain_timeout", Kind::Text),
     ("server.log", Kind::Text),
     ("database.url", Kind::Text),
     ("storage.url", Kind::Text),
     ("encryption.allow_plain", Kind::Bool),
+    ("encryption.exempt", Kind::List),
     ("definition_key.kind", Kind::Text),
     ("definition_key.path", Kind::Text),
     ("definition_key.allow_embedded", Kind::Bool),
@@ -54,6 +60,8 @@ const KEYS: &[(&str, Kind)] = &[
     ("auth.proxy.scopes", Kind::List),
     ("audit.path", Kind::Text),
     ("audit.on_failure", Kind::Text),
+    ("ingest.max_size", Kind::Size),
+    ("ingest.watch", Kind::Tables),
 ];
 
 /// Variables of the environment that are configuration begin so.
@@ -105,6 +113,7 @@ impl Values {
                     let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
                     Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
                 }
+                (Kind::Tables, list) => tables(list).unwrap_or_else(|| Value::String(text)),
                 _ => Value::String(text),
             };
             self.add(&variable, &key, value)?;
@@ -123,6 +132,11 @@ impl Values {
                 value.is_str() || value.as_array().is_some_and(|items| items.iter().all(Value::is_str)),
                 "it must be text in quotes, or a list of such",
             ),
+            Kind::Size => (value.is_str() || value.is_integer(), "it must be a size such as \"2GiB\""),
+            Kind::Tables => (
+                value.as_array().is_some_and(|items| items.iter().all(Value::is_table)),
+                "it must be a list of tables, such as [{ path = \"/folder\" }]",
+            ),
         };
         if !fits {
             let (origin, key) = (origin.to_owned(), key.to_owned());
@@ -140,7 +154,8 @@ impl Values {
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<T, Error> {
         let Some((origin, value)) = self.0.get(key) else { return Ok(default()) };
-        let text = value.as_str().unwrap_or_default();
+        let number = value.as_integer().map(|number| number.to_string());
+        let text = number.as_deref().or_else(|| value.as_str()).unwrap_or_default();
         parse(text).map_err(|reason| Error::BadValue {
             origin: origin.clone(),
             key: key.to_owned(),
@@ -163,6 +178,21 @@ impl Values {
             })
         };
         items.iter().map(read).collect()
+    }
+
+    /// The tables of a list, each read by `parse`; none when there is no such key.
+    pub(super) fn tables<T>(&self, key: &str, parse: impl Fn(&Table) -> Result<T, String>) -> Result<Vec<T>, Error> {
+        let Some((origin, value)) = self.0.get(key) else { return Ok(Vec::new()) };
+        let tables = value.as_array().into_iter().flatten().filter_map(Value::as_table);
+        let read = |table: &Table| {
+            parse(table).map_err(|reason| Error::BadValue {
+                origin: origin.clone(),
+                key: key.to_owned(),
+                value: Value::Table(table.clone()).to_string(),
+                reason,
+            })
+        };
+        tables.map(read).collect()
     }
 
     /// A whole number of at least one.
@@ -195,6 +225,12 @@ impl Values {
     pub(super) fn flag(&self, key: &str, default: bool) -> bool {
         self.0.get(key).and_then(|(_, value)| value.as_bool()).unwrap_or(default)
     }
+}
+
+/// A list as it is written in TOML.
+fn tables(text: &str) -> Option<Value> {
+    let mut table: Table = format!("list = {text}").parse().ok()?;
+    table.remove("list")
 }
 
 /// A section is compared with sections, a name without one with names too.

@@ -15,7 +15,7 @@ use hyper::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{auth::Auth, body::Body, cors::Cors, observe::Observers};
+use super::{auth::Auth, body::Body, cors::Cors, observe::Observers, put::Uploads};
 use crate::access::Grant;
 use crate::catalogue::Database;
 use crate::service::{Clock, KeyWatch, Listening, Playback, Player};
@@ -33,6 +33,8 @@ pub struct App {
     pub database: Arc<dyn Database>,
     /// Knows who listens, and records it.
     pub listening: Arc<Listening>,
+    /// Takes recordings in.
+    pub uploads: Uploads,
     /// Knows callers.
     pub auth: Arc<Auth>,
     /// Pages of other origins that may play.

@@ -142,12 +142,12 @@ impl Route {
             Self::DemoEncryption => &[Method::GET, Method::HEAD, Method::POST],
             Self::Link(_) => &[Method::POST],
             // Whatever is asked of it: there is no such recording.
-            Self::ImpossibleId => &[Method::GET, Method::HEAD, Method::POST],
+            Self::ImpossibleId => &[Method::GET, Method::HEAD, Method::POST, Method::PUT],
+            Self::Media(_) => &[Method::GET, Method::HEAD, Method::PUT],
             Self::Home
             | Self::Asset(_)
             | Self::Recordings
             | Self::Recording(_)
-            | Self::Media(_)
             | Self::Problem(_)
             | Self::Live
             | Self::Ready

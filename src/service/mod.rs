@@ -12,6 +12,7 @@ mod key_ops;
 mod key_watch;
 mod listening;
 mod listening_session;
+mod live_row;
 mod maintenance;
 mod media_duration;
 mod media_type;
@@ -21,8 +22,9 @@ mod playback;
 mod refusals;
 mod source;
 mod span_stream;
+mod unsettled;
 
-pub use incoming::Stop;
+pub use incoming::{Intake, Stop};
 pub use ingest::{Error as IngestError, Ingest, Ingested, NewRecording};
 pub use key_ops::{Imported, KeyOps, KeySummary, StateChange};
 pub use key_watch::{Error as KeyError, Health, KeyWatch};
@@ -32,9 +34,10 @@ pub use maintenance::{
     Candidate, Error as MaintenanceError, Fault, Maintenance, Outcome as MaintenanceOutcome, Rebuilt, Selection, Work,
 };
 pub use media_type::detect as detect_media_type;
+pub use meter::{IngestOutcome, IngestWay, count_ingest};
 pub use opened::{OpenRecording, Validators};
 pub use playback::{Error as PlaybackError, Playback, PlaybackSettings};
-pub use source::{FileSource, ReaderSource, Source};
+pub use source::{FileSource, Piece as MediaPiece, ReaderSource, Source};
 pub use span_stream::{FRAME_LEN_MAX, FRAME_LEN_MIN, SpanStream};
 
 use std::sync::Arc;

@@ -6,11 +6,13 @@ mod client;
 mod exports;
 mod server;
 mod terminal;
+mod upload;
 
 pub use client::{Reply, get, request, send};
 pub use exports::{PASSPHRASE, age_file, export_document, fingerprint_of, handmade_export, handmade_key, now};
 pub use server::{Server, peak_memory, signal};
 pub use terminal::at_terminal;
+pub use upload::{Upload, put};
 
 use std::{
     ffi::OsStr,
