@@ -43,4 +43,5 @@ mod stalled;
 mod support;
 mod switch_and_keys;
 mod transfer;
+mod watch;
 mod who;

@@ -13,6 +13,8 @@ use serde_json::Value;
 use crate::support::{Server, System, Upload, get, media, put, request, sample, send, text, tool};
 
 mod away;
+mod full;
+mod killed;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const CHUNK: usize = 4096;
@@ -232,8 +234,9 @@ fn one_that_is_longer_than_it_may_be_is_kept_as_far_as_it_may() {
     upload.send(&media[100_000..100_001]);
     let reply = upload.reply();
     assert_eq!((reply.status, reply.problem().as_str()), (413, "media-too-large"));
+    let is_unfinished = |server: &Server| server.get("/recordings/long/media").header("recording-state") == Some("unfinished");
+    assert!(server.wait_until(PATIENCE, is_unfinished));
     let played = server.get("/recordings/long/media");
-    assert_eq!(played.header("recording-state"), Some("unfinished"));
     assert!(played.body.len() > 90_000 && media[..100_000].starts_with(&played.body), "{}", played.body.len());
     assert_eq!(put(&server.address, "just", &[], &media[..100_000]).status, 201);
 }

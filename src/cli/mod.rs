@@ -31,6 +31,7 @@ mod systemd;
 mod telemetry;
 mod token;
 mod warnings;
+mod watch;
 
 use std::{path::PathBuf, process::ExitCode};
 

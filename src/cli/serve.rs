@@ -23,14 +23,19 @@ use super::{
     systemd::{self, Sockets},
     telemetry,
     warnings::{warn_of_database_keys, warn_of_definition_key},
+    watch,
 };
 use crate::audit::{Event, EventKind};
+use crate::catalogue::Recording;
 use crate::config::{AuthMode, DefinitionKeyKind, DefinitionKeySettings, Listen, parse_listen};
 use crate::http::{App, Auth, Cors, Listener, Server, ServerSettings, Timeouts, Tls, Uploads};
-use crate::service::{Intake, KeyWatch, Listening, Playback};
+use crate::service::{Intake, KeyWatch, Listening, Maintenance, Playback};
 
 /// How long those who write may take to make durable what they have, once nothing more comes.
 const WRITERS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long after a failure it is looked again for what dead writers left.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -91,9 +96,41 @@ async fn serve(global: &Global, arguments: Arguments, system: &System) -> Result
         }
         print::line(&format!("sealtape serves at {url}"))?;
     }
+    take_in_what_lies_there(system, &keys, &listening, server.app());
     let watching = Watching { keys, playback, listening, interval: system.settings.reload_interval, tls };
     run_until_stopped(server, watching, settings.drain_delay, signals).await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Looks for what dead writers left, and watches folders, beside serving.
+fn take_in_what_lies_there(system: &System, keys: &Arc<KeyWatch>, listening: &Arc<Listening>, app: &Arc<App>) {
+    let Uploads { ingest, intake, .. } = &app.uploads;
+    let taking = watch::Taking { ingest: Arc::clone(ingest), listening: Arc::clone(listening) };
+    watch::start(taking, &system.settings.ingest, || intake.join());
+    let (database, store) = (Arc::clone(&system.database), Arc::clone(&system.store));
+    let maintenance = Maintenance::look(database, store, Arc::clone(keys), Arc::clone(&system.clock));
+    let (listening, mut stop) = (Arc::clone(listening), intake.join());
+    let looking = async move {
+        let found = |recording: &Recording| {
+            listening.note(Event {
+                recording: Some(recording.id.to_string()),
+                fingerprint: recording.fingerprint().map(|fingerprint| fingerprint.to_string()),
+                bytes: Some(recording.media_len),
+                outcome: Some(recording.state.as_str().into()),
+                ..Event::new(EventKind::CatalogueRebuild)
+            });
+        };
+        while let Err(error) = maintenance.settle_left_behind(found).await {
+            tracing::warn!(%error, "what dead writers left cannot be looked for now");
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    tokio::spawn(async move {
+        tokio::select! {
+            () = stop.asked() => {}
+            () = looking => {}
+        }
+    });
 }
 
 /// Without sign-in, the server answers on this machine alone.

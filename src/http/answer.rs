@@ -38,6 +38,7 @@ impl App {
         let mut request = Request {
             id: request_id(),
             method: parts.method,
+            version: parts.version,
             query: parts.uri.query().map(str::to_owned),
             authority: authority(&parts.uri, &parts.headers),
             headers: parts.headers,

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::{
-    HeaderMap, Method, Response,
+    HeaderMap, Method, Response, Version,
     body::Incoming,
     header::{self, HeaderValue},
 };
@@ -68,6 +68,7 @@ pub(super) struct Request {
     /// Fresh for each request; named in the answer and in the log.
     pub id: String,
     pub method: Method,
+    pub version: Version,
     pub query: Option<String>,
     pub headers: HeaderMap,
     /// The host, and port, that the request names.

@@ -10,8 +10,8 @@ use std::{
 };
 
 use hyper::{
-    HeaderMap, Response, StatusCode,
-    body::{Body as _, Incoming},
+    HeaderMap, Response, StatusCode, Version,
+    body::Incoming,
     header::{self, HeaderValue},
 };
 use tracing::Instrument;
@@ -51,27 +51,26 @@ pub(super) async fn take_in(
     id: &RecordingId,
     body: Incoming,
 ) -> Result<Response<Body>, Problem> {
-    cors::check_origin(app, request)?;
-    let media_type = media_type(&request.headers)?;
     let uploads = &app.uploads;
-    if body.size_hint().exact().zip(uploads.len_max).is_some_and(|(len, len_max)| len > len_max) {
-        return Err(Problem::new(ErrorCode::MediaTooLarge).of_recording(id.clone()));
-    }
-    let exempt = uploads.exempt.iter().any(|pattern| pattern.matches(id.as_str()));
-    app.listening.check().await.map_err(|error| Problem::new(error.code()))?;
-    uploads.ingest.check(id, exempt).await.map_err(|error| problem(&error, None, id, request))?;
+    let upload = Upload::new(body, uploads.patience, uploads.len_max);
+    let new = match admit(app, request, id, &upload).await {
+        Ok(new) => new,
+        Err(problem) => {
+            upload.refuse(request.version);
+            return Err(problem);
+        }
+    };
     let writing = Writing {
         ingest: Arc::clone(&uploads.ingest),
         listening: Arc::clone(&app.listening),
         stop: uploads.intake.join(),
+        version: request.version,
         event: Event {
             recording: Some(id.to_string()),
             request_ids: vec![request.id.clone()],
             ..app.player(request).event(EventKind::RecordingImport)
         },
     };
-    let new = NewRecording { id: Some(id.clone()), media_type, name: None, exempt, is_live: true };
-    let upload = Upload::new(body, uploads.patience, uploads.len_max);
     let written = tokio::spawn(writing.write(new, upload).in_current_span()).await;
     match written {
         Ok(Written::Whole { is_catalogued }) => Ok(created(id, is_catalogued)),
@@ -87,12 +86,26 @@ pub(super) async fn take_in(
     }
 }
 
+/// Whatever can refuse a recording before a byte of it is read.
+async fn admit(app: &App, request: &Request, id: &RecordingId, upload: &Upload) -> Result<NewRecording, Problem> {
+    cors::check_origin(app, request)?;
+    let (uploads, media_type) = (&app.uploads, media_type(&request.headers)?);
+    if upload.is_too_long() {
+        return Err(Problem::new(ErrorCode::MediaTooLarge).of_recording(id.clone()));
+    }
+    let exempt = uploads.exempt.iter().any(|pattern| pattern.matches(id.as_str()));
+    app.listening.check().await.map_err(|error| Problem::new(error.code()))?;
+    uploads.ingest.check(id, exempt).await.map_err(|error| problem(&error, None, id, request))?;
+    Ok(NewRecording { id: Some(id.clone()), media_type, name: None, exempt, is_live: true })
+}
+
 /// A recording on its way, whatever becomes of the connection.
 struct Writing {
     ingest: Arc<Ingest>,
     listening: Arc<Listening>,
     /// Whoever stops the server waits for as long as this is held.
     stop: Stop,
+    version: Version,
     /// What is put on record at the end.
     event: Event,
 }
@@ -113,8 +126,7 @@ impl Writing {
         };
         let outcome = self.ingest.ingest_stream(new, &mut upload, &mut self.stop, &progress).await;
         let end = upload.end();
-        // Nothing more is read: the other end is told so while this is put on record.
-        drop(upload);
+        upload.refuse(self.version);
         match outcome {
             Ok(Ingested { recording, broken_off: None, is_catalogued }) => {
                 count_ingest(IngestWay::Put, IngestOutcome::Complete);

@@ -10,12 +10,15 @@ use std::{
 use bytes::{Buf, Bytes};
 use http_body::Body;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::{Version, body::Incoming};
 
 use crate::service::{MediaPiece, Source};
 
 /// How much is handed on at a time, at most.
 const PIECE_LEN: usize = 32 << 10;
+/// How long and for how many bytes a body is still taken that was refused, as [`super::server`] does for a connection.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_LEN_MAX: usize = 1 << 20;
 
 /// The body of a request that sends media.
 pub(super) struct Upload {
@@ -53,6 +56,11 @@ impl Upload {
         self.end
     }
 
+    /// Whether it says itself that it is longer than it may be.
+    pub(super) fn is_too_long(&self) -> bool {
+        self.body.size_hint().exact().zip(self.len_max).is_some_and(|(len, len_max)| len > len_max)
+    }
+
     /// Waits for more. Does not lose any when it is given up.
     async fn more(&mut self) -> Result<(), End> {
         while self.rest.is_empty() {
@@ -79,6 +87,25 @@ impl Upload {
             }
         }
         Ok(())
+    }
+
+    /// Lets go of a body that is refused. Over HTTP/2 a body that is dropped resets its stream, and there are clients
+    /// that take the reset for the answer: some of it is still taken, and forgotten, while they read the answer. Over
+    /// HTTP/1.1 the connection lingers.
+    pub(super) fn refuse(self, version: Version) {
+        if version != Version::HTTP_2 || self.end.is_some_and(|end| end != End::TooLong) {
+            return;
+        }
+        let Self { mut body, .. } = self;
+        tokio::spawn(tokio::time::timeout(LINGER, async move {
+            let mut left = LINGER_LEN_MAX;
+            while let Some(Ok(frame)) = body.frame().await {
+                left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+                if left == 0 {
+                    break;
+                }
+            }
+        }));
     }
 
     fn take(&mut self, data: Bytes) -> Result<(), End> {

@@ -29,7 +29,7 @@ impl Stop {
     }
 
     /// Returns when a stop is asked for; never when nobody can ask any more.
-    async fn asked(&mut self) {
+    pub async fn asked(&mut self) {
         if self.0.wait_for(|asked| *asked).await.is_err() {
             std::future::pending::<()>().await;
         }

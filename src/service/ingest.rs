@@ -277,7 +277,11 @@ impl Ingest {
         let mut incoming = Incoming { id, media_type, is_live: new.is_live, head, source, stop, progress };
         let (encoder, header, recording) = self.begin(&incoming, key, new.exempt)?;
         let kind = object_of(&recording).kind;
-        let writer = self.store.create(&incoming.id, kind).await?;
+        let writer = if incoming.is_live {
+            self.store.create(&incoming.id, kind).await?
+        } else {
+            self.create_again(&incoming.id, kind).await?
+        };
         let _counted = Growing::count();
         METER.count_ingested(incoming.head.len());
         let mut writing = Writing { recording, encoder: Some(encoder), row: None, unsynced_since: None };

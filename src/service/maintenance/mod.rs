@@ -4,6 +4,7 @@
 //! brought to its end first. Each recording is a step of its own: stopped at any moment, the next run goes on.
 //! `rewrap` writes headers, [`reseal`] whole files, `rebuild` rows.
 
+mod left_behind;
 mod rebuild;
 mod reseal;
 mod rewrap;

@@ -85,7 +85,7 @@ impl Maintenance {
 
     /// The files of one recording: one of them at most is catalogued, and none while another one is a fault: the lesser
     /// of two must not take the place of the better one that cannot be read now.
-    async fn rebuild_one(&self, objects: &[MediaObject], with_plain: bool) -> Result<Vec<Rebuilt>, Error> {
+    pub(super) async fn rebuild_one(&self, objects: &[MediaObject], with_plain: bool) -> Result<Vec<Rebuilt>, Error> {
         let (mut found, mut rebuilt) = (Vec::new(), Vec::new());
         let Some(id) = objects.first().map(|object| object.id.clone()) else { return Ok(rebuilt) };
         let row = self.database.recording(&id).await?;
