@@ -77,7 +77,10 @@ fn a_recording_is_sealed_chunk_by_chunk_as_it_arrives() {
     let played = server.get("/recordings/call@1+2/media");
     assert!(played.status == 200 && played.body == media && played.header("etag").is_some());
     let shown = server.get("/recordings/call@1+2").json();
-    assert_eq!((&shown["state"], &shown["sealed"], &shown["playable"]), (&"complete".into(), &true.into(), &true.into()));
+    assert_eq!(
+        (&shown["state"], &shown["sealed"], &shown["playable"]),
+        (&"complete".into(), &true.into(), &true.into())
+    );
     let [event] = &events(&system, "call@1+2")[..] else { panic!("one event") };
     assert_eq!((&event["outcome"], &event["bytes"]), (&"complete".into(), &media.len().into()));
     assert_eq!((&event["subject"], &event["credential"]), (&"local".into(), &"local".into()));
@@ -138,15 +141,30 @@ fn what_cannot_be_taken_is_refused_before_its_first_byte() {
         ("/recordings/taken/media", known, 409, "recording-exists"),
         ("/recordings/a/media", &[("Content-Length", "50001")], 413, "media-too-large"),
         ("/recordings/a/media", &[("Content-Length", "9"), ("Content-Range", "bytes 0-8/9")], 400, "bad-request"),
-        ("/recordings/a/media", &[("Content-Length", "9"), ("Content-Type", "nonsense")], 415, "unsupported-media-type"),
-        ("/recordings/a/media", &[("Content-Length", "9"), ("Content-Type", &long_type)], 415, "unsupported-media-type"),
+        (
+            "/recordings/a/media",
+            &[("Content-Length", "9"), ("Content-Type", "nonsense")],
+            415,
+            "unsupported-media-type",
+        ),
+        (
+            "/recordings/a/media",
+            &[("Content-Length", "9"), ("Content-Type", &long_type)],
+            415,
+            "unsupported-media-type",
+        ),
         (
             "/recordings/a/media",
             &[("Content-Length", "9"), ("Content-Type", "multipart/form-data; boundary=x")],
             415,
             "unsupported-media-type",
         ),
-        ("/recordings/a/media", &[("Content-Length", "9"), ("Content-Encoding", "gzip")], 415, "unsupported-media-type"),
+        (
+            "/recordings/a/media",
+            &[("Content-Length", "9"), ("Content-Encoding", "gzip")],
+            415,
+            "unsupported-media-type",
+        ),
         ("/recordings/a/media", &[("Content-Length", "9"), ("If-Match", "*")], 412, "precondition-failed"),
         ("/recordings/.a/media", known, 400, "bad-request"),
         ("/recordings/a%2Fb/media", known, 400, "bad-request"),
@@ -193,7 +211,10 @@ fn a_writer_that_vanishes_leaves_what_came_before_and_its_id_taken() {
     for (id, sent) in [("at-a-chunk", 3 * CHUNK), ("in-a-chunk", 3 * CHUNK + 5), ("with-a-length", 20_000)] {
         let part = format!("{id}.sealed.part");
         if id == "with-a-length" {
-            let head = format!("PUT /recordings/{id}/media HTTP/1.1\r\nHost: {}\r\nContent-Length: 50000\r\n\r\n", server.address);
+            let head = format!(
+                "PUT /recordings/{id}/media HTTP/1.1\r\nHost: {}\r\nContent-Length: 50000\r\n\r\n",
+                server.address
+            );
             let mut stream = std::net::TcpStream::connect(&server.address).expect("connects");
             std::io::Write::write_all(&mut stream, &[head.as_bytes(), &media[..sent]].concat()).expect("sent");
         } else {
@@ -234,7 +255,8 @@ fn one_that_is_longer_than_it_may_be_is_kept_as_far_as_it_may() {
     upload.send(&media[100_000..100_001]);
     let reply = upload.reply();
     assert_eq!((reply.status, reply.problem().as_str()), (413, "media-too-large"));
-    let is_unfinished = |server: &Server| server.get("/recordings/long/media").header("recording-state") == Some("unfinished");
+    let is_unfinished =
+        |server: &Server| server.get("/recordings/long/media").header("recording-state") == Some("unfinished");
     assert!(server.wait_until(PATIENCE, is_unfinished));
     let played = server.get("/recordings/long/media");
     assert!(played.body.len() > 90_000 && media[..100_000].starts_with(&played.body), "{}", played.body.len());
@@ -436,9 +458,12 @@ fn http2_and_tls_take_recordings_too() {
 fn what_an_encoder_sends_as_it_makes_it_plays() {
     let system = System::with_key();
     let server = system.serve();
-    for (id, format, media_type) in
-        [("wav", "wav", "audio/wav"), ("ogg", "ogg", "audio/ogg"), ("mp3", "mp3", "audio/mpeg"), ("webm", "webm", "video/webm")]
-    {
+    for (id, format, media_type) in [
+        ("wav", "wav", "audio/wav"),
+        ("ogg", "ogg", "audio/ogg"),
+        ("mp3", "mp3", "audio/mpeg"),
+        ("webm", "webm", "video/webm"),
+    ] {
         let mut command = tool("ffmpeg");
         command.args(["-v", "error", "-re", "-f", "lavfi", "-i", "sine=frequency=440:duration=3"]);
         if format == "webm" {
@@ -451,7 +476,11 @@ fn what_an_encoder_sends_as_it_makes_it_plays() {
         assert!(encoder.wait().expect("ends").success(), "{id}");
         assert!(server.wait_until(PATIENCE, |server| state_of(server, id) == "complete"), "{id}: {}", server.log());
         let played = server.get(&format!("/recordings/{id}/media"));
-        assert!(played.header("content-type").is_some_and(|found| found.starts_with(media_type)), "{:?}", played.headers());
+        assert!(
+            played.header("content-type").is_some_and(|found| found.starts_with(media_type)),
+            "{:?}",
+            played.headers()
+        );
         let probed = tool("ffprobe")
             .args(["-v", "error", "-show_entries", "stream=codec_type", "-of", "csv=p=0"])
             .arg(server.url(&format!("/recordings/{id}/media")))

@@ -42,7 +42,11 @@ fn told(server: &Server, name: &str) -> usize {
 
 fn metric(server: &Server, name: &str) -> String {
     let scrape = text(&server.get("/metrics").body);
-    scrape.lines().find(|line| line.starts_with(name)).map(|line| line[name.len()..].trim().to_owned()).unwrap_or_default()
+    scrape
+        .lines()
+        .find(|line| line.starts_with(name))
+        .map(|line| line[name.len()..].trim().to_owned())
+        .unwrap_or_default()
 }
 
 fn left(system: &System) -> Vec<String> {
@@ -76,9 +80,11 @@ fn a_file_that_lies_still_is_taken_in_and_removed() {
     assert_eq!((&shown["media_type"], &shown["sealed"]), (&"audio/wav".into(), &true.into()));
     let stored = fs::read(system.stored("call@7")).expect("read");
     assert_eq!(stored[10], 14, "16 KiB chunks: it does not grow any more");
-    assert!(!stored.windows(64).any(|window| window == &wav[1000..1064]), "nothing of it is plain");
+    let early = fs::read(system.stored("early")).expect("read");
+    assert!(!early.windows(64).any(|window| window == &media[1000..1064]), "nothing of it is plain");
     let events = system.json(&["audit", "show", "--recording", "call@7"]);
-    let events: Vec<&Value> = events.as_array().expect("events").iter().filter(|event| event["event"] == "recording.import").collect();
+    let events: Vec<&Value> =
+        events.as_array().expect("events").iter().filter(|event| event["event"] == "recording.import").collect();
     let [event] = &events[..] else { panic!("one event: {events:?}") };
     assert_eq!((&event["subject"], &event["outcome"]), (&"watch-folder".into(), &"complete".into()));
     assert_eq!(event["bytes"], wav.len());
@@ -110,8 +116,12 @@ fn what_cannot_be_taken_in_stays_is_told_once_and_tried_again_when_it_changes() 
     system.import("taken", &media);
     let server = watch(&system, SOON, &[]);
     let drop = folder(&system);
-    let bad: [(&str, &[u8]); 4] =
-        [("taken.wav", &media[..1000]), ("no id.wav", &media), ("empty.wav", b""), ("unreadable.sealed", b"\x89STP\r\n\x1a\nand no more")];
+    let bad: [(&str, &[u8]); 4] = [
+        ("taken.wav", &media[..1000]),
+        ("no id.wav", &media),
+        ("empty.wav", b""),
+        ("unreadable.sealed", b"\x89STP\r\n\x1a\nand no more"),
+    ];
     for (name, content) in bad {
         fs::write(drop.join(name), content).expect("dropped");
     }
@@ -134,7 +144,11 @@ fn what_cannot_be_taken_in_stays_is_told_once_and_tried_again_when_it_changes() 
     fs::write(drop.join("no id.wav"), &media[..100]).expect("written");
     assert!(server.wait_until(PATIENCE, |server| is_complete(server, "free") && is_complete(server, "empty")));
     assert!(server.wait_until(PATIENCE, |server| told(server, "no id.wav") == 2), "{}", server.log());
-    assert!(server.wait_until(PATIENCE, |_| left(&system) == ["no id.wav", "unreadable.sealed"]), "{:?}", left(&system));
+    assert!(
+        server.wait_until(PATIENCE, |_| left(&system) == ["no id.wav", "unreadable.sealed"]),
+        "{:?}",
+        left(&system)
+    );
 }
 
 #[test]
@@ -148,7 +162,11 @@ fn what_is_not_the_files_fault_passes() {
     let database = system.data_dir().join("sealtape.db");
     fs::rename(&database, system.path("away")).expect("moved");
     fs::write(drop.join("one.wav"), &media).expect("dropped");
-    assert!(server.wait_until(PATIENCE, is_told("it is tried again")), "{}", server.log());
+    let is_waiting = |server: &Server| {
+        let log = server.log();
+        log.contains("it is tried again") || log.contains("is catalogued when the database returns")
+    };
+    assert!(server.wait_until(PATIENCE, is_waiting), "{}", server.log());
     assert!(drop.join("one.wav").exists());
     fs::rename(system.path("away"), &database).expect("back");
     assert!(server.wait_until(PATIENCE, |server| is_complete(server, "one")), "{}", server.log());

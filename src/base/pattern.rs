@@ -41,7 +41,8 @@ impl FromStr for Pattern {
             }
             let ends = within.split(',').map(|choice| before.chars().chain(choice.chars()).collect::<Vec<char>>());
             let ends: Vec<Vec<char>> = ends.collect();
-            alternatives = alternatives.iter().flat_map(|start| ends.iter().map(|end| [&start[..], end].concat())).collect();
+            alternatives =
+                alternatives.iter().flat_map(|start| ends.iter().map(|end| [&start[..], end].concat())).collect();
             if alternatives.len() > ALTERNATIVES_MAX {
                 return Err(bad());
             }

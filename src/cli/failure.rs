@@ -176,7 +176,9 @@ impl From<service::IngestError> for Failure {
             }
             Error::Source(_) => Self::new(error).advise("nothing of it was kept"),
             Error::SealedStream => Self::new(error).advise("take it in with `sealtape import FILE`"),
-            Error::BrokenOff { error, .. } => (*error).into(),
+            Error::BrokenOff { error, .. } => {
+                Self::from(*error).advise("what came before is kept, unfinished; record the rest under another ID")
+            }
             Error::Stopped => Self::new(error),
             Error::Sealing(_) => Self::new(error).advise("nothing was taken in"),
         }

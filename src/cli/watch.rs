@@ -3,13 +3,7 @@
 //! A file goes only when its recording is durable, catalogued and on record. One that cannot be taken in stays, is told
 //! of once, and is tried again when it changes; what is the database's fault, or the disk's, is tried again by itself.
 
-use std::{
-    collections::HashMap,
-    ffi::OsString,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, ffi::OsString, path::Path, sync::Arc, time::Duration};
 
 use tokio::{task::spawn_blocking, time::Instant};
 

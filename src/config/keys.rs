@@ -113,7 +113,7 @@ impl Values {
                     let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
                     Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
                 }
-                (Kind::Tables, list) => tables(list).unwrap_or_else(|| Value::String(text)),
+                (Kind::Tables, list) => tables(list).unwrap_or(Value::String(text)),
                 _ => Value::String(text),
             };
             self.add(&variable, &key, value)?;

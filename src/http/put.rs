@@ -143,6 +143,7 @@ impl Writing {
             }
             Err(IngestError::BrokenOff { recording, error }) => {
                 count_ingest(IngestWay::Put, IngestOutcome::Unfinished);
+                tracing::warn!(id = %recording.id, %error, "this recording is unfinished; what came before plays");
                 let _told_by_the_log = self.put_on_record(&recording, Some(error.code())).await;
                 Written::Not { error: *error, end }
             }
@@ -217,9 +218,9 @@ fn problem(error: &IngestError, end: Option<End>, id: &RecordingId, request: &Re
         // It broke off before there was enough to begin with.
         (IngestError::Source(_), end) => broken_off(end, id),
         (IngestError::Stopped, _) => broken_off(None, id),
-        (IngestError::Empty, _) => {
-            Problem::new(code).of_recording(id.clone()).with_detail("The body is empty: a recording has at least one byte.")
-        }
+        (IngestError::Empty, _) => Problem::new(code)
+            .of_recording(id.clone())
+            .with_detail("The body is empty: a recording has at least one byte."),
         (IngestError::SealedStream, _) => Problem::new(code)
             .of_recording(id.clone())
             .with_detail("The body is a sealed file: `sealtape import FILE` takes those in."),
@@ -234,9 +235,10 @@ fn broken_off(end: Option<End>, id: &RecordingId) -> Problem {
         Some(End::Silent) => (ErrorCode::BadRequest, "Nothing more came for too long."),
         Some(End::Cut) => (ErrorCode::BadRequest, "The body ended before its end."),
         // What still came was not waited for.
-        Some(End::InOrder) | None => {
-            (ErrorCode::Overloaded, "The server stops. What came is kept, unfinished: record the rest under another ID.")
-        }
+        Some(End::InOrder) | None => (
+            ErrorCode::Overloaded,
+            "The server stops. What came is kept, unfinished: record the rest under another ID.",
+        ),
     };
     Problem::new(code).of_recording(id.clone()).with_detail(detail)
 }

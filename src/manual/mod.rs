@@ -6,6 +6,7 @@
 //! | [`mod@format`] | reads or writes sealed files, or must be sure to read them in twenty years; normative |
 //! | [`keys`] | holds keys, backs them up, or asks what a stolen disk is worth |
 //! | [`playback`] | wants to know how a request becomes bytes, or why it does not |
+//! | [`ingest`] | has recordings taken in: PUT, watch folders, and what becomes of writers that vanish |
 //! | [`configuration`] | sets up a server |
 //! | [`serving`] | puts it before players: connections, limits, times, TLS, stopping, systemd |
 //! | [`mod@access`] | decides who may listen: tokens, links, a proxy that signs in, other origins |
@@ -29,6 +30,10 @@ pub mod keys {}
 // One request, from the recording's ID to verified bytes.
 #[doc = include_str!("playback.md")]
 pub mod playback {}
+
+// PUT and watch folders: how recordings come in, and what is left of those that break off.
+#[doc = include_str!("ingest.md")]
+pub mod ingest {}
 
 // Every setting, with its default.
 #[doc = include_str!("configuration.md")]

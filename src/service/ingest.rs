@@ -19,7 +19,7 @@ use super::{
     detect_media_type,
     encoder::Encoder,
     incoming::{Break, Incoming, Stop, head},
-    live_row::{LEASE, LiveRow, Row, is_away, is_same_content},
+    live_row::{LEASE, LiveRow, Row, is_away},
     meter::{Growing, METER},
     source::Piece,
     unsettled::{Unsettled, name_taken},
@@ -48,7 +48,7 @@ pub struct Ingest {
     pub(super) shelf: Shelf,
     pub(super) claims: Claims,
     /// There for a server, which goes on while the catalogue is away.
-    unsettled: Option<Unsettled>,
+    pub(super) unsettled: Option<Unsettled>,
 }
 
 /// What is to be taken in.
@@ -293,7 +293,7 @@ impl Ingest {
                 self.take_away(&recording.id, kind).await;
                 Err(broken_off.into())
             }
-            (Ok(None), None) => self.catalogue(recording, None).await,
+            (Ok(None), None) => self.catalogue(recording, None, incoming.stop).await,
             (Ok(broken_off), Some(row)) => {
                 let is_catalogued = self.end(row, &recording).await?;
                 Ok(Ingested { recording, broken_off: broken_off.map(Break::into_text), is_catalogued })
@@ -303,7 +303,6 @@ impl Ingest {
                 Err(error)
             }
             (Err(error), Some(row)) => {
-                tracing::warn!(id = %recording.id, %error, "this recording ends here; what came before is kept");
                 recording.state = RecordingState::Unfinished;
                 // If this fails, too, the lease lapses and says the same.
                 let _best_effort = self.end(row, &recording).await;
@@ -333,7 +332,9 @@ impl Ingest {
         };
         match key {
             // What no row says is plain, nobody could tell from damage.
-            None if is_catalogue_away => Err(catalogue::Error::Unavailable("and this recording would be plain".into()).into()),
+            None if is_catalogue_away => {
+                Err(catalogue::Error::Unavailable("and this recording would be plain".into()).into())
+            }
             key => Ok(Admitted { key, is_catalogue_away }),
         }
     }
@@ -516,32 +517,6 @@ impl Ingest {
             }
             (Err((_, error)), _) => Err(error.into()),
         }
-    }
-
-    /// Says what became of an import. A row that cannot be written takes the file with it, so that nothing half-done
-    /// stays.
-    pub(super) async fn catalogue(
-        &self,
-        recording: Recording,
-        broken_off: Option<String>,
-    ) -> Result<Ingested, Error> {
-        if let Err(error) = self.database.add_recording(&recording).await {
-            match self.database.recording(&recording.id).await {
-                // It was catalogued all the same: by this transaction, or by a rebuild that found the file.
-                Ok(Some(row)) if is_same_content(&row.content, &recording.content) => {}
-                Ok(_) => {
-                    self.store.remove(&object_of(&recording)).await?;
-                    return Err(error.into());
-                }
-                // Whether a row needs the file cannot be told.
-                Err(_) => {
-                    let file = self.store.location(&object_of(&recording));
-                    tracing::warn!(%file, "this file is whole and may not be catalogued; `sealtape recordings rebuild` tells");
-                    return Err(error.into());
-                }
-            }
-        }
-        Ok(Ingested { recording, broken_off, is_catalogued: true })
     }
 
     /// Removes the growing file of an ingest that came to nothing. The error that ended it is the one that tells; if

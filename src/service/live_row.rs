@@ -96,11 +96,7 @@ impl LiveRow {
 }
 
 /// Tells how a recording ended: what the catalogue has then.
-pub(super) async fn settle(
-    database: &dyn Database,
-    row: Row,
-    recording: &Recording,
-) -> Result<Row, catalogue::Error> {
+pub(super) async fn settle(database: &dyn Database, row: Row, recording: &Recording) -> Result<Row, catalogue::Error> {
     match tell(database, row, recording).await {
         // The catalogue was restored meanwhile from a time before this recording, whose file is here.
         Err(catalogue::Error::RecordingNotFound(_)) => match database.recording(&recording.id).await? {

@@ -60,8 +60,8 @@ fn meter() -> Meter {
         buffers: CacheMeter::of("buffers"),
         open: gauge!(names::RECORDINGS_OPEN),
         key_checks: Checks {
-        ok: counter!(names::KEY_RING_CHECKS, "outcome" => "ok"),
-        failed: counter!(names::KEY_RING_CHECKS, "outcome" => "failed"),
+            ok: counter!(names::KEY_RING_CHECKS, "outcome" => "ok"),
+            failed: counter!(names::KEY_RING_CHECKS, "outcome" => "failed"),
         },
         growing: gauge!(names::RECORDINGS_GROWING),
         ingested_bytes: counter!(names::INGESTED_BYTES),

@@ -4,6 +4,7 @@
 
 mod buffers;
 mod bulk;
+mod cataloguing;
 mod dead_import;
 mod encoder;
 mod incoming;

@@ -151,7 +151,8 @@ mod tests {
         }
         fs::create_dir(path("folder.wav")).expect("made");
         symlink(path("a.wav"), path("link.wav")).expect("made");
-        rustix::fs::mknodat(rustix::fs::CWD, path("pipe.wav"), rustix::fs::FileType::Fifo, Mode::RUSR, 0).expect("made");
+        rustix::fs::mknodat(rustix::fs::CWD, path("pipe.wav"), rustix::fs::FileType::Fifo, Mode::RUSR, 0)
+            .expect("made");
         let watched = |pattern: &str| DropFolder::new(folder.path(), pattern.parse().expect("a pattern"));
         assert_eq!(names(&watched("*.wav")), ["a.wav", "b.wav"]);
         assert_eq!(names(&watched("*")), ["a.wav", "b.wav", "e.mp3"]);

@@ -143,7 +143,8 @@ fn an_id_that_turns_out_to_be_taken_displaces_nobody() {
     fs::rename(&stored, system.path("call.elsewhere")).expect("moved");
     assert!(!catalogued(&put(&server.address, "call", &[], &media[..30_000])));
     drop(away);
-    let is_named = |server: &Server| server.log().contains("both stay as they are") && server.log().contains("call.sealed");
+    let is_named =
+        |server: &Server| server.log().contains("both stay as they are") && server.log().contains("call.sealed");
     assert!(server.wait_until(PATIENCE, is_named), "{}", server.log());
     assert!(stored.exists(), "it is kept");
     assert_eq!(system.json(&["recordings", "show", "call"])["media_len"], 50_000, "the row stays");
@@ -179,7 +180,8 @@ fn what_a_killed_server_left_is_found_by_the_next() {
     assert!(!catalogued(&put(&server.address, "whole", &[], &media)));
     let mut cut = Upload::begin(&server.address, "cut", &[]);
     cut.send(&media[..20_000]);
-    let len = |name: &str| stored_as(&system, name).and_then(|path| fs::metadata(path).ok()).map_or(0, |file| file.len());
+    let len =
+        |name: &str| stored_as(&system, name).and_then(|path| fs::metadata(path).ok()).map_or(0, |file| file.len());
     assert!(server.wait_until(PATIENCE, |_| len("cut.sealed.part") >= 512 + 4 * 4112));
     server.signal("KILL");
     server.wait();
@@ -189,7 +191,8 @@ fn what_a_killed_server_left_is_found_by_the_next() {
     copy_folder(&system.data_dir(), &twin.data_dir());
     twin.import("killed-import", &media);
     let of_import = twin.stored("killed-import");
-    let part = system.data_dir().join(of_import.strip_prefix(twin.data_dir()).expect("below")).with_extension("sealed.part");
+    let part =
+        system.data_dir().join(of_import.strip_prefix(twin.data_dir()).expect("below")).with_extension("sealed.part");
     fs::create_dir_all(part.parent().expect("a folder")).expect("made");
     fs::write(&part, &fs::read(of_import).expect("read")[..17_000]).expect("written");
 

@@ -119,7 +119,14 @@ fn a_store_that_is_full_at_any_byte_loses_nothing_that_it_has() {
         assert!(server.get("/recordings/before/media").body == media[..300_000], "{id}");
         fs::remove_file(ballast).expect("removed");
         // Room for the next round: what was kept of this one is not needed any more.
-        for file in tool("find").arg(&store).args(["-name", "*-*.sealed*"]).output().expect("find runs").stdout.split(|byte| *byte == b'\n') {
+        for file in tool("find")
+            .arg(&store)
+            .args(["-name", "*-*.sealed*"])
+            .output()
+            .expect("find runs")
+            .stdout
+            .split(|byte| *byte == b'\n')
+        {
             let _the_last_is_empty = fs::remove_file(text(file));
         }
     }

@@ -99,7 +99,8 @@ fn writers_killed_at_any_instant_leave_nothing_plain_and_lose_nothing_acknowledg
             }
             assert_eq!(reply.status, 200, "{context}: {reply:?}");
             assert!(!reply.is_cut && media.starts_with(&reply.body), "{context}");
-            assert_eq!(reply.body.len(), whole, "{context}");
+            // Killed between its last record and its name it is all there.
+            assert!(reply.body.len() == whole || reply.body == media, "{context}: {} of {whole}", reply.body.len());
             assert_eq!(server.get(&format!("/recordings/{id}")).json()["state"], "unfinished", "{context}");
             unfinished += 1;
         }
@@ -133,9 +134,8 @@ fn a_watch_folder_whose_server_is_killed_at_any_instant_is_emptied_in_the_end() 
     let is_empty = |_: &Server| fs::read_dir(&drop_folder).expect("read").next().is_none();
     // One that was a recording already when its file was still to be removed is told of, and left to its owner.
     let left = |server: &Server| server.log().matches("not taken in").count();
-    let is_done = |server: &Server| {
-        is_empty(server) || fs::read_dir(&drop_folder).expect("read").count() == left(server)
-    };
+    let is_done =
+        |server: &Server| is_empty(server) || fs::read_dir(&drop_folder).expect("read").count() == left(server);
     assert!(server.wait_until(Duration::from_secs(60), is_done), "{}", server.log());
     for entry in fs::read_dir(&drop_folder).expect("read") {
         fs::remove_file(entry.expect("an entry").path()).expect("removed");

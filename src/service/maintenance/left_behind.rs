@@ -48,7 +48,10 @@ impl Maintenance {
             tokio::time::sleep(begun.elapsed() * REST).await;
         }
         if faults > FAULTS_TOLD_MAX {
-            tracing::warn!(faults, "files are in the store and not in the catalogue; `sealtape recordings rebuild` names all");
+            tracing::warn!(
+                faults,
+                "files are in the store and not in the catalogue; `sealtape recordings rebuild` names all"
+            );
         }
         if !written.is_empty() {
             tokio::time::sleep(LEASE).await;
