@@ -15,13 +15,13 @@ use sealtape::{
     base::{RecordingId, Timestamp},
     catalogue::Database,
     db::SqliteDatabase,
-    http::{App, Auth, AuthMode, AuthSettings, Cors, Listener, Observers, Server, ServerSettings, Timeouts},
+    http::{App, Auth, AuthMode, AuthSettings, Cors, Listener, Observers, Server, ServerSettings, Timeouts, Uploads},
     keys::DefinitionKeyHolder,
     kms::EmbeddedDefinitionKey,
     media::MediaStore,
     service::{
-        Clock, CompanionSettings, Companions, FRAME_LEN_MIN, Ingest, KeyOps, KeyWatch, Listening, ListeningSettings,
-        NewRecording, OnFailure, Playback, PlaybackSettings, Purge, ReaderSource, Stop,
+        Clock, CompanionSettings, Companions, FRAME_LEN_MIN, Ingest, Intake, KeyOps, KeyWatch, Listening,
+        ListeningSettings, NewRecording, OnFailure, Playback, PlaybackSettings, Purge, ReaderSource, Stop,
     },
     storage::{LocalStore, Metered},
 };
@@ -137,6 +137,7 @@ struct System {
     playback: Arc<Playback>,
     listening: Arc<Listening>,
     store: Arc<dyn MediaStore>,
+    ingest: Arc<Ingest>,
     clock: Clock,
     folder: tempfile::TempDir,
 }
@@ -182,7 +183,8 @@ impl System {
         let settings = PlaybackSettings { allow_plain: false };
         let playback =
             Playback::new(Arc::clone(&database), Arc::clone(&store), Arc::clone(&keys), Arc::clone(&clock), settings);
-        Self { keys, database, playback: Arc::new(playback), listening, store, clock, folder }
+        let (playback, ingest) = (Arc::new(playback), Arc::new(ingest));
+        Self { keys, database, playback, listening, store, ingest, clock, folder }
     }
 
     fn server(&self, listener: Listener) -> Server {
@@ -210,6 +212,13 @@ impl System {
             keys: Arc::clone(&self.keys),
             database: Arc::clone(&self.database),
             listening: Arc::clone(&self.listening),
+            uploads: Uploads {
+                ingest: Arc::clone(&self.ingest),
+                intake: Arc::new(Intake::new()),
+                len_max: None,
+                exempt: Vec::new(),
+                patience: HOUR,
+            },
             auth: Arc::new(Auth::new(auth).expect("no files")),
             cors: Cors::default(),
             public_url: None,

@@ -141,6 +141,14 @@ metrics! {
     STORAGE_TIME = "sealtape_storage_seconds", Histogram, Seconds, ["operation"];
     /// Operations that the media store failed.
     STORAGE_ERRORS = "sealtape_storage_errors_total", Counter, Count, ["operation"];
+    /// Recordings that are being written now.
+    RECORDINGS_GROWING = "sealtape_recordings_growing", Gauge, Count, [];
+    /// Media that was taken in, before it was sealed.
+    INGESTED_BYTES = "sealtape_ingested_bytes_total", Counter, Bytes, [];
+    /// Recordings that came by PUT or from a watch folder, by what became of them: complete, unfinished, failed.
+    INGESTS = "sealtape_ingests_total", Counter, Count, ["way", "outcome"];
+    /// Recordings that are on disk and wait for the database to be catalogued.
+    RECORDINGS_UNCATALOGUED = "sealtape_recordings_uncatalogued", Gauge, Count, [];
     /// Whether the server is about to stop.
     DRAINING = "sealtape_draining", Gauge, Truth, [];
     /// Always 1; the label says which version this is.

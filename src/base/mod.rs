@@ -10,6 +10,7 @@ pub mod locked;
 mod media_type;
 mod metadata_field;
 pub mod metrics;
+mod pattern;
 mod recording_id;
 mod secret;
 mod timestamp;
@@ -20,6 +21,7 @@ pub use fingerprint::{Fingerprint, FingerprintPrefix, SealId};
 pub use location::Location;
 pub use media_type::MediaType;
 pub use metadata_field::MetadataField;
+pub use pattern::Pattern;
 pub use recording_id::{RecordingId, SidecarName};
 pub use secret::Secret;
 pub use timestamp::Timestamp;
@@ -45,4 +47,7 @@ pub enum Error {
     /// A place that is no URL.
     #[error("{0:?} is not the URL of a file, such as file:///srv/archive/call.wav")]
     Location(String),
+    /// The operator gave a pattern that is empty, or whose braces do not pair or are within others.
+    #[error("{0:?} is not a pattern such as *.wav or call-?.{{wav,mp3}}")]
+    Pattern(String),
 }

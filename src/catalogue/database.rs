@@ -130,7 +130,7 @@ pub trait Database: Send + Sync {
     /// [`Error::RecordingChanged`] when `from` does not count any more, and with [`Error::KeyDeactivated`] as above.
     async fn replace_companion(&self, from: &Companion, to: &Companion) -> Result<(), Error>;
 
-    /// Up to `limit` of what lies sealed beside recordings, by recording and name, after `after`.
+    /// Up to `limit` of what lies beside recordings, by recording and name, after `after`.
     async fn companions_of(
         &self,
         which: &CompanionsOf,
@@ -157,7 +157,8 @@ pub trait Database: Send + Sync {
     async fn change_counter(&self) -> Result<u64, Error>;
 }
 
-/// Of what lies sealed beside recordings, which.
+/// Of what lies beside recordings, which.
+/// Sealed, but for the last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CompanionsOf {
     /// All.
@@ -166,6 +167,8 @@ pub enum CompanionsOf {
     Under(Fingerprint),
     /// What needs another one.
     NotUnder(Fingerprint),
+    /// None of it: what is kept plain.
+    Plain,
 }
 
 /// A run that seals every recording again.

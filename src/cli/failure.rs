@@ -202,6 +202,10 @@ impl From<service::IngestError> for Failure {
                 Self::new(format!("{error} ({code})")).advise("generate one: `sealtape keys generate`")
             }
             Error::Source(_) => Self::new(error).advise("nothing of it was kept"),
+            Error::SealedStream => Self::new(error).advise("take it in with `sealtape import FILE`"),
+            Error::BrokenOff { error, .. } => {
+                Self::from(*error).advise("what came before is kept, unfinished; record the rest under another ID")
+            }
             Error::Stopped => Self::new(error),
             Error::Sealing(_) => Self::new(error).advise("nothing was taken in"),
         }

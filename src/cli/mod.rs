@@ -39,6 +39,7 @@ mod token;
 mod verify;
 mod verify_report;
 mod warnings;
+mod watch;
 
 use std::{path::PathBuf, process::ExitCode};
 

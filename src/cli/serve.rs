@@ -23,11 +23,19 @@ use super::{
     systemd::{self, Sockets},
     telemetry,
     warnings::{warn_of_database_keys, warn_of_definition_key},
+    watch,
 };
 use crate::audit::{Event, EventKind};
+use crate::catalogue::Recording;
 use crate::config::{AuthMode, DefinitionKeyKind, DefinitionKeySettings, Listen, parse_listen};
-use crate::http::{App, Auth, Cors, Listener, Server, ServerSettings, Timeouts, Tls};
-use crate::service::{KeyWatch, Listening, Playback, Round, Scrub, Verifier, VerifierParts};
+use crate::http::{App, Auth, Cors, Listener, Server, ServerSettings, Timeouts, Tls, Uploads};
+use crate::service::{Intake, KeyWatch, Listening, Maintenance, Playback, Round, Scrub, Verifier, VerifierParts};
+
+/// How long those who write may take to make durable what they have, once nothing more comes.
+const WRITERS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long after a failure it is looked again for what dead writers left.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -89,9 +97,41 @@ async fn serve(global: &Global, arguments: Arguments, system: &System) -> Result
         print::line(&format!("sealtape serves at {url}"))?;
     }
     let scrub = scrub(system, &keys, &playback);
+    take_in_what_lies_there(system, &keys, &listening, server.app());
     let watching = Watching { keys, playback, listening, interval: system.settings.reload_interval, tls, scrub };
     run_until_stopped(server, watching, settings.drain_delay, signals).await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Looks for what dead writers left, and watches folders, beside serving.
+fn take_in_what_lies_there(system: &System, keys: &Arc<KeyWatch>, listening: &Arc<Listening>, app: &Arc<App>) {
+    let Uploads { ingest, intake, .. } = &app.uploads;
+    let taking = watch::Taking { ingest: Arc::clone(ingest), listening: Arc::clone(listening) };
+    watch::start(taking, &system.settings.ingest, || intake.join());
+    let (database, store) = (Arc::clone(&system.database), Arc::clone(&system.store));
+    let maintenance = Maintenance::look(database, store, Arc::clone(keys), Arc::clone(&system.clock));
+    let (listening, mut stop) = (Arc::clone(listening), intake.join());
+    let looking = async move {
+        let found = |recording: &Recording| {
+            listening.note(Event {
+                recording: Some(recording.id.to_string()),
+                fingerprint: recording.fingerprint().map(|fingerprint| fingerprint.to_string()),
+                bytes: Some(recording.media_len),
+                outcome: Some(recording.state.as_str().into()),
+                ..Event::new(EventKind::CatalogueRebuild)
+            });
+        };
+        while let Err(error) = maintenance.settle_left_behind(found).await {
+            tracing::warn!(%error, "what dead writers left cannot be looked for now");
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    tokio::spawn(async move {
+        tokio::select! {
+            () = stop.asked() => {}
+            () = looking => {}
+        }
+    });
 }
 
 /// Without sign-in, the server answers on this machine alone.
@@ -176,6 +216,13 @@ pub(super) fn server(
         purge: system.purge(),
         keys: Arc::clone(keys),
         database: Arc::clone(&system.database),
+        uploads: Uploads {
+            ingest: Arc::new(system.ingest(keys).despite_catalogue()),
+            intake: Arc::new(Intake::new()),
+            len_max: system.settings.ingest.max_size,
+            exempt: system.settings.ingest.exempt.clone(),
+            patience: system.settings.server.timeouts.read,
+        },
         clock: Arc::clone(&system.clock),
         is_demo,
         is_draining: AtomicBool::new(false),
@@ -204,6 +251,7 @@ pub(super) struct Watching {
 pub(super) async fn run_until_stopped(server: Server, watching: Watching, drain_delay: Duration, signals: Signals) {
     let Signals { mut interrupt, mut terminate, hangup } = signals;
     let Watching { keys, playback, listening, interval, tls, scrub } = watching;
+    let app = Arc::clone(server.app());
     listening.note(Event::new(EventKind::ServerStart));
     let tasks = [
         tokio::spawn(Arc::clone(&keys).watch(interval)),
@@ -213,6 +261,10 @@ pub(super) async fn run_until_stopped(server: Server, watching: Watching, drain_
         tokio::spawn(Arc::clone(&playback).watch_plain()),
         tokio::spawn(playback.upkeep()),
         tokio::spawn(scrub_on_record(scrub, Arc::clone(&listening))),
+        tokio::spawn({
+            let ingest = Arc::clone(&app.uploads.ingest);
+            async move { ingest.settle().await }
+        }),
     ];
     {
         let (stop, stopped) = oneshot::channel();
@@ -233,6 +285,10 @@ pub(super) async fn run_until_stopped(server: Server, watching: Watching, drain_
             }
         }
         // Dropped here: whoever is still connected is cut before the record is closed.
+    }
+    // Whoever still writes has lost the connection, or is stopped now; what came is made durable and told.
+    if tokio::time::timeout(WRITERS_TIMEOUT, app.uploads.intake.stop()).await.is_err() {
+        tracing::warn!("some recordings could not be brought to an end in time; what is on disk of them plays");
     }
     for task in tasks {
         task.abort();
@@ -267,6 +323,7 @@ fn scrub(system: &System, keys: &Arc<KeyWatch>, playback: &Arc<Playback>) -> Opt
         keys: Arc::clone(keys),
         clock: Arc::clone(&system.clock),
         playback: Arc::clone(playback),
+        companions: system.companions(keys),
         allow_plain: system.settings.allow_plain,
         at_once: 1,
         is_guarded: false,

@@ -56,6 +56,7 @@ async fn verify(global: &Global, system: &System, arguments: Arguments) -> Resul
         database: Arc::clone(&system.database),
         store: Arc::clone(&system.store),
         playback: Arc::new(system.playback(&keys)),
+        companions: system.companions(&keys),
         keys,
         clock: Arc::clone(&system.clock),
         allow_plain: system.settings.allow_plain,

@@ -17,6 +17,10 @@ enum Kind {
     Numbers,
     /// A list of texts; one text is a list of one. In the environment commas part them.
     List,
+    /// A number of bytes, or text that names one.
+    Size,
+    /// A list of tables; in the environment it is written as in TOML.
+    Tables,
 }
 
 /// Every key, with its section.
@@ -33,6 +37,7 @@ const KEYS: &[(&str, Kind)] = &[
     ("server.timeouts.headers", Kind::Text),
     ("server.timeouts.idle", Kind::Text),
     ("server.timeouts.write", Kind::Text),
+    ("server.timeouts.read", Kind::Text),
     ("server.drain_delay", Kind::Text),
     ("server.drain_timeout", Kind::Text),
     ("server.log", Kind::Text),
@@ -42,6 +47,7 @@ const KEYS: &[(&str, Kind)] = &[
     ("encryption.allow_plain", Kind::Bool),
     ("encryption.plain_sidecars", Kind::Bool),
     ("encryption.index", Kind::List),
+    ("encryption.exempt", Kind::List),
     ("definition_key.kind", Kind::Text),
     ("definition_key.path", Kind::Text),
     ("definition_key.allow_embedded", Kind::Bool),
@@ -61,6 +67,8 @@ const KEYS: &[(&str, Kind)] = &[
     ("audit.on_failure", Kind::Text),
     ("retention.days", Kind::Number),
     ("retention.by_tag", Kind::Numbers),
+    ("ingest.max_size", Kind::Size),
+    ("ingest.watch", Kind::Tables),
 ];
 
 /// Variables of the environment that are configuration begin so.
@@ -116,6 +124,7 @@ impl Values {
                     let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
                     Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
                 }
+                (Kind::Tables, list) => tables(list).unwrap_or(Value::String(text)),
                 _ => Value::String(text),
             };
             self.add(&variable, &key, value)?;
@@ -140,6 +149,11 @@ impl Values {
                 value.is_str() || value.as_array().is_some_and(|items| items.iter().all(Value::is_str)),
                 "it must be text in quotes, or a list of such",
             ),
+            Kind::Size => (value.is_str() || value.is_integer(), "it must be a size such as \"2GiB\""),
+            Kind::Tables => (
+                value.as_array().is_some_and(|items| items.iter().all(Value::is_table)),
+                "it must be a list of tables, such as [{ path = \"/folder\" }]",
+            ),
         };
         if !fits {
             let (origin, key) = (origin.to_owned(), key.to_owned());
@@ -157,7 +171,8 @@ impl Values {
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<T, Error> {
         let Some((origin, value)) = self.0.get(key) else { return Ok(default()) };
-        let text = value.as_str().unwrap_or_default();
+        let number = value.as_integer().map(|number| number.to_string());
+        let text = number.as_deref().or_else(|| value.as_str()).unwrap_or_default();
         parse(text).map_err(|reason| Error::BadValue {
             origin: origin.clone(),
             key: key.to_owned(),
@@ -187,6 +202,21 @@ impl Values {
         let table = self.0.get(key).and_then(|(_, value)| value.as_table());
         let number = |value: &Value| value.as_integer().and_then(|number| u64::try_from(number).ok());
         table.into_iter().flatten().filter_map(|(name, value)| Some((name.clone(), number(value)?))).collect()
+    }
+
+    /// The tables of a list, each read by `parse`; none when there is no such key.
+    pub(super) fn tables<T>(&self, key: &str, parse: impl Fn(&Table) -> Result<T, String>) -> Result<Vec<T>, Error> {
+        let Some((origin, value)) = self.0.get(key) else { return Ok(Vec::new()) };
+        let tables = value.as_array().into_iter().flatten().filter_map(Value::as_table);
+        let read = |table: &Table| {
+            parse(table).map_err(|reason| Error::BadValue {
+                origin: origin.clone(),
+                key: key.to_owned(),
+                value: Value::Table(table.clone()).to_string(),
+                reason,
+            })
+        };
+        tables.map(read).collect()
     }
 
     /// A whole number of at least one.
@@ -226,6 +256,12 @@ fn number_of_name(item: &str) -> (String, Value) {
     let (name, number) = item.rsplit_once('=').unwrap_or((item, ""));
     let value = number.trim().parse().map_or_else(|_| Value::String(number.to_owned()), Value::Integer);
     (name.trim().to_owned(), value)
+}
+
+/// A list as it is written in TOML.
+fn tables(text: &str) -> Option<Value> {
+    let mut table: Table = format!("list = {text}").parse().ok()?;
+    table.remove("list")
 }
 
 /// A section is compared with sections, a name without one with names too.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    AuditSettings, AuthSettings, Error, KeepingSettings, ServerSettings, Source,
+    AuditSettings, AuthSettings, Error, IngestSettings, KeepingSettings, ServerSettings, Source,
     keys::Values,
     parse::{absolute, parse_database_url, parse_duration, parse_path, parse_storage_url},
 };
@@ -48,6 +48,8 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// The record of who listened to what.
     pub audit: AuditSettings,
+    /// How recordings are taken in.
+    pub ingest: IngestSettings,
 }
 
 /// Where the definition key is held. Settings of other kinds may stand beside those of the kind in use, for a move.
@@ -142,6 +144,7 @@ impl Settings {
             key_max_age: values.parse("keys.max_age", || KEY_MAX_AGE_DEFAULT, parse_duration)?,
             auth: AuthSettings::validate(values, &folder)?,
             audit: AuditSettings::validate(values, &folder)?,
+            ingest: IngestSettings::validate(values)?,
             data_dir,
         })
     }

@@ -13,7 +13,7 @@ use super::{
     app::{Connection, Door, Request, json},
     auth,
     body::Body,
-    demo, link, media, openapi, player, problem_page,
+    demo, link, media, openapi, player, problem_page, put,
     routes::Route,
 };
 use crate::access::{Credential, Grant, Scope};
@@ -32,6 +32,7 @@ impl App {
         let mut request = Request {
             id: request_id(),
             method: parts.method,
+            version: parts.version,
             query: parts.uri.query().map(str::to_owned),
             authority: authority(&parts.uri, &parts.headers),
             headers: parts.headers,
@@ -142,6 +143,13 @@ impl App {
                     .map_err(|refusal| auth::refused(refusal, Some(id)))?;
                 self.sidecar(request, id, name).await
             }
+            Route::Media(id) if request.method == Method::PUT => {
+                request
+                    .caller
+                    .check_recording(&[Scope::Write], id)
+                    .map_err(|refusal| auth::refused(refusal, Some(id)))?;
+                put::take_in(self, request, id, body).await
+            }
             Route::Media(id) => {
                 request
                     .caller
@@ -155,6 +163,12 @@ impl App {
                     .check_recording(&[Scope::Play], id)
                     .map_err(|refusal| auth::refused(refusal, Some(id)))?;
                 link::mint(self, request, id, body).await
+            }
+            Route::ImpossibleId if request.method == Method::PUT => {
+                request.caller.check(&[Scope::Write]).map_err(|refusal| auth::refused(refusal, None))?;
+                Err(Problem::new(ErrorCode::BadRequest).with_detail(
+                    "A recording's ID is 1 to 128 characters of A-Z a-z 0-9 . _ - @ +, the first a letter or digit.",
+                ))
             }
             Route::ImpossibleId => Err(Problem::new(ErrorCode::RecordingNotFound)),
             Route::Problem(code) => Ok(player::page(problem_page::html(*code))),

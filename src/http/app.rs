@@ -9,13 +9,13 @@ use std::{
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::{
-    HeaderMap, Method, Response,
+    HeaderMap, Method, Response, Version,
     body::Incoming,
     header::{self, HeaderValue},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{auth::Auth, body::Body, cors::Cors, observe::Observers};
+use super::{auth::Auth, body::Body, cors::Cors, observe::Observers, put::Uploads};
 use crate::access::Grant;
 use crate::catalogue::Database;
 use crate::service::{Clock, Companions, KeyWatch, Listening, Playback, Player, Purge};
@@ -37,6 +37,8 @@ pub struct App {
     pub database: Arc<dyn Database>,
     /// Knows who listens, and records it.
     pub listening: Arc<Listening>,
+    /// Takes recordings in.
+    pub uploads: Uploads,
     /// Knows callers.
     pub auth: Arc<Auth>,
     /// Pages of other origins that may play.
@@ -70,6 +72,7 @@ pub(super) struct Request {
     /// Fresh for each request; named in the answer and in the log.
     pub id: String,
     pub method: Method,
+    pub version: Version,
     pub query: Option<String>,
     pub headers: HeaderMap,
     /// The host, and port, that the request names.

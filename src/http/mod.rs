@@ -24,10 +24,12 @@ mod player;
 mod problem;
 mod problem_page;
 mod problem_text;
+mod put;
 mod range;
 mod routes;
 mod server;
 mod sidecar;
+mod upload;
 
 pub use app::App;
 pub use auth::{
@@ -39,4 +41,5 @@ pub use document::RecordingDocument;
 pub use observe::{Adopt, Observers, TRACE_TARGET};
 pub use problem::{Problem, ProblemDocument};
 pub use problem_text::advice;
+pub use put::Uploads;
 pub use server::{ListenError, Listener, Server, ServerSettings, Timeouts, Tls, TlsError};

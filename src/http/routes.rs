@@ -152,12 +152,14 @@ impl Route {
             Self::DemoEncryption => &[Method::GET, Method::HEAD, Method::POST],
             Self::Link(_) => &[Method::POST],
             // Whatever is asked of it: there is no such recording.
-            Self::ImpossibleId => &[Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::DELETE],
+            Self::ImpossibleId => {
+                &[Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE]
+            }
             Self::Recording(_) => &[Method::GET, Method::HEAD, Method::PATCH, Method::DELETE],
+            Self::Media(_) => &[Method::GET, Method::HEAD, Method::PUT],
             Self::Home
             | Self::Asset(_)
             | Self::Recordings
-            | Self::Media(_)
             | Self::Sidecar(..)
             | Self::Problem(_)
             | Self::Live

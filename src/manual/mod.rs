@@ -7,6 +7,7 @@
 //! | [`keys`] | holds keys, backs them up, or asks what a stolen disk is worth |
 //! | [`playback`] | wants to know how a request becomes bytes, or why it does not |
 //! | [`recordings`] | describes, finds, keeps or purges recordings |
+//! | [`ingest`] | has recordings taken in: PUT, watch folders, and what becomes of writers that vanish |
 //! | [`configuration`] | sets up a server |
 //! | [`operations`] | brings recordings in, and looks after them |
 //! | [`serving`] | puts it before players: connections, limits, times, TLS, stopping, systemd |
@@ -36,6 +37,9 @@ pub mod playback {}
 // Metadata, search, sidecars, legal hold, purging, retention.
 #[doc = include_str!("recordings.md")]
 pub mod recordings {}
+// PUT and watch folders: how recordings come in, and what is left of those that break off.
+#[doc = include_str!("ingest.md")]
+pub mod ingest {}
 
 // Every setting, with its default.
 #[doc = include_str!("configuration.md")]

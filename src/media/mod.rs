@@ -219,6 +219,12 @@ pub trait MediaWriter: Send {
         self.sync().await
     }
 
+    /// Has everything appended so far made durable while more is appended: whether that was begun. Not while the same is
+    /// still under way for what came before. A failure is told by this or a later call.
+    async fn begin_sync(&mut self) -> Result<bool, Error> {
+        self.sync_content().await.map(|()| true)
+    }
+
     /// Makes everything durable, then gives the object its final name, durably.
     async fn finish(self: Box<Self>) -> Result<(), Error>;
 }

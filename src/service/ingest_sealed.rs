@@ -92,7 +92,7 @@ impl Ingest {
         };
         tracing::debug!(file = %self.store.location(&object_of(&recording)), "taken in as it is");
         let broken_off = (!is_complete).then(|| "it was unfinished before".into());
-        self.catalogue(recording, false, broken_off).await
+        self.catalogue(recording, broken_off, stop).await
     }
 
     async fn copy(

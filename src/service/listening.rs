@@ -154,15 +154,15 @@ impl Listening {
         }
     }
 
-    /// Sees that something that is about to be done can be recorded, by the same rule.
+    /// Whether something that is to be recorded when it is done may be begun, by the same rule.
     ///
     /// # Errors
     ///
-    /// It cannot be recorded, and settings say that it is refused then.
+    /// Nothing can be recorded, and settings say that it is refused then.
     pub async fn check(&self) -> Result<(), audit::Error> {
-        match (self.log.check().await, self.settings.on_failure) {
-            (Err(error), OnFailure::Refuse) => Err(error),
-            _ => Ok(()),
+        match self.settings.on_failure {
+            OnFailure::Refuse => self.log.check().await,
+            OnFailure::Continue => Ok(()),
         }
     }
 

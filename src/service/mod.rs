@@ -4,7 +4,9 @@
 
 mod buffers;
 mod bulk;
+mod cataloguing;
 mod companions;
+mod dead_import;
 mod encoder;
 mod growth;
 mod incoming;
@@ -15,6 +17,7 @@ mod key_ops;
 mod key_watch;
 mod listening;
 mod listening_session;
+mod live_row;
 mod live_writer;
 mod maintenance;
 mod media_duration;
@@ -29,10 +32,11 @@ mod refusals;
 mod salvage;
 mod source;
 mod span_stream;
+mod unsettled;
 mod verify;
 
 pub use companions::{CompanionSettings, Companions, Error as CompanionError};
-pub use incoming::Stop;
+pub use incoming::{Intake, Stop};
 pub use ingest::{Error as IngestError, Ingest, Ingested, NewRecording};
 pub use key_ops::{Imported, KeyOps, KeySummary, StateChange};
 pub use key_watch::{Error as KeyError, Health, KeyWatch};
@@ -43,12 +47,13 @@ pub use maintenance::{
     Outcome as MaintenanceOutcome, Rebuilt, Repaired, Selection, Work,
 };
 pub use media_type::detect as detect_media_type;
+pub use meter::{IngestOutcome, IngestWay, count_ingest};
 pub use opened::{OpenRecording, Validators};
 pub use pace::Pace as RatePace;
 pub use playback::{Error as PlaybackError, Playback, PlaybackSettings};
 pub use purge::{Error as PurgeError, Purge, Retention};
 pub use salvage::{Damaged, Salvage, Salvaged};
-pub use source::{FileSource, ReaderSource, Source};
+pub use source::{FileSource, Piece as MediaPiece, ReaderSource, Source};
 pub use span_stream::{FRAME_LEN_MAX, FRAME_LEN_MIN, SpanStream};
 pub use verify::{
     Checked, Error as VerifyError, Finding, FindingKind, Pace, Place, Round, Scope as VerifyScope, Scrub, Verifier,

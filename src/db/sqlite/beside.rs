@@ -101,6 +101,7 @@ impl SqliteDatabase {
     ) -> Result<Vec<Companion>, Error> {
         let (statement, key) = match which {
             CompanionsOf::All => (include_str!("../sql/companions_sealed.sql"), None),
+            CompanionsOf::Plain => (include_str!("../sql/companions_plain.sql"), None),
             CompanionsOf::Under(key) => (include_str!("../sql/companions_under.sql"), Some(key)),
             CompanionsOf::NotUnder(key) => (include_str!("../sql/companions_not_under.sql"), Some(key)),
         };

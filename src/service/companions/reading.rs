@@ -37,6 +37,15 @@ impl Companions {
         self.read_with(companion, Reading::Playing).await
     }
 
+    /// Verifies something that lies beside a recording, under its key in whatever state that is.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not verify.
+    pub async fn check(&self, companion: &Companion) -> Result<(), Error> {
+        self.read_with(companion, Reading::Keeping).await.map(drop)
+    }
+
     pub(super) async fn read_with(&self, companion: &Companion, reading: Reading) -> Result<Zeroizing<Vec<u8>>, Error> {
         let file = self.store.open(&object(companion)).await?.ok_or(Error::Missing)?;
         let content = match companion.kept {

@@ -5,6 +5,7 @@
 //! `rewrap` writes headers, [`reseal`] whole files, [`encrypt`] files beside plain ones, `rebuild` rows.
 
 mod encrypt;
+mod left_behind;
 mod mending;
 mod plain;
 mod rebuild;

@@ -325,7 +325,7 @@ impl Verifier {
 }
 
 /// How a header that does not verify is told.
-fn kind_of(error: &sealed::Error) -> Kind {
+pub(super) fn kind_of(error: &sealed::Error) -> Kind {
     match error {
         sealed::Error::UnsupportedVersion(_) | sealed::Error::UnsupportedSuite(_) => Kind::UnsupportedFormat,
         sealed::Error::Corrupt(Corruption::Magic) => Kind::NotSealed,

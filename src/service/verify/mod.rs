@@ -4,6 +4,7 @@
 //! once more, a moment later. What there is to tell goes to a callback, so that an archive of any size takes no more
 //! memory. Where to start reading: [`Verifier::run`], then `look` for one recording and `strays` for files without one.
 
+mod beside;
 mod finding;
 mod look;
 mod looks;
@@ -18,7 +19,7 @@ pub use scrub::{Round, Scrub};
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Clock, KeyWatch, Playback};
+use super::{Clock, Companions, KeyWatch, Playback};
 use crate::access::RecordingSet;
 use crate::base::{ErrorCode, RecordingId};
 use crate::catalogue::{self, Database, Recording};
@@ -42,6 +43,8 @@ pub struct Verifier {
     clock: Clock,
     /// For telling when a damaged place plays.
     playback: Arc<Playback>,
+    /// What lies beside recordings.
+    companions: Companions,
     /// Whether recordings in plain that are not exempt are allowed.
     allow_plain: bool,
     /// How many recordings are looked at side by side.
@@ -62,6 +65,8 @@ pub struct VerifierParts {
     pub clock: Clock,
     /// For telling when a damaged place plays.
     pub playback: Arc<Playback>,
+    /// What lies beside recordings.
+    pub companions: Companions,
     /// Whether recordings in plain that are not exempt are allowed.
     pub allow_plain: bool,
     /// How many recordings are looked at side by side.
@@ -139,8 +144,10 @@ impl Verifier {
     /// Verifies what those parts hold.
     #[must_use]
     pub fn new(parts: VerifierParts) -> Self {
-        let VerifierParts { database, store, keys, clock, playback, allow_plain, at_once, is_guarded } = parts;
-        Self { database, store, keys, clock, playback, allow_plain, at_once: at_once.max(1), is_guarded }
+        let VerifierParts { database, store, keys, clock, playback, companions, allow_plain, at_once, is_guarded } =
+            parts;
+        let at_once = at_once.max(1);
+        Self { database, store, keys, clock, playback, companions, allow_plain, at_once, is_guarded }
     }
 
     /// Verifies, and tells `each` of every recording, and of whatever else was found; whether it came to its end.
@@ -165,6 +172,9 @@ impl Verifier {
                     if pace.is_stopped() {
                         return Ok(false);
                     }
+                    for checked in self.faults_beside_of(ids, pace).await? {
+                        each(checked).await?;
+                    }
                     self.strays_of(ids, &mut each).await?;
                 }
                 return Ok(!pace.is_stopped());
@@ -186,6 +196,12 @@ impl Verifier {
             if cursor.is_none() {
                 break;
             }
+        }
+        for checked in self.faults_beside(pace).await? {
+            each(checked).await?;
+        }
+        if pace.is_stopped() {
+            return Ok(false);
         }
         if *scope == Scope::Everything {
             return self.strays(pace, &mut each).await;

@@ -92,8 +92,17 @@ impl Scrub {
                     METER.show_at_least(&round.faults);
                     cursor = next;
                     if cursor.is_none() {
-                        return round;
+                        break;
                     }
+                }
+                Err(error) => wait(&error).await,
+            }
+        }
+        loop {
+            match self.verifier.faults_beside(&pace).await {
+                Ok(faults) => {
+                    faults.iter().for_each(|checked| round.add_faults(checked));
+                    return round;
                 }
                 Err(error) => wait(&error).await,
             }
@@ -116,6 +125,10 @@ impl Round {
         self.recordings += 1;
         self.bytes += checked.verified_len;
         METER.recordings.increment(1);
+        self.add_faults(checked);
+    }
+
+    fn add_faults(&mut self, checked: &Checked) {
         for Finding { id, kind, locations, detail, .. } in checked.findings.iter().filter(|it| it.kind.is_fault()) {
             *self.faults.entry(*kind).or_default() += 1;
             let (id, location) = (id.as_ref().map(ToString::to_string), locations.join(" and "));

@@ -5,8 +5,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use super::{Checked, Error, Finding, FindingKind as Kind, Pace, Verifier, look::object};
 use crate::base::RecordingId;
 use crate::catalogue::{Content, Recording, RecordingState, Replacement};
-use crate::media::{MediaFile, MediaKind, MediaObject, Stage};
+use crate::media::{MediaFile, MediaKind, MediaObject, ObjectRole, Stage};
 use crate::sealed::{HEADER_LEN, Role, UnverifiedHeader};
+use crate::service::companions::object as companion_object;
 
 /// How many IDs the catalogue is asked for at a time.
 const IDS_MAX: usize = 1000;
@@ -121,6 +122,12 @@ impl Verifier {
             let ids: Vec<RecordingId> = objects.iter().map(|object| object.id.clone()).collect();
             let rows = self.rows(&ids).await?;
             for found in objects {
+                if found.role != ObjectRole::Media {
+                    if found.stage == Stage::Next || !self.is_beside(found).await? {
+                        strange.push(found.clone());
+                    }
+                    continue;
+                }
                 let is_own = match rows.get(&found.id) {
                     None => false,
                     Some(row) if row.state == RecordingState::Complete => *found == object(row, Stage::Final),
@@ -133,6 +140,12 @@ impl Verifier {
             }
         }
         Ok(strange)
+    }
+
+    /// Whether the catalogue names that object as lying beside its recording.
+    async fn is_beside(&self, object: &MediaObject) -> Result<bool, Error> {
+        let beside = self.database.companions(&object.id).await?;
+        Ok(beside.iter().any(|companion| companion_object(companion) == *object))
     }
 
     async fn rows(&self, ids: &[RecordingId]) -> Result<HashMap<RecordingId, Recording>, Error> {
@@ -160,6 +173,12 @@ impl Verifier {
                 return Ok(None);
             }
             return tell(Kind::LeftOver, "a command that was to give it another one's place was killed");
+        }
+        if stray.role != ObjectRole::Media {
+            return match row {
+                None => tell(Kind::Orphan, "it lies beside a recording that is not in the catalogue"),
+                Some(_) => tell(Kind::LeftOver, "an older or unfinished version of what lies beside the recording"),
+            };
         }
         match row {
             None if stray.stage == Stage::Part => tell(Kind::LeftOver, "an import was killed before it was catalogued"),

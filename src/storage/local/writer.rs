@@ -145,6 +145,15 @@ impl MediaWriter for LocalWriter {
         self.sync_with(false).await
     }
 
+    async fn begin_sync(&mut self) -> Result<bool, Error> {
+        if self.taking.as_ref().is_some_and(|taking| !taking.is_finished()) {
+            return Ok(false);
+        }
+        self.taken().await?;
+        self.have_disk_take();
+        Ok(true)
+    }
+
     async fn finish(mut self: Box<Self>) -> Result<(), Error> {
         self.taken().await?;
         let waits = self.waits;
