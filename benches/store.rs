@@ -13,7 +13,7 @@ fn store(c: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let store = LocalStore::open(&folder.path().join("media"), true).expect("opens");
-    let object = MediaObject { id: "call".parse().expect("an ID"), kind: MediaKind::Sealed, stage: Stage::Final };
+    let object = MediaObject::media("call".parse().expect("an ID"), MediaKind::Sealed, Stage::Final);
     let file = runtime.block_on(async {
         let mut writer = store.create(&object.id, object.kind).await.expect("creates");
         writer.append(vec![7; 1 << 20]).await.expect("appends");

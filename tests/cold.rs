@@ -120,8 +120,7 @@ fn neither_a_try_nor_a_close_waits_for_the_store() {
     let archive = Archive::new();
     let store = LocalStore::open(&archive.system.data_dir().join("media"), false).expect("opens");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
-    let object =
-        MediaObject { id: archive.slow[0].parse().expect("an ID"), kind: MediaKind::Sealed, stage: Stage::Final };
+    let object = MediaObject::media(archive.slow[0].parse().expect("an ID"), MediaKind::Sealed, Stage::Final);
     let file = runtime.block_on(store.open(&object)).expect("opens").expect("is there");
     archive.store.tell("hold close");
     let slow = archive.store.hold("read");
@@ -149,7 +148,7 @@ fn what_a_player_reads_next_is_fetched_before() {
     let root = folder.path().join("media");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
     let store = LocalStore::open(&root, true).expect("opens");
-    let object = MediaObject { id: "long".parse().expect("an ID"), kind: MediaKind::Sealed, stage: Stage::Final };
+    let object = MediaObject::media("long".parse().expect("an ID"), MediaKind::Sealed, Stage::Final);
     let content = media(16 << 20);
     runtime.block_on(async {
         let mut writer = store.create(&object.id, object.kind).await.expect("creates");

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use sealtape::access::RecordingSet;
 use sealtape::base::{Fingerprint, RecordingId, SealId, Timestamp};
-use sealtape::catalogue::{Content, Database, Error, Recording, RecordingState, Replacement, ResealRun};
+use sealtape::catalogue::{Content, Database, Error, PlainLeft, Recording, RecordingState, Replacement, ResealRun};
 use sealtape::crypto::Key;
 use sealtape::db::SqliteDatabase;
 use sealtape::keys::{KeyRow, KeyState, LocalDefinitionKey, Switch};
@@ -19,10 +19,12 @@ async fn sqlite() {
     recordings(&database).await;
     keys_that_recordings_need(&database).await;
     replacements(&database).await;
+    plain_ones(&database).await;
     let database = Arc::new(database);
     adds_side_by_side(Arc::clone(&database) as Arc<dyn Database>).await;
     let database = &*database;
     progress(database).await;
+    settlements(database).await;
     let again = SqliteDatabase::open(&path, true).await.expect("opens beside");
     changes_are_seen(database, &again).await;
     let keys = again.load_keys().await.expect("loads");
@@ -37,7 +39,7 @@ async fn adds_side_by_side(database: Arc<dyn Database>) {
         adding.spawn(async move {
             // Every tenth wants an ID that another one has, or will have.
             let id = if i % 10 == 9 { format!("side-{}", i - 1) } else { format!("side-{i}") };
-            let added = recording(&id, 1000 + i, Content::Plain { digest: [8; 32], exempt: true });
+            let added = recording(&id, 1000 + i, Content::Plain { digest: [8; 32], exempt: true, outside: None });
             let outcome = database.add_recording(&added).await;
             if outcome.is_ok() {
                 assert_eq!(database.recording(&added.id).await.expect("finds"), Some(added), "acknowledged, not there");
@@ -52,7 +54,7 @@ async fn adds_side_by_side(database: Arc<dyn Database>) {
     adding.spawn({
         let database = Arc::clone(&database);
         async move {
-            let left = recording("side-left", 1, Content::Plain { digest: [8; 32], exempt: true });
+            let left = recording("side-left", 1, Content::Plain { digest: [8; 32], exempt: true, outside: None });
             let _given_up = tokio::time::timeout(std::time::Duration::ZERO, database.add_recording(&left)).await;
             ("side-left".into(), Ok(()))
         }
@@ -85,7 +87,7 @@ async fn keys_and_switch(database: &dyn Database) {
 
 async fn recordings(database: &dyn Database) {
     let sealed = recording("sealed", 5, sealed_under(7));
-    let plain = recording("plain", 5, Content::Plain { digest: [3; 32], exempt: true });
+    let plain = recording("plain", 5, Content::Plain { digest: [3; 32], exempt: true, outside: None });
     let replaced = Recording {
         content: Content::Sealed {
             fingerprint: Fingerprint([7; 32]),
@@ -250,6 +252,110 @@ async fn replacements(database: &dyn Database) {
     assert_eq!(database.unfinished_reseal().await.expect("asks"), None);
 }
 
+async fn settlements(database: &dyn Database) {
+    let before =
+        Recording { state: RecordingState::Unfinished, media_len: 5, ..recording("settles", 11, sealed_under(9)) };
+    database.add_recording(&before).await.expect("adds");
+    let content = Content::Sealed { fingerprint: Fingerprint([5; 32]), seal_id: SealId([2; 16]), replacement: None };
+    let after = Recording { media_len: 77, state: RecordingState::Complete, mended: true, content, ..before.clone() };
+    let other = database.settle_recording(&after.content, &after).await;
+    assert!(matches!(other, Err(Error::RecordingChanged(_))), "it is not sealed so");
+    database.settle_recording(&before.content, &after).await.expect("settles");
+    assert_eq!(database.recording(&before.id).await.expect("asks"), Some(after.clone()));
+    let late = database.settle_recording(&before.content, &after).await;
+    assert!(matches!(late, Err(Error::RecordingChanged(_))), "it is not as it was");
+    let plain = |digest| Content::Plain { digest: [digest; 32], exempt: true };
+    let kept = recording("settles-plain", 12, plain(1));
+    database.add_recording(&kept).await.expect("adds");
+    let told = Recording { media_len: 1234, ..kept.clone() };
+    let other = database.settle_recording(&plain(2), &told).await;
+    assert!(matches!(other, Err(Error::RecordingChanged(_))), "of other bytes");
+    database.settle_recording(&kept.content, &told).await.expect("settles");
+    let growing = Recording {
+        state: RecordingState::Recording { lease_until: time(1) },
+        ..recording("settles-not", 13, sealed_under(9))
+    };
+    database.add_recording(&growing).await.expect("adds");
+    let ended = Recording { state: RecordingState::Complete, ..growing.clone() };
+    let early = database.settle_recording(&growing.content, &ended).await;
+    assert!(early.is_err(), "its writer may be at work");
+
+    let mut found = database.recordings_of(&["settles", "none", "settles-plain"].map(id)).await.expect("asks");
+    found.sort_by(|one, other| one.id.as_str().cmp(other.id.as_str()));
+    assert_eq!(found, [after, told]);
+    assert_eq!(database.recordings_of(&[]).await.expect("asks"), []);
+}
+
+async fn plain_ones(database: &dyn Database) {
+    let counted = database.plain_count().await.expect("counts");
+    let outside: Option<sealtape::base::Location> = Some("file:///srv/archive/a%20b.wav".parse().expect("a URL"));
+    let plain = |name: &str, exempt, outside| recording(name, 20, Content::Plain { digest: [3; 32], exempt, outside });
+    let (lies_outside, stored) = (plain("zz-outside", false, outside.clone()), plain("zz-stored", false, None));
+    let exempt = plain("zz-exempt", true, outside.clone());
+    for recording in [&lies_outside, &stored, &exempt] {
+        database.add_recording(recording).await.expect("adds");
+        let found = database.recording(&recording.id).await.expect("asks");
+        assert_eq!(found.as_ref(), Some(recording), "every column comes back");
+    }
+    let count = database.plain_count().await.expect("counts");
+    assert_eq!((count.exempt - counted.exempt, count.others - counted.others, count.left), (1, 2, 0));
+    let first = database.plain_recordings(Some(&id("zz")), 1).await.expect("lists");
+    assert_eq!(first, std::slice::from_ref(&lies_outside), "by ID, a page at a time, and no exempt one");
+    let rest = database.plain_recordings(Some(&lies_outside.id), 10).await.expect("lists");
+    assert_eq!(rest, std::slice::from_ref(&stored));
+
+    let keys = database.load_keys().await.expect("loads").rows;
+    let deactivated = keys.iter().find(|key| key.state == KeyState::Deactivated).expect("one was").fingerprint;
+    let key = Fingerprint([0x77; 32]);
+    let sealed = |of: &Recording, fingerprint| Recording {
+        content: Content::Sealed { fingerprint, seal_id: SealId([9; 16]), replacement: None },
+        ..of.clone()
+    };
+    let left = |of: &Recording| PlainLeft {
+        id: of.id.clone(),
+        outside: of.content.outside().cloned(),
+        is_part: false,
+        len: of.media_len,
+        digest: [3; 32],
+    };
+    let content = |digest, exempt, outside| Content::Plain { digest: [digest; 32], exempt, outside };
+    for (other, what) in [
+        (Recording { media_len: 1, ..lies_outside.clone() }, "length"),
+        (Recording { content: content(4, false, outside.clone()), ..lies_outside.clone() }, "digest"),
+        (Recording { content: content(3, true, outside.clone()), ..lies_outside.clone() }, "exemption"),
+        (Recording { content: content(3, false, None), ..lies_outside.clone() }, "place"),
+        (Recording { state: RecordingState::Unfinished, ..lies_outside.clone() }, "state"),
+        (Recording { id: id("zz-none"), ..lies_outside.clone() }, "ID"),
+    ] {
+        let refused = database.seal_recording(&other, &sealed(&other, key), &left(&other)).await;
+        assert!(matches!(refused, Err(Error::RecordingChanged(_))), "another {what}: {refused:?}");
+    }
+    let refused = database.seal_recording(&stored, &sealed(&stored, deactivated), &left(&stored)).await;
+    assert!(matches!(refused, Err(Error::KeyDeactivated(_))), "{refused:?}");
+    assert_eq!(database.plain_left(0, 10).await.expect("lists"), [], "nothing was noted");
+    for recording in [&lies_outside, &stored, &exempt] {
+        database.seal_recording(recording, &sealed(recording, key), &left(recording)).await.expect("seals");
+        let found = database.recording(&recording.id).await.expect("asks");
+        assert_eq!(found, Some(sealed(recording, key)), "every column comes back");
+        let again = database.seal_recording(recording, &sealed(recording, key), &left(recording)).await;
+        assert!(matches!(again, Err(Error::RecordingChanged(_))), "it is sealed already");
+    }
+    let count = database.plain_count().await.expect("counts");
+    assert_eq!((count.exempt, count.others, count.left), (counted.exempt, counted.others, 3));
+    let page = database.plain_left(0, 2).await.expect("lists");
+    assert_eq!(page.iter().map(|(_, left)| left.clone()).collect::<Vec<_>>(), [left(&lies_outside), left(&stored)]);
+    for (place, is_left) in [(outside.clone(), true), (Some("file:///srv/other".parse().expect("a URL")), false)] {
+        let place = place.expect("a place");
+        assert_eq!(database.is_plain_left(&lies_outside.id, &place).await.expect("asks"), is_left, "{place}");
+    }
+    let rest = database.plain_left(page[1].0, 2).await.expect("lists");
+    assert_eq!((rest.len(), &rest[0].1), (1, &left(&exempt)));
+    for recording in [&lies_outside, &stored, &exempt, &exempt] {
+        database.forget_plain_left(&left(recording)).await.expect("strikes, once or twice");
+    }
+    assert_eq!(database.plain_left(0, 10).await.expect("lists"), []);
+}
+
 async fn progress(database: &dyn Database) {
     let state = |until| RecordingState::Recording { lease_until: time(until) };
     let growing = Recording { state: state(100), ..recording("growing", 9, sealed_under(8)) };
@@ -284,7 +390,7 @@ async fn a_database_of_a_newer_version_is_left_alone() {
     make_newer(&path).await;
     let before = std::fs::read(&path).expect("read");
     match SqliteDatabase::open(&path, true).await.err() {
-        Some(Error::NewerVersion { found: 9999, known: 3 }) => {}
+        Some(Error::NewerVersion { found: 9999, known: 5 }) => {}
         other => panic!("{other:?}"),
     }
     assert!(std::fs::read(&path).expect("read") == before);
@@ -349,6 +455,7 @@ fn recording(name: &str, millis: u64, content: Content) -> Recording {
         mended: false,
         created_at: time(millis),
         content,
+        about: None,
     }
 }
 

@@ -17,7 +17,7 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
     ("sealed", &["base", "crypto"], &["zeroize"]),
     ("access", &["base", "crypto"], &["base64", "hex"]),
     ("keys", &["base", "crypto", "sealed"], &["age", "async_trait", "hex", "serde", "serde_json", "zeroize"]),
-    ("catalogue", &["base", "crypto", "sealed", "access", "keys"], &["async_trait"]),
+    ("catalogue", &["base", "crypto", "sealed", "access", "keys"], &["async_trait", "serde", "serde_json"]),
     ("media", &["base", "crypto", "sealed"], &["async_trait"]),
     ("storage", PURE, &["async_trait", "metrics", "tokio", "rustix", "url", "hex"]),
     ("db", PURE, &["async_trait", "tokio", "serde_json", "sqlx", "hex"]),

@@ -213,9 +213,13 @@ impl Run {
         ] {
             self.ask_with(one, headers);
         }
-        for (method, path) in
-            [("HEAD", one), ("DELETE", "/recordings/one"), ("PUT", one), ("POST", "/recordings/one/link")]
-        {
+        for (method, path) in [
+            ("HEAD", one),
+            ("DELETE", "/recordings/none"),
+            ("PATCH", "/recordings/one"),
+            ("PUT", one),
+            ("POST", "/recordings/one/link"),
+        ] {
             let reply = request(&self.address(), method, path, &[], b"");
             self.take(&format!("{method} {path}"), &reply);
         }

@@ -1,9 +1,13 @@
 //! The conformance suite of [`MediaStore`], run on every implementation.
 
-use std::{fs, os::unix::fs::FileExt, sync::Arc};
+use std::{
+    fs,
+    os::unix::{ffi::OsStrExt, fs::FileExt},
+    sync::Arc,
+};
 
 use rustix::fs::{Advice, fadvise};
-use sealtape::base::RecordingId;
+use sealtape::base::{RecordingId, SealId};
 use sealtape::media::{Error, MediaKind, MediaObject, MediaStore, MediaWriter, Stage};
 use sealtape::storage::LocalStore;
 
@@ -46,6 +50,33 @@ async fn local_reads_what_memory_holds_and_waits_for_the_rest() {
     let mut buffer = vec![0; LEN];
     assert_eq!(file.try_read_now(0, &mut buffer).expect("reads"), LEN, "all of it is held now");
     assert!(buffer == media);
+}
+
+/// What is read once takes nobody's place in memory: what was held for others still is, and the rest is not held.
+#[tokio::test]
+async fn local_reads_once_without_a_trace() {
+    const LEN: usize = 8 << 20;
+    const HELD: usize = 1 << 20;
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let store = LocalStore::open(&folder.path().join("media"), true).expect("opens");
+    let (object, media) = (object(&id("once"), MediaKind::Sealed, Stage::Final), media(LEN));
+    let mut writer = store.create(&object.id, object.kind).await.expect("creates");
+    writer.append(media.clone()).await.expect("appends");
+    writer.finish().await.expect("finishes");
+    let path = store.location(&object).strip_prefix("file://").expect("a file").to_owned();
+    let other = fs::File::open(&path).expect("opens");
+    fadvise(&other, 0, None, Advice::DontNeed).expect("forgets");
+    fadvise(&other, 0, None, Advice::Random).expect("reads nothing ahead");
+    other.read_exact_at(&mut vec![0; HELD], 0).expect("reads");
+
+    let file = store.open(&object).await.expect("opens").expect("is there");
+    for start in (0..LEN).step_by(256 << 10) {
+        let read = file.read_once(start as u64, vec![0; 256 << 10]).await.expect("reads");
+        assert!(read == media[start..start + (256 << 10)], "{start}");
+    }
+    let held = |start: usize, len: usize| file.try_read_now(start as u64, &mut vec![0; len]).expect("reads");
+    assert_eq!(held(0, HELD), HELD, "what others had in memory is there still");
+    assert_eq!(held(HELD + (512 << 10), 4096), 0, "and what nobody had is not");
 }
 
 /// A name that the system does not remember, and one that is another file from one moment to the next.
@@ -95,6 +126,9 @@ async fn conforms(store: Arc<dyn MediaStore>) {
         reads_any_range_of_one_version(&*store, kind).await;
         gives_another_object_its_place(&*store, kind).await;
         writes_over_a_head(&*store, kind).await;
+        keeps_what_another_takes_the_place_of(&*store, kind).await;
+        gives_a_name_that_is_free(&*store, kind).await;
+        removes_one_version(&*store, kind).await;
     }
     lists_what_is_there(&*store).await;
     lets_one_at_a_time_replace(&*store).await;
@@ -120,6 +154,77 @@ async fn gives_another_object_its_place(store: &dyn MediaStore, kind: MediaKind)
     store.remove(&last).await.expect("removes");
 }
 
+async fn gives_a_name_that_is_free(store: &dyn MediaStore, kind: MediaKind) {
+    let id = id("placed");
+    let (next, last) = (object(&id, kind, Stage::Next), object(&id, kind, Stage::Final));
+    write(store.create_replacement(&id, kind).await.expect("begins"), b"one").await;
+    store.place(&next, &last).await.expect("is free");
+    assert_eq!(content(store, &last).await, b"one");
+    assert!(store.version(&next).await.expect("asks").is_none());
+    write(store.create_replacement(&id, kind).await.expect("begins"), b"two").await;
+    assert!(matches!(store.place(&next, &last).await, Err(Error::Exists { .. })), "nothing is overwritten");
+    assert_eq!((content(store, &last).await, content(store, &next).await), (b"one".to_vec(), b"two".to_vec()));
+    store.remove(&next).await.expect("removes");
+    store.remove(&last).await.expect("removes");
+    assert!(store.place(&next, &last).await.is_err(), "there is nothing to be given a name");
+}
+
+async fn removes_one_version(store: &dyn MediaStore, kind: MediaKind) {
+    let id = id("versioned");
+    let last = object(&id, kind, Stage::Final);
+    write(store.create(&id, kind).await.expect("creates"), b"one").await;
+    let one = store.open(&last).await.expect("opens").expect("is there");
+    write(store.create_replacement(&id, kind).await.expect("begins"), b"two").await;
+    store.replace(&object(&id, kind, Stage::Next), &last).await.expect("replaces");
+    let changed = store.remove_version(&last, one.version()).await;
+    assert!(matches!(changed, Err(Error::Changed { .. })), "{changed:?}");
+    let two = store.open(&last).await.expect("opens").expect("is there");
+    assert_eq!(store.remove_version(&last, two.version()).await.expect("removes"), 0);
+    assert_eq!(store.remove_version(&last, two.version()).await.expect("what is gone is no error"), 0);
+    assert!(store.version(&last).await.expect("asks").is_none());
+    assert_eq!(two.read(0, vec![0; 3], 0).await.expect("reads"), b"two", "who has it open reads on");
+}
+
+/// Files that lie elsewhere are read and removed through the store, by their URL; links there lead nowhere.
+#[tokio::test]
+async fn local_reads_what_lies_outside() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let store = LocalStore::open(&folder.path().join("media"), true).expect("opens");
+    let archive = folder.path().join("an archive, ä");
+    fs::create_dir(&archive).expect("made");
+    let path = archive.join(std::ffi::OsStr::from_bytes(b"call \xff%.wav"));
+    fs::write(&path, b"plain").expect("written");
+    let outside = Some(LocalStore::location_of(&path).expect("a URL"));
+    let object = MediaObject { id: id("call"), kind: MediaKind::Plain, stage: Stage::Final, outside };
+    assert!(
+        store.location(&object).ends_with("/an%20archive,%20%C3%A4/call%20%FF%25.wav"),
+        "{}",
+        store.location(&object)
+    );
+    let version = store.version(&object).await.expect("asks").expect("is there");
+    let file = store.open(&object).await.expect("opens").expect("is there");
+    assert_eq!((file.version(), version.len), (version, 5));
+    assert_eq!(content(&store, &object).await, b"plain");
+    fs::hard_link(&path, archive.join("other name")).expect("linked");
+    assert!(
+        matches!(store.remove_version(&object, version).await, Err(Error::Changed { .. })),
+        "its inode was changed"
+    );
+    let version = store.version(&object).await.expect("asks").expect("is there");
+    assert_eq!(store.remove_version(&object, version).await.expect("removes"), 1, "it has another name");
+    assert!(!path.exists() && store.version(&object).await.expect("asks").is_none());
+    std::os::unix::fs::symlink(archive.join("other name"), &path).expect("linked");
+    assert!(store.version(&object).await.is_err() && store.open(&object).await.is_err(), "links lead nowhere");
+    fs::remove_file(&path).expect("removed");
+    assert!(store.open(&object).await.expect("asks").is_none());
+    fs::remove_dir_all(&archive).expect("removed");
+    assert!(matches!(store.version(&object).await, Err(Error::Unavailable { .. })), "its folder is away");
+    let elsewhere = Some("s3://bucket/call.wav".parse().expect("a location"));
+    let elsewhere = MediaObject { outside: elsewhere, ..object };
+    assert!(matches!(store.open(&elsewhere).await, Err(Error::Unavailable { .. })), "it is no file of this machine");
+    assert!(LocalStore::location_of(std::path::Path::new("relative")).is_err());
+}
+
 async fn writes_over_a_head(store: &dyn MediaStore, kind: MediaKind) {
     let id = id("headed");
     let last = object(&id, kind, Stage::Final);
@@ -133,6 +238,41 @@ async fn writes_over_a_head(store: &dyn MediaStore, kind: MediaKind) {
     assert_eq!(content(store, &last).await, b"new head, and the rest");
     store.remove(&last).await.expect("removes");
     assert!(store.rewrite_head(&last, version, b"new head").await.is_err());
+}
+
+async fn keeps_what_another_takes_the_place_of(store: &dyn MediaStore, kind: MediaKind) {
+    let id = id("kept");
+    let (next, last) = (object(&id, kind, Stage::Next), object(&id, kind, Stage::Final));
+    let seal_id = |byte| SealId([byte; 16]);
+    assert!(store.keep(&last, &seal_id(1)).await.is_err(), "there is nothing to keep");
+    let all_kept = async || {
+        let (mut kept, mut after) = (Vec::new(), None);
+        loop {
+            let listing = store.list(after.as_deref()).await.expect("lists");
+            assert_eq!(listing.strangers, [], "what is kept is known as such");
+            kept.extend(listing.kept);
+            after = listing.next;
+            if after.is_none() {
+                return kept;
+            }
+        }
+    };
+    let before = all_kept().await.len();
+    write(store.create(&id, kind).await.expect("creates"), b"damaged").await;
+    let location = store.keep(&last, &seal_id(1)).await.expect("keeps");
+    assert_eq!(store.keep(&last, &seal_id(1)).await.expect("again"), location);
+    write(store.create_replacement(&id, kind).await.expect("begins"), b"mended").await;
+    store.replace(&next, &last).await.expect("replaces");
+    let path = location.strip_prefix("file://").expect("a file");
+    assert_eq!(fs::read(path).expect("read"), b"damaged");
+    assert_eq!(content(store, &last).await, b"mended");
+    assert!(matches!(store.keep(&last, &seal_id(1)).await, Err(Error::Exists { .. })), "never over another");
+    let other = store.keep(&last, &seal_id(2)).await.expect("under another name");
+    let kept = all_kept().await;
+    assert_eq!(kept.len(), before + 2, "{kept:?}");
+    assert!(kept.contains(&location) && kept.contains(&other), "{kept:?}");
+    store.remove(&last).await.expect("removes");
+    assert_eq!(fs::read(path).expect("read"), b"damaged", "whatever becomes of that");
 }
 
 async fn lists_what_is_there(store: &dyn MediaStore) {
@@ -246,6 +386,8 @@ async fn reads_any_range_of_one_version(store: &dyn MediaStore, kind: MediaKind)
     for (from, to) in [(0, 1), (0, 100_000), (99_999, 100_000), (4095, 4097), (50_000, 50_000)] {
         let read = file.read(from as u64, vec![0; to - from], 0).await.expect("reads");
         assert!(read == media[from..to], "{from}..{to}");
+        let once = file.read_once(from as u64, vec![0; to - from]).await.expect("reads");
+        assert!(once == media[from..to], "{from}..{to}, once");
         let mut now = vec![0; to - from];
         let filled = file.try_read_now(from as u64, &mut now).expect("reads");
         assert!(now[..filled] == media[from..from + filled], "{from}..{to}: {filled} now");
@@ -263,6 +405,7 @@ async fn reads_any_range_of_one_version(store: &dyn MediaStore, kind: MediaKind)
     assert!(matches!(file.read(99_000, beyond, filled).await, Err(Error::ShortRead { .. })), "after {filled}");
     assert!(file.try_read_now(200_000, &mut [0; 10]).expect("there is nothing") == 0);
     assert!(matches!(file.read(99_000, vec![0; 2000], 0).await, Err(Error::ShortRead { .. })));
+    assert!(matches!(file.read_once(99_000, vec![0; 2000]).await, Err(Error::ShortRead { .. })));
     // What is open stays what it is, whatever happens to the name.
     store.remove(&object).await.expect("removes");
     assert!(file.read(0, vec![0; 100_000], 0).await.expect("reads") == media);
@@ -273,5 +416,5 @@ fn id(text: &str) -> RecordingId {
 }
 
 fn object(id: &RecordingId, kind: MediaKind, stage: Stage) -> MediaObject {
-    MediaObject { id: id.clone(), kind, stage }
+    MediaObject::media(id.clone(), kind, stage)
 }

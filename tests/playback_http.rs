@@ -221,10 +221,14 @@ fn what_is_not_there_or_not_done_this_way_is_said() {
     for path in ["/nothing", "/recordings/call/other", "/player/none.js", "/problems/none", "/demo/encryption"] {
         assert_eq!(server.get(path).problem(), "not-found", "{path}");
     }
-    for (method, path) in [("DELETE", "/recordings"), ("POST", "/recordings/call/media"), ("PATCH", "/livez")] {
+    for (method, path, allow) in [
+        ("DELETE", "/recordings", "GET, HEAD"),
+        ("POST", "/recordings/call/media", "GET, HEAD, PUT"),
+        ("PATCH", "/livez", "GET, HEAD"),
+    ] {
         let reply = request(&server.address, method, path, &[], b"");
         assert_eq!((reply.status, reply.problem().as_str()), (405, "method-not-allowed"), "{method} {path}");
-        assert_eq!(reply.header("allow"), Some("GET, HEAD"));
+        assert_eq!(reply.header("allow"), Some(allow));
         assert_eq!(reply.header("playback-error"), None, "for GET and HEAD only");
     }
     assert_eq!(request(&server.address, "POST", "/demo/encryption", &[], b"{}").status, 404);

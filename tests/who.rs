@@ -393,7 +393,7 @@ fn pages_of_other_origins_play_only_when_they_are_listed() {
     let allowed = preflight("https://player.example", PATH);
     assert_eq!((allowed.status, allowed.body.len()), (204, 0), "nobody is asked who they are");
     assert_eq!(allowed.header("access-control-allow-origin"), Some("https://player.example"));
-    assert_eq!(allowed.header("access-control-allow-methods"), Some("GET, HEAD"));
+    assert_eq!(allowed.header("access-control-allow-methods"), Some("GET, HEAD, PUT"));
     assert_eq!(allowed.header("access-control-max-age"), Some("7200"));
     let headers = allowed.header("access-control-allow-headers").expect("allowed").to_ascii_lowercase();
     for name in ["authorization", "range", "if-range", "if-none-match"] {

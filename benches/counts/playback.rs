@@ -2,6 +2,7 @@
 //! was asked for before, without HTTP and with it.
 
 use std::{
+    collections::BTreeSet,
     pin::pin,
     sync::{Arc, atomic::AtomicBool},
     task::Poll,
@@ -14,13 +15,13 @@ use sealtape::{
     base::{RecordingId, Timestamp},
     catalogue::Database,
     db::SqliteDatabase,
-    http::{App, Auth, AuthMode, AuthSettings, Cors, Listener, Observers, Server, ServerSettings, Timeouts},
+    http::{App, Auth, AuthMode, AuthSettings, Cors, Listener, Observers, Server, ServerSettings, Timeouts, Uploads},
     keys::DefinitionKeyHolder,
     kms::EmbeddedDefinitionKey,
     media::MediaStore,
     service::{
-        Clock, FRAME_LEN_MIN, Ingest, KeyOps, KeyWatch, Listening, ListeningSettings, NewRecording, OnFailure,
-        Playback, PlaybackSettings, ReaderSource, Stop,
+        Clock, CompanionSettings, Companions, FRAME_LEN_MIN, Ingest, Intake, KeyOps, KeyWatch, Listening,
+        ListeningSettings, NewRecording, OnFailure, Playback, PlaybackSettings, Purge, ReaderSource, Stop,
     },
     storage::{LocalStore, Metered},
 };
@@ -135,6 +136,8 @@ struct System {
     database: Arc<dyn Database>,
     playback: Arc<Playback>,
     listening: Arc<Listening>,
+    store: Arc<dyn MediaStore>,
+    ingest: Arc<Ingest>,
     clock: Clock,
     folder: tempfile::TempDir,
 }
@@ -178,8 +181,10 @@ impl System {
         let settings = ListeningSettings { on_failure: OnFailure::Refuse, progress_interval: HOUR, idle: HOUR };
         let listening = Listening::start(log, settings);
         let settings = PlaybackSettings { allow_plain: false };
-        let playback = Playback::new(Arc::clone(&database), store, Arc::clone(&keys), Arc::clone(&clock), settings);
-        Self { keys, database, playback: Arc::new(playback), listening, clock, folder }
+        let playback =
+            Playback::new(Arc::clone(&database), Arc::clone(&store), Arc::clone(&keys), Arc::clone(&clock), settings);
+        let (playback, ingest) = (Arc::new(playback), Arc::new(ingest));
+        Self { keys, database, playback, listening, store, ingest, clock, folder }
     }
 
     fn server(&self, listener: Listener) -> Server {
@@ -196,9 +201,24 @@ impl System {
         };
         let app = App {
             playback: Arc::clone(&self.playback),
+            companions: Companions::new(
+                Arc::clone(&self.database),
+                Arc::clone(&self.store),
+                Arc::clone(&self.keys),
+                Arc::clone(&self.clock),
+                CompanionSettings { index: BTreeSet::new(), plain_sidecars: false },
+            ),
+            purge: Purge::new(Arc::clone(&self.database), Arc::clone(&self.store), Arc::clone(&self.clock)),
             keys: Arc::clone(&self.keys),
             database: Arc::clone(&self.database),
             listening: Arc::clone(&self.listening),
+            uploads: Uploads {
+                ingest: Arc::clone(&self.ingest),
+                intake: Arc::new(Intake::new()),
+                len_max: None,
+                exempt: Vec::new(),
+                patience: HOUR,
+            },
             auth: Arc::new(Auth::new(auth).expect("no files")),
             cors: Cors::default(),
             public_url: None,

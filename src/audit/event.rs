@@ -76,13 +76,17 @@ event_kinds! {
     RecordingHold = "recording.hold";
     /// A legal hold ended.
     RecordingRelease = "recording.release";
+    /// A file that lies beside a recording was read.
+    SidecarRead = "sidecar.read";
     /// A plain recording was sealed.
     RecordingEncrypt = "recording.encrypt";
     /// A file key was wrapped anew.
     RecordingRewrap = "recording.rewrap";
     /// A recording was sealed again.
     RecordingReseal = "recording.reseal";
-    /// A broken recording was mended.
+    /// Recordings were verified; how many, and how it went.
+    RecordingsVerify = "recordings.verify";
+    /// A broken recording was mended, or what was left half done of it was brought to its end.
     RecordingRepair = "recording.repair";
     /// The catalogue was filled again from the files.
     CatalogueRebuild = "catalogue.rebuild";

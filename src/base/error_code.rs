@@ -86,6 +86,8 @@ error_codes! {
     StorageFull = "storage-full", State;
     /// Deletion under legal hold.
     RecordingHeld = "recording-held", State;
+    /// Deletion while it is being recorded.
+    RecordingInProgress = "recording-in-progress", State;
     /// Catalogued plain, not exempt, and plain recordings are not allowed to play.
     PlainNotAllowed = "plain-not-allowed", State;
     /// The request target is too long.

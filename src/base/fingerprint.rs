@@ -70,6 +70,18 @@ impl fmt::Display for SealId {
     }
 }
 
+impl FromStr for SealId {
+    type Err = ();
+
+    /// As it is written: 32 hexadecimal digits, small letters.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut bytes = [0; 16];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| ())?;
+        let seal_id = Self(bytes);
+        if seal_id.to_string() == text { Ok(seal_id) } else { Err(()) }
+    }
+}
+
 impl fmt::Debug for SealId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SealId({self})")

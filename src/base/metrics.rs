@@ -126,10 +126,29 @@ metrics! {
     KEY_READS = "sealtape_key_reads_total", Counter, Count, ["fingerprint"];
     /// Stored bytes that are not what was written, by where that was seen: header, place, end, chunk, length.
     VERIFICATION_FAILURES = "sealtape_verification_failures_total", Counter, Count, ["kind"];
+    /// When all recordings were last scrubbed, in Unix time; 0 before that.
+    SCRUB_COMPLETED = "sealtape_scrub_completed_seconds", Gauge, Seconds, [];
+    /// Recordings that were scrubbed.
+    SCRUB_RECORDINGS = "sealtape_scrub_recordings_total", Counter, Count, [];
+    /// Bytes of files that were read for that.
+    SCRUB_BYTES = "sealtape_scrub_bytes_total", Counter, Bytes, [];
+    /// Faults that the last scrub found, or the one under way.
+    SCRUB_FAULTS = "sealtape_scrub_faults", Gauge, Count, ["kind"];
+    /// Recordings that lie in plain, by whether they are exempt, and plain files of sealed ones that are still to go
+    /// (`left`).
+    RECORDINGS_PLAIN = "sealtape_recordings_plain", Gauge, Count, ["kind"];
     /// How long the media store took; reads that memory answers at once are not in it.
     STORAGE_TIME = "sealtape_storage_seconds", Histogram, Seconds, ["operation"];
     /// Operations that the media store failed.
     STORAGE_ERRORS = "sealtape_storage_errors_total", Counter, Count, ["operation"];
+    /// Recordings that are being written now.
+    RECORDINGS_GROWING = "sealtape_recordings_growing", Gauge, Count, [];
+    /// Media that was taken in, before it was sealed.
+    INGESTED_BYTES = "sealtape_ingested_bytes_total", Counter, Bytes, [];
+    /// Recordings that came by PUT or from a watch folder, by what became of them: complete, unfinished, failed.
+    INGESTS = "sealtape_ingests_total", Counter, Count, ["way", "outcome"];
+    /// Recordings that are on disk and wait for the database to be catalogued.
+    RECORDINGS_UNCATALOGUED = "sealtape_recordings_uncatalogued", Gauge, Count, [];
     /// Whether the server is about to stop.
     DRAINING = "sealtape_draining", Gauge, Truth, [];
     /// Always 1; the label says which version this is.

@@ -5,9 +5,12 @@
 mod duration;
 mod error_code;
 mod fingerprint;
+mod location;
 pub mod locked;
 mod media_type;
+mod metadata_field;
 pub mod metrics;
+mod pattern;
 mod recording_id;
 mod secret;
 mod timestamp;
@@ -15,7 +18,10 @@ mod timestamp;
 pub use duration::parse_duration;
 pub use error_code::{ErrorClass, ErrorCode};
 pub use fingerprint::{Fingerprint, FingerprintPrefix, SealId};
+pub use location::Location;
 pub use media_type::MediaType;
+pub use metadata_field::MetadataField;
+pub use pattern::Pattern;
 pub use recording_id::{RecordingId, SidecarName};
 pub use secret::Secret;
 pub use timestamp::Timestamp;
@@ -38,4 +44,10 @@ pub enum Error {
     /// The caller gave a time outside the years that the format holds (1970 to 9999).
     #[error("{0:?} is not a time of RFC 3339 between the years 1970 and 9999")]
     Timestamp(String),
+    /// A place that is no URL.
+    #[error("{0:?} is not the URL of a file, such as file:///srv/archive/call.wav")]
+    Location(String),
+    /// The operator gave a pattern that is empty, or whose braces do not pair or are within others.
+    #[error("{0:?} is not a pattern such as *.wav or call-?.{{wav,mp3}}")]
+    Pattern(String),
 }

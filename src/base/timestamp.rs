@@ -31,6 +31,17 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// A time by which others are bounded: a time of RFC 3339, or a date, which is its first moment in UTC. One before
+    /// 1970 bounds as 1970 does.
+    #[must_use]
+    pub fn bound(text: &str) -> Option<Self> {
+        let parse = |text: &str| text.parse::<jiff::Timestamp>().ok();
+        let time = parse(text).or_else(|| parse(&format!("{text}T00:00:00Z")))?;
+        Self::from_millis(u64::try_from(time.as_millisecond()).unwrap_or(0))
+    }
+}
+
 impl FromStr for Timestamp {
     type Err = Error;
 
@@ -53,6 +64,17 @@ impl fmt::Display for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bounds_are_times_or_dates() {
+        let millis = |text| Timestamp::bound(text).map(Timestamp::millis);
+        assert_eq!(millis("1970-01-02"), Some(86_400_000));
+        assert_eq!(millis("1970-01-01T01:00:01+01:00"), Some(1000));
+        assert_eq!(millis("0891-09-26"), Some(0));
+        for bad in ["", "1970", "1970-13-01", "soon", "1970-01-01T"] {
+            assert_eq!(millis(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn text_round_trips() {

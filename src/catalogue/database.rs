@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 
-use super::{Content, Cursor, Page, Recording};
+use super::{Companion, Content, Cursor, Filter, Metadata, Page, PlainCount, PlainLeft, Recording};
 use crate::access::RecordingSet;
-use crate::base::{ErrorCode, Fingerprint, RecordingId, Timestamp};
+use crate::base::{ErrorCode, Fingerprint, Location, RecordingId, Timestamp};
 use crate::keys::{KeyRow, KeyTable};
 
 /// Keys, switch and catalogue, which live in one database so that one transaction can see them together.
@@ -64,6 +64,27 @@ pub trait Database: Send + Sync {
     /// [`Error::KeyDeactivated`] when the key of a replacement that begins has been deactivated meanwhile.
     async fn replace_content(&self, id: &RecordingId, from: &Content, to: &Content) -> Result<(), Error>;
 
+    /// Says that a plain recording is sealed, `to` in the place of `from`, and that its plain file is to go. Fails with
+    /// [`Error::RecordingChanged`] when the row is not `from` any more, and with [`Error::KeyDeactivated`] when the key
+    /// that it was sealed under has been deactivated meanwhile.
+    async fn seal_recording(&self, from: &Recording, to: &Recording, left: &PlainLeft) -> Result<(), Error>;
+
+    /// Up to `limit` recordings that lie in plain and are not exempt, by ID, after `after`.
+    async fn plain_recordings(&self, after: Option<&RecordingId>, limit: u32) -> Result<Vec<Recording>, Error>;
+
+    /// How many recordings lie in plain. Every one of them is counted.
+    async fn plain_count(&self) -> Result<PlainCount, Error>;
+
+    /// Up to `limit` plain files that are to go, each with its number, from the one after `after` on; numbers begin
+    /// with 1.
+    async fn plain_left(&self, after: u64, limit: u32) -> Result<Vec<(u64, PlainLeft)>, Error>;
+
+    /// Whether the plain file of that recording, at that place, is to go.
+    async fn is_plain_left(&self, id: &RecordingId, outside: &Location) -> Result<bool, Error>;
+
+    /// Says that a plain file is gone.
+    async fn forget_plain_left(&self, left: &PlainLeft) -> Result<(), Error>;
+
     /// The run that seals every recording again and has not come to its end.
     async fn unfinished_reseal(&self) -> Result<Option<ResealRun>, Error>;
 
@@ -74,17 +95,80 @@ pub trait Database: Send + Sync {
     /// Fails with [`Error::RecordingNotFound`] when it is gone, or was not being written.
     async fn update_progress(&self, recording: &Recording) -> Result<(), Error>;
 
+    /// Puts `to` in the place of a recording that is sealed, or kept in plain, as `from` says: how long it is, how far it
+    /// got, whether it is mended, and how it is sealed, as a file says that was verified. Fails with
+    /// [`Error::RecordingChanged`] when the recording is gone, is being written, or is not kept as `from` says any more.
+    async fn settle_recording(&self, from: &Content, to: &Recording) -> Result<(), Error>;
+
+    /// Those of `ids` that there are, in no order.
+    async fn recordings_of(&self, ids: &[RecordingId]) -> Result<Vec<Recording>, Error>;
+
     /// The recording of that ID.
     async fn recording(&self, id: &RecordingId) -> Result<Option<Recording>, Error>;
 
     /// Up to `limit` recordings of `set` after `after`, newest first. The page's cursor names none outside the set.
     async fn recordings(&self, after: Option<&Cursor>, limit: u32, set: &RecordingSet) -> Result<Page, Error>;
 
+    /// The same, of those that have what `filter` wants.
+    async fn search(
+        &self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        limit: u32,
+        set: &RecordingSet,
+    ) -> Result<Page, Error>;
+
+    /// What lies beside a recording's media, by name, the metadata first.
+    async fn companions(&self, id: &RecordingId) -> Result<Vec<Companion>, Error>;
+
+    /// Says that `companion` lies beside its recording's media from now on, in the place of the one of that name, which
+    /// is given back; of metadata, `index` is what of it the catalogue is to know. Fails with
+    /// [`Error::RecordingNotFound`], and with [`Error::KeyDeactivated`] when its key has been deactivated meanwhile.
+    async fn put_companion(&self, companion: &Companion, index: Option<&Metadata>) -> Result<Option<Companion>, Error>;
+
+    /// Puts `to` in the place of `from`: the same content under another key or name. Fails with
+    /// [`Error::RecordingChanged`] when `from` does not count any more, and with [`Error::KeyDeactivated`] as above.
+    async fn replace_companion(&self, from: &Companion, to: &Companion) -> Result<(), Error>;
+
+    /// Up to `limit` of what lies beside recordings, by recording and name, after `after`.
+    async fn companions_of(
+        &self,
+        which: &CompanionsOf,
+        after: Option<&Companion>,
+        limit: u32,
+    ) -> Result<Vec<Companion>, Error>;
+
+    /// Puts a recording under legal hold since `since`, or ends that. Fails with [`Error::RecordingNotFound`], and with
+    /// [`Error::RecordingPurging`] when its purge has begun.
+    async fn hold(&self, id: &RecordingId, since: Option<Timestamp>) -> Result<(), Error>;
+
+    /// Says that the purge of a recording begins, which nothing stops any more; the recording as it is. Fails with
+    /// [`Error::RecordingNotFound`], [`Error::RecordingHeld`], and with [`Error::RecordingInProgress`] while its writer
+    /// is alive at `now`.
+    async fn begin_purge(&self, id: &RecordingId, now: Timestamp) -> Result<Recording, Error>;
+
+    /// Forgets a recording whose purge began, and what lay beside it.
+    async fn end_purge(&self, id: &RecordingId) -> Result<(), Error>;
+
     /// Writes out what is pending and lets go; afterwards nothing can be asked any more.
     async fn close(&self);
 
     /// A number that is another one whenever anything was committed since it was last asked.
     async fn change_counter(&self) -> Result<u64, Error>;
+}
+
+/// Of what lies beside recordings, which.
+/// Sealed, but for the last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CompanionsOf {
+    /// All.
+    All,
+    /// What needs this database key.
+    Under(Fingerprint),
+    /// What needs another one.
+    NotUnder(Fingerprint),
+    /// None of it: what is kept plain.
+    Plain,
 }
 
 /// A run that seals every recording again.
@@ -150,6 +234,15 @@ pub enum Error {
     /// The caller, who may try again: another command is at the recording.
     #[error("recording {0} was changed by another command at the same time")]
     RecordingChanged(RecordingId),
+    /// The caller: the recording must not go.
+    #[error("recording {0} is under legal hold")]
+    RecordingHeld(RecordingId),
+    /// The caller: the recording is going already.
+    #[error("the purge of recording {0} has begun")]
+    RecordingPurging(RecordingId),
+    /// The caller, later: its writer is at work.
+    #[error("recording {0} is being recorded now")]
+    RecordingInProgress(RecordingId),
     /// The operator: encryption cannot be switched on without a key.
     #[error("no database key is active")]
     NoActiveKey,
@@ -167,6 +260,9 @@ impl Error {
             Self::RecordingNotFound(_) => ErrorCode::RecordingNotFound,
             Self::NoActiveKey => ErrorCode::NoActiveKey,
             Self::KeyDeactivated(_) => ErrorCode::KeyDeactivated,
+            Self::RecordingHeld(_) => ErrorCode::RecordingHeld,
+            Self::RecordingPurging(_) => ErrorCode::RecordingNotFound,
+            Self::RecordingInProgress(_) => ErrorCode::RecordingInProgress,
             Self::KeyNeeded { .. } | Self::KeysChanged | Self::RecordingChanged(_) => ErrorCode::Internal,
         }
     }

@@ -8,14 +8,14 @@ use crate::base::{RecordingId, Timestamp};
 /// Where a page ends: the next one begins after this recording. Written `MILLIS~ID`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// `created_at` of the last recording on the page.
-    pub created_at: Timestamp,
+    /// By what the last recording on the page is in order: [`Recording::listed_at`].
+    pub listed_at: Timestamp,
     /// Its ID, which orders recordings of one millisecond.
     pub id: RecordingId,
 }
 
 /// A page of recordings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Page {
     /// Newest first.
     pub recordings: Vec<Recording>,
@@ -30,7 +30,7 @@ impl Page {
         let more = rows.len() > limit;
         rows.truncate(limit);
         let last = if more { rows.last() } else { None };
-        let next = last.map(|last| Cursor { created_at: last.created_at, id: last.id.clone() });
+        let next = last.map(|last| Cursor { listed_at: last.listed_at(), id: last.id.clone() });
         Self { recordings: rows, next }
     }
 }
@@ -40,14 +40,14 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let (millis, id) = text.split_once('~').ok_or(())?;
-        let created_at = millis.parse().ok().and_then(Timestamp::from_millis).ok_or(())?;
-        Ok(Self { created_at, id: id.parse().map_err(|_| ())? })
+        let listed_at = millis.parse().ok().and_then(Timestamp::from_millis).ok_or(())?;
+        Ok(Self { listed_at, id: id.parse().map_err(|_| ())? })
     }
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}~{}", self.created_at.millis(), self.id)
+        write!(f, "{}~{}", self.listed_at.millis(), self.id)
     }
 }
 

@@ -1,6 +1,9 @@
 //! A recording as the catalogue knows it.
 
-use crate::base::{Fingerprint, MediaType, RecordingId, SealId, Timestamp};
+use std::sync::Arc;
+
+use super::Metadata;
+use crate::base::{Fingerprint, Location, MediaType, RecordingId, SealId, SidecarName, Timestamp};
 use crate::sealed::HEADER_LEN;
 
 /// How far a recording got.
@@ -35,7 +38,36 @@ pub enum Content {
         digest: [u8; 32],
         /// Kept plain on purpose, for a recorder that cannot encrypt.
         exempt: bool,
+        /// Where it lies when it was catalogued in its place; none when it is in the media store.
+        outside: Option<Location>,
     },
+}
+
+/// A plain file whose recording is sealed now, and which is to go. It is noted in the transaction that says that the
+/// recording is sealed, and struck when it is gone: whoever is killed in between can be followed up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlainLeft {
+    /// The recording.
+    pub id: RecordingId,
+    /// Where the file lies; none when it is in the media store.
+    pub outside: Option<Location>,
+    /// Whether it lies under the name of one that grows.
+    pub is_part: bool,
+    /// Bytes.
+    pub len: u64,
+    /// SHA-256 of what was sealed: a file that is another one by now stays.
+    pub digest: [u8; 32],
+}
+
+/// How many recordings lie in plain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlainCount {
+    /// Kept so on purpose.
+    pub exempt: u64,
+    /// The others.
+    pub others: u64,
+    /// Plain files whose recordings are sealed, and which are still to go.
+    pub left: u64,
 }
 
 /// What is about to take the place of a sealed file's header, or of the file. It is in the row before a byte of the
@@ -81,6 +113,15 @@ impl Content {
         }
     }
 
+    /// Where it lies, when that is not in the media store.
+    #[must_use]
+    pub fn outside(&self) -> Option<&Location> {
+        match self {
+            Self::Plain { outside, .. } => outside.as_ref(),
+            Self::Sealed { .. } => None,
+        }
+    }
+
     /// The header that may have to stand in for the file's, while it is being written there.
     #[must_use]
     pub fn pending_header(&self) -> Option<&[u8; HEADER_LEN]> {
@@ -91,8 +132,19 @@ impl Content {
     }
 }
 
+/// What the catalogue knows of a recording beside its media.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct About {
+    /// What of its metadata lies in the catalogue.
+    pub metadata: Metadata,
+    /// The names of its sidecars, in order.
+    pub sidecars: Vec<SidecarName>,
+    /// Since when it is under legal hold.
+    pub held_at: Option<Timestamp>,
+}
+
 /// A recording: a row of the catalogue.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Recording {
     /// Its name.
     pub id: RecordingId,
@@ -108,6 +160,8 @@ pub struct Recording {
     pub created_at: Timestamp,
     /// How its media is kept.
     pub content: Content,
+    /// What is known beside; none when nothing is.
+    pub about: Option<Arc<About>>,
 }
 
 impl Recording {
@@ -118,6 +172,13 @@ impl Recording {
             RecordingState::Recording { lease_until } if lease_until < now => RecordingState::Unfinished,
             state => state,
         }
+    }
+
+    /// By what listings are in order: when it was recorded, where the catalogue knows that, else when it was stored.
+    #[must_use]
+    pub fn listed_at(&self) -> Timestamp {
+        let started = self.about.as_ref().and_then(|about| about.metadata.started());
+        started.unwrap_or(self.created_at)
     }
 
     /// Whether the recording is kept sealed.

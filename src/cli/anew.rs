@@ -12,9 +12,11 @@ use serde_json::json;
 
 use super::{Failure, Global, import::obey_signals, open::System, print, record::Record};
 use crate::audit::{Event, EventKind};
-use crate::base::{Fingerprint, RecordingId};
+use crate::base::{ErrorCode, Fingerprint, RecordingId};
 use crate::catalogue::ResealRun;
-use crate::service::{Maintenance, MaintenanceError as Error, MaintenanceOutcome as Outcome, Selection, Stop, Work};
+use crate::service::{
+    Companions, Maintenance, MaintenanceError as Error, MaintenanceOutcome as Outcome, Selection, Stop, Work,
+};
 
 /// What was asked for.
 pub(super) struct Wish {
@@ -41,11 +43,14 @@ struct Tally {
     already: u64,
     failed: Vec<(RecordingId, String)>,
     is_stopped: bool,
+    /// What lay sealed beside recordings, and was sealed again.
+    beside: u64,
 }
 
 pub(super) async fn run(global: &Global, system: &System, wish: Wish) -> Result<ExitCode, Failure> {
     let keys = system.keys().await?;
     let to = keys.ring().wrapping().map_err(Error::from)?.fingerprint;
+    let companions = system.companions(&keys);
     let parts = (Arc::clone(&system.database), Arc::clone(&system.store), keys, Arc::clone(&system.clock));
     if wish.dry_run {
         let maintenance = Maintenance::look(parts.0, parts.1, parts.2, parts.3);
@@ -74,10 +79,41 @@ pub(super) async fn run(global: &Global, system: &System, wish: Wish) -> Result<
     let tally = worker.run().await;
     bar.finish_and_clear();
     let tally = tally?;
+    let mut tally = tally;
+    if !tally.is_stopped {
+        renew_beside(&companions, &wish, resealing.as_ref(), &stop, &mut tally).await?;
+    }
     if resealing.is_some() && !tally.is_stopped {
         maintenance.end_reseal_of_all().await?;
     }
     report(global, &wish, &tally, to)
+}
+
+/// What lies beside recordings is short: it is sealed again in either case.
+async fn renew_beside(
+    companions: &Companions,
+    wish: &Wish,
+    run: Option<&ResealRun>,
+    stop: &Stop,
+    tally: &mut Tally,
+) -> Result<(), Failure> {
+    companions
+        .renew_all(wish.work, &wish.selection, run, stop, |companion, outcome| -> Result<(), Failure> {
+            match outcome {
+                Ok(()) => tally.beside += 1,
+                Err(error) if error.code() == ErrorCode::CatalogueUnavailable => return Err(error.into()),
+                Err(error) => {
+                    let what = companion.name.as_ref().map_or("metadata", |name| name.as_str());
+                    let failure = Failure::from(error).of(format!("{}, {what}", companion.id));
+                    failure.print();
+                    tally.failed.push((companion.id.clone(), failure.what().to_owned()));
+                }
+            }
+            Ok(())
+        })
+        .await?;
+    tally.is_stopped |= stop.is_asked();
+    Ok(())
 }
 
 /// A run over all recordings that was cut short goes on where it was; others need no memory for that.
@@ -228,7 +264,7 @@ fn report(global: &Global, wish: &Wish, tally: &Tally, to: Fingerprint) -> Resul
             tally.failed.iter().map(|(id, reason)| json!({ "id": id.as_str(), "reason": reason })).collect();
         print::json(&json!({
             "done": tally.done, "already": tally.already, "failed": failed, "stopped": tally.is_stopped,
-            "to": to.to_string(),
+            "to": to.to_string(), "beside": tally.beside,
         }))?;
     } else {
         let what = match wish.work {

@@ -78,14 +78,24 @@ fn sections(settings: &Settings) -> Value {
                 "headers": time(server.timeouts.headers),
                 "idle": time(server.timeouts.idle),
                 "write": time(server.timeouts.write),
+                "read": time(server.timeouts.read),
             },
             "drain_delay": time(server.drain_delay),
             "drain_timeout": time(server.drain_timeout),
             "log": match server.log { LogFormat::Pretty => "pretty", LogFormat::Json => "json" },
         },
         "database": { "url": format!("sqlite://{}", settings.database.display()) },
-        "storage": { "url": format!("file://{}", settings.storage.display()) },
-        "encryption": { "allow_plain": settings.allow_plain },
+        "storage": {
+            "url": format!("file://{}", settings.storage.display()),
+            "scrub_interval": settings.scrub_interval.map(time),
+        },
+        "encryption": {
+            "allow_plain": settings.allow_plain,
+            "exempt": settings.ingest.exempt.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "plain_sidecars": settings.keeping.plain_sidecars,
+            "index": settings.keeping.index.iter().map(|field| field.as_str()).collect::<Vec<_>>(),
+        },
+        "retention": { "days": settings.keeping.days, "by_tag": settings.keeping.days_by_tag },
         "definition_key": {
             "kind": kind.as_str(),
             "path": path,
@@ -116,6 +126,14 @@ fn sections(settings: &Settings) -> Value {
                 AuditFailure::Continue => "continue",
             },
         },
+        "ingest": {
+            "max_size": settings.ingest.max_size,
+            "watch": settings.ingest.watch.iter().map(|folder| json!({
+                "path": folder.path,
+                "pattern": folder.pattern.to_string(),
+                "settle": time(folder.settle),
+            })).collect::<Vec<_>>(),
+        },
     })
 }
 
@@ -131,6 +149,12 @@ fn flatten(prefix: &str, value: &Value, rows: &mut Vec<(String, String)>) {
         Value::Null => {}
         Value::String(text) => rows.push((prefix.to_owned(), text.clone())),
         Value::Array(items) => {
+            let is_text = items.iter().all(Value::is_string);
+            if !is_text {
+                for (number, item) in items.iter().enumerate() {
+                    flatten(&format!("{prefix}[{number}]"), item, rows);
+                }
+            }
             let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
             if !items.is_empty() {
                 rows.push((prefix.to_owned(), items.join(", ")));

@@ -96,7 +96,8 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
         ))?;
         print::line(&format!("Open {sign_in} to play them. Ctrl-C ends the demo and removes everything."))?;
     }
-    let watching = Watching { keys, playback, listening, interval: system.settings.reload_interval, tls: None };
+    let watching =
+        Watching { keys, playback, listening, interval: system.settings.reload_interval, tls: None, scrub: None };
     run_until_stopped(server, watching, Duration::ZERO, signals).await;
     drop(folder);
     Ok(ExitCode::SUCCESS)
@@ -180,6 +181,7 @@ async fn add_with_missing_key(system: &System, id: &RecordingId, media: &[u8]) -
         mended: false,
         created_at: sealed_at,
         content: Content::Sealed { fingerprint, seal_id: sealed.seal_id, replacement: None },
+        about: None,
     };
     Ok(system.database.add_recording(&recording).await?)
 }
@@ -218,7 +220,7 @@ fn new(name: &str, id: Option<RecordingId>) -> NewRecording {
 }
 
 fn object(id: RecordingId) -> MediaObject {
-    MediaObject { id, kind: MediaKind::Sealed, stage: Stage::Final }
+    MediaObject::media(id, MediaKind::Sealed, Stage::Final)
 }
 
 fn id(text: &str) -> Result<RecordingId, Failure> {

@@ -50,10 +50,12 @@ async fn run_on(global: &Global, command: Command, system: &System) -> Result<Ex
         Switch::Enabled => "enabled",
         Switch::Disabled => "disabled",
     };
+    let plain = system.database.plain_count().await?;
     let wrapping = ring.sealing().ok().flatten().map(|key| key.fingerprint.to_string());
     if global.json {
         print::json(&json!({
             "switch": switch, "active": ring.is_encrypting(), "wraps_new": wrapping, "database_keys": ring.len(),
+            "plain": { "exempt": plain.exempt, "others": plain.others, "files_left": plain.left },
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -65,6 +67,19 @@ async fn run_on(global: &Global, command: Command, system: &System) -> Result<Ex
     }))?;
     if let Some(fingerprint) = wrapping {
         print::line(&format!("New recordings are sealed under {fingerprint}."))?;
+    }
+    let in_plain = plain.exempt + plain.others;
+    if in_plain > 0 {
+        let exempt = plain.exempt;
+        print::line(&format!(
+            "{in_plain} recording(s) lie in plain, {exempt} of them exempt; `sealtape encrypt` seals them."
+        ))?;
+    }
+    if plain.left > 0 {
+        let left = plain.left;
+        print::line(&format!(
+            "{left} plain file(s) of sealed recordings are still there; `sealtape encrypt --all` removes them."
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -104,6 +104,11 @@ impl From<catalogue::Error> for Failure {
                 "nothing was changed; run it again"
             }
             catalogue::Error::KeyDeactivated(_) => "nothing was taken in; try again",
+            catalogue::Error::RecordingHeld(_) => {
+                "it was kept: `sealtape recordings release` ends the hold, if that is allowed"
+            }
+            catalogue::Error::RecordingPurging(_) => "`sealtape recordings delete` brings that to its end",
+            catalogue::Error::RecordingInProgress(_) => "wait until its recorder has come to its end",
             catalogue::Error::NoActiveKey => "generate one first: `sealtape keys generate`",
         };
         Self::new(error).advise(advice)
@@ -126,6 +131,27 @@ impl From<media::Error> for Failure {
             media::Error::ShortRead { .. } => "restore the file from a backup",
         };
         Self::new(error).advise(advice)
+    }
+}
+
+impl From<service::CompanionError> for Failure {
+    fn from(error: service::CompanionError) -> Self {
+        use service::CompanionError;
+        let code = error.code();
+        match error {
+            CompanionError::Catalogue(error) => error.into(),
+            CompanionError::Store(error) => error.into(),
+            other => Self::new(other).advise(http::advice(code)),
+        }
+    }
+}
+
+impl From<service::PurgeError> for Failure {
+    fn from(error: service::PurgeError) -> Self {
+        match error {
+            service::PurgeError::Catalogue(error) => error.into(),
+            service::PurgeError::Store(error) => error.into(),
+        }
     }
 }
 
@@ -164,6 +190,7 @@ impl From<service::IngestError> for Failure {
             Error::Id(_) => Self::new(error).advise("say another ID with --id"),
             Error::OtherId { .. } => Self::new(error).advise("leave --id out; a sealed file keeps its ID"),
             Error::SealedAlready => Self::new(error).advise("leave --media-type and --exempt out"),
+            Error::SealedInPlain => Self::new(error).advise("`sealtape import FILE` takes it in as it is"),
             Error::NotVerified(_) => {
                 Self::new(error).advise("nothing was taken in; get the file anew from where it came")
             }
@@ -175,6 +202,10 @@ impl From<service::IngestError> for Failure {
                 Self::new(format!("{error} ({code})")).advise("generate one: `sealtape keys generate`")
             }
             Error::Source(_) => Self::new(error).advise("nothing of it was kept"),
+            Error::SealedStream => Self::new(error).advise("take it in with `sealtape import FILE`"),
+            Error::BrokenOff { error, .. } => {
+                Self::from(*error).advise("what came before is kept, unfinished; record the rest under another ID")
+            }
             Error::Stopped => Self::new(error),
             Error::Sealing(_) => Self::new(error).advise("nothing was taken in"),
         }
@@ -204,7 +235,31 @@ impl From<service::MaintenanceError> for Failure {
                 let code = error.code();
                 Self::new(format!("{error} ({code})")).advise("it stays as it is; restore the file from a backup")
             }
+            Error::NeedsForce => Self::new(error).advise(
+                "restore the file from a backup; or --force seals that again, and keeps the damaged file beside it",
+            ),
+            Error::NothingVerifies => Self::new(error).advise("it stays as it is; restore the file from a backup"),
+            Error::NotEncrypting => Self::new(error)
+                .advise("`sealtape encryption enable` switches it on, and `sealtape keys generate` makes a first key"),
+            Error::PlainChanged => {
+                let code = error.code();
+                Self::new(format!("{error} ({code})"))
+                    .advise("it was left as it is; put the file back that was catalogued, or look who changed it")
+            }
+            Error::PlainLeftChanged(_) => Self::new(error)
+                .advise("its recording is sealed and plays; look at the file, move it away, and run it again"),
+            Error::InTheWay(_) => Self::new(error).advise("look at the file, move it away, and run it again"),
             Error::Stopped => Self::new(error).advise("nothing is lost; run it again to go on"),
+        }
+    }
+}
+
+impl From<service::VerifyError> for Failure {
+    fn from(error: service::VerifyError) -> Self {
+        use service::VerifyError as Error;
+        match error {
+            Error::Catalogue(error) => error.into(),
+            Error::Store(error) => error.into(),
         }
     }
 }

@@ -13,9 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     Failure, Global, failure,
+    import_beside::Beside,
     import_files::{Files, Outcome},
     open::System,
-    print,
+    plain_folder, print,
     record::Record,
 };
 use crate::base::{MediaType, RecordingId};
@@ -29,14 +30,23 @@ const STREAM_PIECE_LEN: usize = 64 << 10;
 #[derive(Args)]
 pub(super) struct Arguments {
     /// The files to take in; `-` is standard input, which needs --id
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "plain", value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Catalogue the files of a folder, and of those in it, as plain, where they lie
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "id"])]
+    plain: Option<PathBuf>,
     /// The recording's ID [default: the file's name without its ending]
     #[arg(long, value_name = "ID")]
     id: Option<RecordingId>,
     /// The media type [default: told from the content]
     #[arg(long, value_name = "TYPE")]
     media_type: Option<MediaType>,
+    /// What is known about it: a JSON file of started_at, duration_s, direction, parties, agent, group and tags
+    #[arg(long, value_name = "FILE")]
+    meta: Option<PathBuf>,
+    /// A file that belongs to it, such as a transcript; may be given several times
+    #[arg(long, value_name = "FILE")]
+    sidecar: Vec<PathBuf>,
     /// Keep it plain, for a recorder that cannot encrypt
     #[arg(long)]
     exempt: bool,
@@ -45,6 +55,9 @@ pub(super) struct Arguments {
 pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCode, Failure> {
     if arguments.id.is_some() && arguments.files.len() > 1 {
         return Ok(usage("--id names one recording, and there are several files"));
+    }
+    if arguments.files.len() > 1 && (arguments.meta.is_some() || !arguments.sidecar.is_empty()) {
+        return Ok(usage("--meta and --sidecar belong to one recording, and there are several files"));
     }
     if arguments.id.is_none() && arguments.files.iter().any(|file| file == Path::new("-")) {
         return Ok(usage("standard input has no name: say its ID with --id"));
@@ -56,13 +69,20 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
 
 async fn import_all(global: &Global, arguments: &Arguments, system: &System) -> Result<ExitCode, Failure> {
     let keys = system.keys().await?;
+    let (files, failed) = match &arguments.plain {
+        Some(folder) => files_of(folder, system)?,
+        None => (arguments.files.clone(), 0),
+    };
+    let asked = files.len() + failed;
     let is_live = arguments.files.iter().any(|file| file == Path::new("-"));
-    let bar = progress_bar(if is_live { None } else { Some(total_len(&arguments.files)) });
+    let bar = progress_bar(if is_live { None } else { Some(total_len(&files)) });
     let heard = bar.clone();
     let work = Files {
         ingest: if is_live { system.ingest(&keys) } else { system.ingest_waiting_here(&keys)? },
+        beside: Beside::read(arguments.meta.as_deref(), &arguments.sidecar, system.companions(&keys))?,
         record: Record::open(system).await?,
-        files: arguments.files.clone(),
+        files,
+        in_place: arguments.plain.is_some(),
         new: NewRecording {
             id: arguments.id.clone(),
             media_type: arguments.media_type.clone(),
@@ -80,7 +100,10 @@ async fn import_all(global: &Global, arguments: &Arguments, system: &System) -> 
         playback: system.playback(&keys),
         clock: Arc::clone(&system.clock),
         documents: Vec::new(),
-        failed: 0,
+        asked,
+        failed,
+        already: 0,
+        is_stopped: false,
         is_plain: false,
         ended_by: None,
     };
@@ -91,6 +114,7 @@ async fn import_all(global: &Global, arguments: &Arguments, system: &System) -> 
         work.take_in(&stop, |file, outcome| bar.suspend(|| report.add(file, outcome))).await;
     }
     bar.finish_and_clear();
+    report.is_stopped = arguments.plain.is_some() && stop.is_asked();
     report.end(keys.ring().switch())
 }
 
@@ -101,7 +125,13 @@ struct Report<'a> {
     playback: Playback,
     clock: Clock,
     documents: Vec<RecordingDocument>,
+    /// How many files there are.
+    asked: usize,
     failed: usize,
+    /// How many were catalogued where they lie before.
+    already: usize,
+    /// Whether files of an archive were not begun.
+    is_stopped: bool,
     is_plain: bool,
     /// Why not all files were begun.
     ended_by: Option<Failure>,
@@ -116,6 +146,14 @@ impl Report<'_> {
                     self.end_by(failure);
                 }
             }
+            Outcome::DoneInPart(ingested, failure) => {
+                self.failed += 1;
+                failure.of(format!("{} is taken in, and not all that belongs to it", ingested.recording.id)).print();
+                if let Err(failure) = self.add_done(&ingested) {
+                    self.end_by(failure);
+                }
+            }
+            Outcome::Already => self.already += 1,
             Outcome::Failed(failure) => {
                 self.failed += 1;
                 failure.of(file.display()).print();
@@ -151,11 +189,30 @@ impl Report<'_> {
         }
     }
 
+    /// What was done to an archive, and what can be done next.
+    fn end_of_folder(&self) -> Result<(), Failure> {
+        if self.json {
+            return Ok(());
+        }
+        let already =
+            if self.already > 0 { format!(", {} were catalogued already", self.already) } else { String::new() };
+        print::line(&format!(
+            "{} recording(s) catalogued in plain, where they lie{already}; running servers play them at once.",
+            self.documents.len()
+        ))?;
+        if self.is_plain {
+            print::line("`sealtape encrypt --all` seals them, into the media store, and removes the plain files.")?;
+        }
+        Ok(())
+    }
+
     fn end(self, switch: Switch) -> Result<ExitCode, Failure> {
         if let Some(failure) = self.ended_by {
             return Err(failure);
         }
-        if self.is_plain {
+        if self.arguments.plain.is_some() {
+            self.end_of_folder()?;
+        } else if self.is_plain {
             let way_out = match switch {
                 Switch::Disabled => "`sealtape encryption enable` switches it on",
                 Switch::Untouched | Switch::Enabled => "`sealtape keys generate` makes a first key",
@@ -167,12 +224,28 @@ impl Report<'_> {
         if self.json {
             print::json(&self.documents)?;
         }
-        Ok(match (self.failed, self.arguments.files.len()) {
+        if self.is_stopped {
+            Failure::new("stopped").advise("what was catalogued stays; run it again to go on").print();
+            return Ok(ExitCode::FAILURE);
+        }
+        Ok(match (self.failed, self.asked) {
             (0, _) => ExitCode::SUCCESS,
             (failed, all) if failed == all => ExitCode::FAILURE,
             _ => ExitCode::from(3),
         })
     }
+}
+
+/// The files of an archive, and how many things in it cannot be looked at; what is left out is told.
+fn files_of(folder: &Path, system: &System) -> Result<(Vec<PathBuf>, usize), Failure> {
+    let found = plain_folder::walk(folder, &system.settings)?;
+    for (path, reason) in &found.left_out {
+        print::error_line(&format!("left out: {}: {reason}", path.display()));
+    }
+    for (path, error) in &found.failed {
+        failure::io(path, error).advise("what is in it was left out; see that it can be read").print();
+    }
+    Ok((found.files, found.failed.len()))
 }
 
 /// Of what can be read; the rest is told of when its turn comes.
@@ -195,6 +268,7 @@ fn sentence(ingested: &Ingested) -> String {
     let recording = &ingested.recording;
     let kept = match (recording.is_sealed(), recording.fingerprint()) {
         (true, Some(fingerprint)) => format!("sealed under {:.16}", fingerprint.to_string()),
+        _ if recording.content.outside().is_some() => "in plain, where it lies".into(),
         _ => "in plain".into(),
     };
     format!("{}  {}  {}  {kept}", recording.id, print::size(recording.media_len), recording.media_type)

@@ -16,9 +16,10 @@ use std::{
 
 use tokio::{runtime::Handle, sync::mpsc, task::spawn_blocking};
 
-use super::{Failure, record::Record};
+use super::{Failure, import_beside::Beside, open::System, record::Record};
 use crate::audit::{Event, EventKind};
-use crate::service::{FileSource, Ingest, Ingested, NewRecording, Source, Stop};
+use crate::catalogue;
+use crate::service::{FileSource, Ingest, IngestError, Ingested, NewRecording, Source, Stop};
 
 /// How many files are taken in at once: enough that the disk always has several to make durable. Each costs two pieces of
 /// memory.
@@ -29,16 +30,24 @@ const PIECE_LEN: usize = 256 << 10;
 /// Files to take in, and with what.
 pub(super) struct Files {
     pub ingest: Ingest,
+    /// What comes with the recording, when it is one.
+    pub beside: Beside,
     pub record: Record,
     pub files: Vec<PathBuf>,
     /// What is the same for all of them.
     pub new: NewRecording,
+    /// Whether they are catalogued as plain where they lie, and not taken in.
+    pub in_place: bool,
     pub progress: Box<dyn Fn(u64) + Send + Sync>,
 }
 
 /// What became of a file.
 pub(super) enum Outcome {
     Done(Box<Ingested>),
+    /// It was taken in, and not all that came with it.
+    DoneInPart(Box<Ingested>, Failure),
+    /// It is catalogued so already.
+    Already,
     /// Nothing of it was kept.
     Failed(Failure),
     /// It was taken in, and is not on record.
@@ -82,21 +91,41 @@ impl Files {
     /// Takes one in from `source`.
     pub(super) async fn take_in_from(&self, source: &mut impl Source, stop: &mut Stop) -> Outcome {
         let ingested = self.ingest.ingest(self.new.clone(), source, stop, &self.progress).await;
-        self.put_on_record(ingested.map_err(Failure::from)).await
+        self.put_on_record(ingested.map(Some).map_err(Failure::from)).await
     }
 
-    async fn put_on_record(&self, ingested: Result<Ingested, Failure>) -> Outcome {
+    async fn put_on_record(&self, ingested: Result<Option<Ingested>, Failure>) -> Outcome {
         let ingested = match ingested {
-            Ok(ingested) => ingested,
+            Ok(Some(ingested)) => ingested,
+            Ok(None) => return Outcome::Already,
             Err(failure) => return Outcome::Failed(failure),
         };
-        match self.record.write(event(&self.record, &ingested)).await {
-            Ok(()) => Outcome::Done(Box::new(ingested)),
+        let event = event(&self.record, &ingested);
+        match self.record.write(event).await {
+            Ok(()) => self.put_beside(ingested).await,
             Err(failure) => Outcome::NotOnRecord(failure),
         }
     }
 
-    async fn ingest_file(&self, file: &Path, stop: &mut Stop) -> Result<Ingested, Failure> {
+    /// The recording is in; what came with it follows, and is told of by itself.
+    async fn put_beside(&self, mut ingested: Ingested) -> Outcome {
+        match self.beside.put(&self.record, &ingested.recording.id).await {
+            Ok(None) => {}
+            Ok(Some(recording)) => ingested.recording = recording,
+            Err(failure) => return Outcome::DoneInPart(Box::new(ingested), failure),
+        }
+        Outcome::Done(Box::new(ingested))
+    }
+
+    /// None when there was nothing to do.
+    async fn ingest_file(&self, file: &Path, stop: &mut Stop) -> Result<Option<Ingested>, Failure> {
+        let new = NewRecording { name: Some(file.to_owned()), ..self.new.clone() };
+        if self.in_place {
+            let outside = System::location_of(file)?;
+            let recording = self.ingest.catalogue_plain(new, outside, stop, &self.progress).await;
+            let recording = recording.map_err(failure_in_place)?;
+            return Ok(recording.map(|recording| Ingested { recording, broken_off: None, is_catalogued: true }));
+        }
         let unreadable = |error| Failure::new(format!("it cannot be read: {error}"));
         let metadata = std::fs::metadata(file).map_err(unreadable)?;
         if metadata.is_dir() {
@@ -108,8 +137,7 @@ impl Files {
             );
         }
         let mut source = FileSource::new(File::open(file).map_err(unreadable)?, PIECE_LEN);
-        let new = NewRecording { name: Some(file.to_owned()), ..self.new.clone() };
-        Ok(self.ingest.ingest(new, &mut source, stop, &self.progress).await?)
+        Ok(Some(self.ingest.ingest(new, &mut source, stop, &self.progress).await?))
     }
 }
 
@@ -127,7 +155,8 @@ impl Shared {
     async fn work(&self, mut stop: Stop, outcomes: &mpsc::UnboundedSender<(usize, Outcome)>) {
         while let Some(lot) = self.lots.get(self.taken.fetch_add(1, Ordering::Relaxed)) {
             for index in lot {
-                if self.is_over.load(Ordering::Relaxed) {
+                // Of an archive, those that were not begun are not told one by one.
+                if self.is_over.load(Ordering::Relaxed) || (self.work.in_place && stop.is_asked()) {
                     return;
                 }
                 let Some(file) = self.work.files.get(*index) else { return };
@@ -140,6 +169,17 @@ impl Shared {
                 }
             }
         }
+    }
+}
+
+/// Of an archive, files are renamed rather than named one by one.
+fn failure_in_place(error: IngestError) -> Failure {
+    match error {
+        IngestError::Id(_) => Failure::new(error).advise("rename the file: its name without the ending is the ID"),
+        IngestError::Catalogue(catalogue::Error::RecordingExists(_)) => {
+            Failure::new(error).advise("rename one of the two: a file's name without the ending is its ID")
+        }
+        error => error.into(),
     }
 }
 
@@ -165,6 +205,7 @@ fn event(record: &Record, ingested: &Ingested) -> Event {
         fingerprint: recording.fingerprint().map(|fingerprint| fingerprint.to_string()),
         bytes: Some(recording.media_len),
         outcome: Some(recording.state.as_str().into()),
+        detail: recording.content.outside().map(|_| "catalogued in plain, where it lies".into()),
         ..record.event(EventKind::RecordingImport)
     }
 }

@@ -10,17 +10,23 @@ mod cat;
 mod config;
 mod definition_key;
 mod demo;
+mod encrypt;
+mod encrypt_files;
 mod encryption;
 mod failure;
+mod filter;
 mod hardening;
 mod import;
+mod import_beside;
 mod import_files;
 mod keys;
 mod keys_transfer;
 mod link;
 mod open;
 mod passphrase;
+mod plain_folder;
 mod print;
+mod purge;
 mod record;
 mod recordings;
 mod reseal;
@@ -30,7 +36,10 @@ mod serve;
 mod systemd;
 mod telemetry;
 mod token;
+mod verify;
+mod verify_report;
 mod warnings;
+mod watch;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -83,6 +92,10 @@ enum Command {
         #[command(subcommand)]
         command: recordings::Command,
     },
+    /// Verify recordings: catalogue, files, keys, and every tag
+    Verify(verify::Arguments),
+    /// Seal recordings that are stored in plain
+    Encrypt(encrypt::Arguments),
     /// Wrap the file keys of recordings under the newest database key: routine rotation
     Rewrap(rewrap::Arguments),
     /// Seal recordings again under new file keys: after a key was compromised
@@ -190,6 +203,8 @@ impl Cli {
             Command::Import(arguments) => import::run(global, arguments).await,
             Command::Cat(arguments) => cat::run(global, arguments).await,
             Command::Recordings { command } => recordings::run(global, command).await,
+            Command::Verify(arguments) => verify::run(global, arguments).await,
+            Command::Encrypt(arguments) => encrypt::run(global, arguments).await,
             Command::Rewrap(arguments) => rewrap::run(global, arguments).await,
             Command::Reseal(arguments) => reseal::run(global, arguments).await,
             Command::Keys { command } => keys::run(global, command).await,

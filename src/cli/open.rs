@@ -3,6 +3,7 @@
 use std::{
     fs::DirBuilder,
     os::unix::fs::DirBuilderExt,
+    path::Path,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -10,14 +11,16 @@ use std::{
 use super::{Failure, Global, failure::io, record::Record, warnings::warn_of_embedded_key};
 use crate::access::Subject;
 use crate::audit::{Event, EventKind};
-use crate::base::Timestamp;
+use crate::base::{Location, Timestamp};
 use crate::catalogue::Database;
 use crate::config::{DefinitionKeyKind, DefinitionKeySettings, Settings};
 use crate::db::SqliteDatabase;
 use crate::keys::{DefinitionKey, DefinitionKeyHolder};
 use crate::kms::{self, EmbeddedDefinitionKey, FileDefinitionKeys};
 use crate::media::MediaStore;
-use crate::service::{Clock, Ingest, KeyOps, KeyWatch, Playback, PlaybackSettings};
+use crate::service::{
+    Clock, CompanionSettings, Companions, Ingest, KeyOps, KeyWatch, Playback, PlaybackSettings, Purge,
+};
 use crate::storage::{LocalStore, Metered};
 
 /// What a command is for, as far as it matters to what it may make.
@@ -134,9 +137,29 @@ impl System {
 
     /// The same, for threads that may wait for the disk themselves.
     pub(super) fn ingest_waiting_here(&self, keys: &Arc<KeyWatch>) -> Result<Ingest, Failure> {
-        let store = Metered::new(LocalStore::open(&self.settings.storage, false)?.waiting_here());
         let (database, clock) = (Arc::clone(&self.database), Arc::clone(&self.clock));
-        Ok(Ingest::new(database, Arc::new(store), Arc::clone(keys), clock))
+        Ok(Ingest::new(database, self.store_waiting_here()?, Arc::clone(keys), clock))
+    }
+
+    /// The store, for threads that may wait for the disk themselves.
+    pub(super) fn store_waiting_here(&self) -> Result<Arc<dyn MediaStore>, Failure> {
+        Ok(Arc::new(Metered::new(LocalStore::open(&self.settings.storage, false)?.waiting_here())))
+    }
+
+    /// The URL of a file outside the store.
+    pub(super) fn location_of(path: &Path) -> Result<Location, Failure> {
+        Ok(LocalStore::location_of(path)?)
+    }
+
+    pub(super) fn companions(&self, keys: &Arc<KeyWatch>) -> Companions {
+        let (database, store) = (Arc::clone(&self.database), Arc::clone(&self.store));
+        let keeping = &self.settings.keeping;
+        let settings = CompanionSettings { index: keeping.index.clone(), plain_sidecars: keeping.plain_sidecars };
+        Companions::new(database, store, Arc::clone(keys), Arc::clone(&self.clock), settings)
+    }
+
+    pub(super) fn purge(&self) -> Purge {
+        Purge::new(Arc::clone(&self.database), Arc::clone(&self.store), Arc::clone(&self.clock))
     }
 
     pub(super) fn playback(&self, keys: &Arc<KeyWatch>) -> Playback {

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write},
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
 use serde::Serialize;
@@ -114,6 +115,22 @@ impl JsonArray {
 
 fn pretty(document: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string_pretty(document).map_err(|error| Failure::new(format!("JSON: {error}")))
+}
+
+/// A part of a time, in proportion to bytes.
+pub(super) fn share(whole: Duration, byte: u64, len: u64) -> Duration {
+    if len == 0 { Duration::ZERO } else { whole.mul_f64(byte as f64 / len as f64) }
+}
+
+/// A time within media: `1:02:03.456`, without hours when there are none.
+pub(super) fn media_time(time: Duration) -> String {
+    let (seconds, millis) = (time.as_secs(), time.subsec_millis());
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{seconds:02}.{millis:03}")
+    } else {
+        format!("{minutes}:{seconds:02}.{millis:03}")
+    }
 }
 
 /// A number of bytes as people read it.

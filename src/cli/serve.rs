@@ -23,11 +23,19 @@ use super::{
     systemd::{self, Sockets},
     telemetry,
     warnings::{warn_of_database_keys, warn_of_definition_key},
+    watch,
 };
 use crate::audit::{Event, EventKind};
+use crate::catalogue::Recording;
 use crate::config::{AuthMode, DefinitionKeyKind, DefinitionKeySettings, Listen, parse_listen};
-use crate::http::{App, Auth, Cors, Listener, Server, ServerSettings, Timeouts, Tls};
-use crate::service::{KeyWatch, Listening, Playback};
+use crate::http::{App, Auth, Cors, Listener, Server, ServerSettings, Timeouts, Tls, Uploads};
+use crate::service::{Intake, KeyWatch, Listening, Maintenance, Playback, Round, Scrub, Verifier, VerifierParts};
+
+/// How long those who write may take to make durable what they have, once nothing more comes.
+const WRITERS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long after a failure it is looked again for what dead writers left.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -88,9 +96,42 @@ async fn serve(global: &Global, arguments: Arguments, system: &System) -> Result
         }
         print::line(&format!("sealtape serves at {url}"))?;
     }
-    let watching = Watching { keys, playback, listening, interval: system.settings.reload_interval, tls };
+    let scrub = scrub(system, &keys, &playback);
+    take_in_what_lies_there(system, &keys, &listening, server.app());
+    let watching = Watching { keys, playback, listening, interval: system.settings.reload_interval, tls, scrub };
     run_until_stopped(server, watching, settings.drain_delay, signals).await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Looks for what dead writers left, and watches folders, beside serving.
+fn take_in_what_lies_there(system: &System, keys: &Arc<KeyWatch>, listening: &Arc<Listening>, app: &Arc<App>) {
+    let Uploads { ingest, intake, .. } = &app.uploads;
+    let taking = watch::Taking { ingest: Arc::clone(ingest), listening: Arc::clone(listening) };
+    watch::start(taking, &system.settings.ingest, || intake.join());
+    let (database, store) = (Arc::clone(&system.database), Arc::clone(&system.store));
+    let maintenance = Maintenance::look(database, store, Arc::clone(keys), Arc::clone(&system.clock));
+    let (listening, mut stop) = (Arc::clone(listening), intake.join());
+    let looking = async move {
+        let found = |recording: &Recording| {
+            listening.note(Event {
+                recording: Some(recording.id.to_string()),
+                fingerprint: recording.fingerprint().map(|fingerprint| fingerprint.to_string()),
+                bytes: Some(recording.media_len),
+                outcome: Some(recording.state.as_str().into()),
+                ..Event::new(EventKind::CatalogueRebuild)
+            });
+        };
+        while let Err(error) = maintenance.settle_left_behind(found).await {
+            tracing::warn!(%error, "what dead writers left cannot be looked for now");
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    tokio::spawn(async move {
+        tokio::select! {
+            () = stop.asked() => {}
+            () = looking => {}
+        }
+    });
 }
 
 /// Without sign-in, the server answers on this machine alone.
@@ -171,8 +212,17 @@ pub(super) fn server(
         cors: Cors::new(system.settings.server.allow_origins.clone()),
         public_url: system.settings.server.public_url.clone(),
         playback: Arc::clone(playback),
+        companions: system.companions(keys),
+        purge: system.purge(),
         keys: Arc::clone(keys),
         database: Arc::clone(&system.database),
+        uploads: Uploads {
+            ingest: Arc::new(system.ingest(keys).despite_catalogue()),
+            intake: Arc::new(Intake::new()),
+            len_max: system.settings.ingest.max_size,
+            exempt: system.settings.ingest.exempt.clone(),
+            patience: system.settings.server.timeouts.read,
+        },
         clock: Arc::clone(&system.clock),
         is_demo,
         is_draining: AtomicBool::new(false),
@@ -192,20 +242,29 @@ pub(super) struct Watching {
     /// How often keys are read, changed or not.
     pub interval: Duration,
     pub tls: Option<Tls>,
+    /// What verifies recordings at intervals, if something does.
+    pub scrub: Option<Scrub>,
 }
 
 /// Serves, with keys watched, until a signal says to stop. After SIGTERM connections are taken for `drain_delay`
 /// more; a person at a terminal does not wait for that. A second signal ends it at once.
 pub(super) async fn run_until_stopped(server: Server, watching: Watching, drain_delay: Duration, signals: Signals) {
     let Signals { mut interrupt, mut terminate, hangup } = signals;
-    let Watching { keys, playback, listening, interval, tls } = watching;
+    let Watching { keys, playback, listening, interval, tls, scrub } = watching;
+    let app = Arc::clone(server.app());
     listening.note(Event::new(EventKind::ServerStart));
     let tasks = [
         tokio::spawn(Arc::clone(&keys).watch(interval)),
         tokio::spawn(reload_when_asked(hangup, keys, tls)),
         tokio::spawn(systemd::keep_watchdog()),
         tokio::spawn(telemetry::upkeep()),
+        tokio::spawn(Arc::clone(&playback).watch_plain()),
         tokio::spawn(playback.upkeep()),
+        tokio::spawn(scrub_on_record(scrub, Arc::clone(&listening))),
+        tokio::spawn({
+            let ingest = Arc::clone(&app.uploads.ingest);
+            async move { ingest.settle().await }
+        }),
     ];
     {
         let (stop, stopped) = oneshot::channel();
@@ -226,6 +285,10 @@ pub(super) async fn run_until_stopped(server: Server, watching: Watching, drain_
             }
         }
         // Dropped here: whoever is still connected is cut before the record is closed.
+    }
+    // Whoever still writes has lost the connection, or is stopped now; what came is made durable and told.
+    if tokio::time::timeout(WRITERS_TIMEOUT, app.uploads.intake.stop()).await.is_err() {
+        tracing::warn!("some recordings could not be brought to an end in time; what is on disk of them plays");
     }
     for task in tasks {
         task.abort();
@@ -248,6 +311,40 @@ async fn reload_when_asked(mut hangup: tokio::signal::unix::Signal, keys: Arc<Ke
         }
         systemd::ready();
     }
+}
+
+/// What verifies all recordings at intervals, where the settings say so.
+fn scrub(system: &System, keys: &Arc<KeyWatch>, playback: &Arc<Playback>) -> Option<Scrub> {
+    Scrub::announce();
+    let interval = system.settings.scrub_interval?;
+    let verifier = Verifier::new(VerifierParts {
+        database: Arc::clone(&system.database),
+        store: Arc::clone(&system.store),
+        keys: Arc::clone(keys),
+        clock: Arc::clone(&system.clock),
+        playback: Arc::clone(playback),
+        companions: system.companions(keys),
+        allow_plain: system.settings.allow_plain,
+        at_once: 1,
+        is_guarded: false,
+    });
+    Some(Scrub::new(Arc::new(verifier), interval, Arc::clone(&system.clock)))
+}
+
+/// It reads all media, and so each round is on record.
+async fn scrub_on_record(scrub: Option<Scrub>, listening: Arc<Listening>) {
+    let Some(scrub) = scrub else { return };
+    let note = move |round: &Round| {
+        let outcome = if round.faults.is_empty() { "sound" } else { "faulty" };
+        listening.note(Event {
+            count: Some(round.recordings),
+            bytes: Some(round.bytes),
+            outcome: Some(outcome.into()),
+            detail: Some("the server's own scrub".into()),
+            ..Event::new(EventKind::RecordingsVerify)
+        });
+    };
+    scrub.run(note).await;
 }
 
 /// The signals that a server obeys, taken before it says that it serves.

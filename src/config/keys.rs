@@ -13,8 +13,14 @@ enum Kind {
     Bool,
     /// A whole number, not negative.
     Number,
+    /// A whole number for each of some names: a table. In the environment `NAME=NUMBER`, with commas between them.
+    Numbers,
     /// A list of texts; one text is a list of one. In the environment commas part them.
     List,
+    /// A number of bytes, or text that names one.
+    Size,
+    /// A list of tables; in the environment it is written as in TOML.
+    Tables,
 }
 
 /// Every key, with its section.
@@ -31,12 +37,17 @@ const KEYS: &[(&str, Kind)] = &[
     ("server.timeouts.headers", Kind::Text),
     ("server.timeouts.idle", Kind::Text),
     ("server.timeouts.write", Kind::Text),
+    ("server.timeouts.read", Kind::Text),
     ("server.drain_delay", Kind::Text),
     ("server.drain_timeout", Kind::Text),
     ("server.log", Kind::Text),
     ("database.url", Kind::Text),
     ("storage.url", Kind::Text),
+    ("storage.scrub_interval", Kind::Text),
     ("encryption.allow_plain", Kind::Bool),
+    ("encryption.plain_sidecars", Kind::Bool),
+    ("encryption.index", Kind::List),
+    ("encryption.exempt", Kind::List),
     ("definition_key.kind", Kind::Text),
     ("definition_key.path", Kind::Text),
     ("definition_key.allow_embedded", Kind::Bool),
@@ -54,6 +65,10 @@ const KEYS: &[(&str, Kind)] = &[
     ("auth.proxy.scopes", Kind::List),
     ("audit.path", Kind::Text),
     ("audit.on_failure", Kind::Text),
+    ("retention.days", Kind::Number),
+    ("retention.by_tag", Kind::Numbers),
+    ("ingest.max_size", Kind::Size),
+    ("ingest.watch", Kind::Tables),
 ];
 
 /// Variables of the environment that are configuration begin so.
@@ -101,10 +116,15 @@ impl Values {
                 (Kind::Bool, "true") => Value::Boolean(true),
                 (Kind::Bool, "false") => Value::Boolean(false),
                 (Kind::Number, digits) => digits.parse().map_or_else(|_| Value::String(text), Value::Integer),
+                (Kind::Numbers, list) => {
+                    let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
+                    Value::Table(items.map(number_of_name).collect())
+                }
                 (Kind::List, list) => {
                     let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
                     Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
                 }
+                (Kind::Tables, list) => tables(list).unwrap_or(Value::String(text)),
                 _ => Value::String(text),
             };
             self.add(&variable, &key, value)?;
@@ -119,9 +139,20 @@ impl Values {
             Kind::Text => (value.is_str(), "it must be text in quotes"),
             Kind::Bool => (value.is_bool(), "it must be true or false"),
             Kind::Number => (value.as_integer().is_some_and(|number| number >= 0), "it must be a whole number"),
+            Kind::Numbers => (
+                value.as_table().is_some_and(|numbers| {
+                    numbers.values().all(|value| value.as_integer().is_some_and(|number| number > 0))
+                }),
+                "it must be a table of whole numbers such as { name = 30 }",
+            ),
             Kind::List => (
                 value.is_str() || value.as_array().is_some_and(|items| items.iter().all(Value::is_str)),
                 "it must be text in quotes, or a list of such",
+            ),
+            Kind::Size => (value.is_str() || value.is_integer(), "it must be a size such as \"2GiB\""),
+            Kind::Tables => (
+                value.as_array().is_some_and(|items| items.iter().all(Value::is_table)),
+                "it must be a list of tables, such as [{ path = \"/folder\" }]",
             ),
         };
         if !fits {
@@ -140,7 +171,8 @@ impl Values {
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<T, Error> {
         let Some((origin, value)) = self.0.get(key) else { return Ok(default()) };
-        let text = value.as_str().unwrap_or_default();
+        let number = value.as_integer().map(|number| number.to_string());
+        let text = number.as_deref().or_else(|| value.as_str()).unwrap_or_default();
         parse(text).map_err(|reason| Error::BadValue {
             origin: origin.clone(),
             key: key.to_owned(),
@@ -163,6 +195,28 @@ impl Values {
             })
         };
         items.iter().map(read).collect()
+    }
+
+    /// The numbers of a table.
+    pub(super) fn numbers(&self, key: &str) -> BTreeMap<String, u64> {
+        let table = self.0.get(key).and_then(|(_, value)| value.as_table());
+        let number = |value: &Value| value.as_integer().and_then(|number| u64::try_from(number).ok());
+        table.into_iter().flatten().filter_map(|(name, value)| Some((name.clone(), number(value)?))).collect()
+    }
+
+    /// The tables of a list, each read by `parse`; none when there is no such key.
+    pub(super) fn tables<T>(&self, key: &str, parse: impl Fn(&Table) -> Result<T, String>) -> Result<Vec<T>, Error> {
+        let Some((origin, value)) = self.0.get(key) else { return Ok(Vec::new()) };
+        let tables = value.as_array().into_iter().flatten().filter_map(Value::as_table);
+        let read = |table: &Table| {
+            parse(table).map_err(|reason| Error::BadValue {
+                origin: origin.clone(),
+                key: key.to_owned(),
+                value: Value::Table(table.clone()).to_string(),
+                reason,
+            })
+        };
+        tables.map(read).collect()
     }
 
     /// A whole number of at least one.
@@ -195,6 +249,19 @@ impl Values {
     pub(super) fn flag(&self, key: &str, default: bool) -> bool {
         self.0.get(key).and_then(|(_, value)| value.as_bool()).unwrap_or(default)
     }
+}
+
+/// `NAME=NUMBER`, as a table has it; what is no number stays text, which is refused then.
+fn number_of_name(item: &str) -> (String, Value) {
+    let (name, number) = item.rsplit_once('=').unwrap_or((item, ""));
+    let value = number.trim().parse().map_or_else(|_| Value::String(number.to_owned()), Value::Integer);
+    (name.trim().to_owned(), value)
+}
+
+/// A list as it is written in TOML.
+fn tables(text: &str) -> Option<Value> {
+    let mut table: Table = format!("list = {text}").parse().ok()?;
+    table.remove("list")
 }
 
 /// A section is compared with sections, a name without one with names too.

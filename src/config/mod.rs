@@ -4,12 +4,16 @@
 //! nearest known one. Nothing here is secret; secrets lie in files that are named here.
 
 mod access;
+mod ingest;
+mod keeping;
 mod keys;
 mod parse;
 mod server;
 mod settings;
 
 pub use access::{AuditFailure, AuditSettings, AuthMode, AuthSettings, Jwks};
+pub use ingest::{IngestSettings, WatchSettings};
+pub use keeping::KeepingSettings;
 pub(crate) use parse::{parse_duration, parse_listen};
 pub use server::{Listen, LogFormat, Peer, ServerSettings, Timeouts, TlsSettings};
 pub use settings::{DefinitionKeyKind, DefinitionKeySettings, Settings};

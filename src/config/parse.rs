@@ -39,6 +39,26 @@ pub(super) fn parse_delay(text: &str) -> Result<Duration, String> {
 
 const NO_TIME: &str = "it must be a time such as \"15m\" or \"30s\"";
 
+/// A number of bytes, at least one: `1000`, `10MB`, `2GiB`.
+pub(super) fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim_end();
+    let unit = match text.get(digits.len()..).unwrap_or_default().trim_start() {
+        "" | "B" => Some(1),
+        "kB" | "KB" => Some(1000),
+        "MB" => Some(1_000_000),
+        "GB" => Some(1_000_000_000),
+        "TB" => Some(1_000_000_000_000),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        "TiB" => Some(1_u64 << 40),
+        _ => None,
+    };
+    let number: Option<u64> = digits.parse().ok();
+    let size = number.zip(unit).and_then(|(number, unit)| number.checked_mul(unit)).filter(|size| *size > 0);
+    size.ok_or_else(|| "it must be a size such as \"2GiB\" or \"500MB\"".into())
+}
+
 pub(super) fn parse_database_url(text: &str) -> Result<PathBuf, String> {
     let path = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:"));
     match path {

@@ -81,6 +81,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// For taking any byte at all of what is sent.
     pub write: Duration,
+    /// For sending any byte at all of a recording.
+    pub read: Duration,
 }
 
 /// How the log is written.
@@ -117,6 +119,7 @@ impl ServerSettings {
                 headers: time("server.timeouts.headers", 30)?,
                 idle: time("server.timeouts.idle", 75)?,
                 write: time("server.timeouts.write", 60)?,
+                read: time("server.timeouts.read", 120)?,
             },
             drain_delay: values.parse("server.drain_delay", || DRAIN_DELAY_DEFAULT, parse_delay)?,
             drain_timeout: values.parse("server.drain_timeout", || DRAIN_TIMEOUT_DEFAULT, parse_duration)?,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    AuditSettings, AuthSettings, Error, ServerSettings, Source,
+    AuditSettings, AuthSettings, Error, IngestSettings, KeepingSettings, ServerSettings, Source,
     keys::Values,
     parse::{absolute, parse_database_url, parse_duration, parse_path, parse_storage_url},
 };
@@ -32,8 +32,12 @@ pub struct Settings {
     pub database: PathBuf,
     /// The folder of media.
     pub storage: PathBuf,
+    /// How often a server verifies all recordings; none when it does not.
+    pub scrub_interval: Option<Duration>,
     /// Whether recordings that are plain, and not exempt, play.
     pub allow_plain: bool,
+    /// What is kept in clear, and for how long recordings are kept.
+    pub keeping: KeepingSettings,
     /// Where the definition key is held.
     pub definition_key: DefinitionKeySettings,
     /// How often keys and switch are checked, whether or not anything seems to have changed.
@@ -44,6 +48,8 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// The record of who listened to what.
     pub audit: AuditSettings,
+    /// How recordings are taken in.
+    pub ingest: IngestSettings,
 }
 
 /// Where the definition key is held. Settings of other kinds may stand beside those of the kind in use, for a move.
@@ -125,7 +131,9 @@ impl Settings {
             server: ServerSettings::validate(values)?,
             database: values.parse("database.url", || folder.join("sealtape.db"), parse_database_url)?,
             storage: values.parse("storage.url", || folder.join("media"), parse_storage_url)?,
+            scrub_interval: values.parse("storage.scrub_interval", || None, |text| parse_duration(text).map(Some))?,
             allow_plain: values.flag("encryption.allow_plain", true),
+            keeping: KeepingSettings::validate(values)?,
             definition_key: DefinitionKeySettings {
                 kind: values.parse("definition_key.kind", || DefinitionKeyKind::File, str::parse)?,
                 path: values.parse("definition_key.path", || folder.join("definition.key"), parse_path)?,
@@ -136,6 +144,7 @@ impl Settings {
             key_max_age: values.parse("keys.max_age", || KEY_MAX_AGE_DEFAULT, parse_duration)?,
             auth: AuthSettings::validate(values, &folder)?,
             audit: AuditSettings::validate(values, &folder)?,
+            ingest: IngestSettings::validate(values)?,
             data_dir,
         })
     }
@@ -193,6 +202,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_and_how_long() {
+        let settings = load("", &[]).expect("good").keeping;
+        assert_eq!((settings.index.len(), settings.days, settings.plain_sidecars), (7, None, false));
+        let toml = "[encryption]\nindex = [\"tags\", \"agent\"]\nplain_sidecars = true\n\
+                    [retention]\ndays = 3650\nby_tag = { training = 30, \"to keep\" = 9000 }\n";
+        let settings = load(toml, &[]).expect("good").keeping;
+        assert_eq!((settings.index.len(), settings.days, settings.plain_sidecars), (2, Some(3650), true));
+        assert_eq!(settings.days_by_tag.get("to keep"), Some(&9000));
+        let above = [("SEALTAPE_RETENTION__BY_TAG", "training=7, other=8"), ("SEALTAPE_ENCRYPTION__INDEX", "tags")];
+        let settings = load(toml, &above).expect("good").keeping;
+        assert_eq!((settings.index.len(), settings.days_by_tag.get("training")), (1, Some(&7)));
+        assert!(load("", &[("SEALTAPE_RETENTION__BY_TAG", "training")]).is_err());
+    }
+
+    #[test]
     fn misspelt_keys_name_the_nearest() {
         for (toml, environment, nearest) in [
             ("[server]\nlistn = \"x\"", &[][..], "server.listen"),
@@ -219,6 +243,8 @@ mod tests {
             "[database]\nurl = \"sqlite://\"",
             "[storage]\nurl = \"/var/media\"",
             "[storage]\nurl = \"s3://bucket\"",
+            "[storage]\nscrub_interval = \"weekly\"",
+            "[storage]\nscrub_interval = \"0s\"",
             "[keys]\nreload_interval = \"soon\"",
             "[keys]\nreload_interval = \"-5m\"",
             "[keys]\nreload_interval = \"0s\"",
@@ -244,6 +270,11 @@ mod tests {
             "[definition_key]\nallow_embedded = \"yes\"",
             "[definition_key]\nmax_age = \"old\"",
             "[audit]\non_failure = \"ignore\"",
+            "[encryption]\nindex = [\"colour\"]",
+            "[retention]\ndays = 0",
+            "[retention]\nby_tag = { training = 0 }",
+            "[retention]\nby_tag = [\"training\"]",
+            "[encryption]\nindex = [\"agent\"]\n[retention]\nby_tag = { training = 30 }",
         ] {
             assert!(matches!(load(toml, &[]), Err(Error::BadValue { .. })), "{toml}");
         }

@@ -1,7 +1,11 @@
 //! Rows as SQL returns them, and as the catalogue means them.
 
-use crate::base::{Fingerprint, SealId, Timestamp};
-use crate::catalogue::{Content, Error, Recording, RecordingState, Replacement, ResealRun};
+use std::sync::Arc;
+
+use crate::base::{Fingerprint, Location, SealId, Timestamp};
+use crate::catalogue::{
+    About, Companion, Content, Error, Kept, Metadata, PlainLeft, Recording, RecordingState, Replacement, ResealRun,
+};
 use crate::crypto::WrappedRowKey;
 use crate::keys::{DefinitionKeyName, KeyOrigin, KeyRow, KeyState, Switch};
 
@@ -30,7 +34,27 @@ pub(super) struct RecordingRecord {
     pub created_at: i64,
     #[sqlx(flatten)]
     pub content: ContentColumns,
+    /// What is only read here: it is written by statements of its own.
+    pub metadata: Option<String>,
+    pub sidecars: Option<String>,
+    pub held_at: Option<i64>,
 }
+
+/// A row of `companion`.
+#[derive(sqlx::FromRow)]
+pub(super) struct CompanionRecord {
+    pub id: String,
+    pub name: String,
+    pub version: Vec<u8>,
+    pub media_type: String,
+    pub content_len: i64,
+    pub fingerprint: Option<Vec<u8>>,
+    pub digest: Option<Vec<u8>>,
+}
+
+/// Kinds of terms by which recordings are found.
+pub(super) const TERM_TAG: i64 = 0;
+pub(super) const TERM_WORD: i64 = 1;
 
 /// How a recording's media is kept, as columns of `recording`.
 #[derive(Default, sqlx::FromRow)]
@@ -43,6 +67,18 @@ pub(super) struct ContentColumns {
     pub replacement_header: Option<Vec<u8>>,
     pub digest: Option<Vec<u8>>,
     pub exempt: Option<i64>,
+    pub location: Option<String>,
+}
+
+/// A row of `plain_left`.
+#[derive(sqlx::FromRow)]
+pub(super) struct PlainLeftRecord {
+    pub number: i64,
+    pub id: String,
+    pub location: String,
+    pub is_part: i64,
+    pub len: i64,
+    pub digest: Vec<u8>,
 }
 
 impl TryFrom<KeyRecord> for KeyRow {
@@ -90,7 +126,70 @@ impl TryFrom<RecordingRecord> for Recording {
             mended: record.mended != 0,
             created_at: time(record.created_at, what)?,
             content: record.content.read(what)?,
+            about: record.about()?.map(Arc::new),
         })
+    }
+}
+
+impl RecordingRecord {
+    fn about(&self) -> Result<Option<About>, Error> {
+        if self.metadata.is_none() && self.sidecars.is_none() && self.held_at.is_none() {
+            return Ok(None);
+        }
+        let what = || format!("recording {:?}", self.id);
+        let malformed = || Error::MalformedRow(what());
+        let metadata = self.metadata.as_deref().map(serde_json::from_str).transpose().map_err(|_| malformed())?;
+        let names = self.sidecars.as_deref().unwrap_or_default().split_ascii_whitespace();
+        Ok(Some(About {
+            metadata: metadata.unwrap_or_default(),
+            sidecars: names.map(str::parse).collect::<Result<_, _>>().map_err(|_| malformed())?,
+            held_at: self.held_at.map(|millis| time(millis, what)).transpose()?,
+        }))
+    }
+}
+
+/// Metadata as the column of that name.
+pub(super) fn metadata_column(metadata: &Metadata) -> Option<String> {
+    (!metadata.is_empty()).then(|| String::from_utf8(metadata.to_json()).unwrap_or_default())
+}
+
+impl TryFrom<CompanionRecord> for Companion {
+    type Error = Error;
+
+    fn try_from(record: CompanionRecord) -> Result<Self, Error> {
+        let what = || format!("what lies beside recording {:?}", record.id);
+        let malformed = || Error::MalformedRow(what());
+        let kept = match (&record.fingerprint, &record.digest) {
+            (Some(fingerprint), None) => Kept::Sealed { fingerprint: Fingerprint(exact(fingerprint, what)?) },
+            (None, Some(digest)) => Kept::Plain { digest: exact(digest, what)? },
+            _ => return Err(malformed()),
+        };
+        Ok(Self {
+            id: record.id.parse().map_err(|_| malformed())?,
+            name: if record.name.is_empty() { None } else { Some(record.name.parse().map_err(|_| malformed())?) },
+            version: SealId(exact(&record.version, what)?),
+            media_type: record.media_type.parse().map_err(|_| malformed())?,
+            content_len: count(record.content_len).map_err(|_| malformed())?,
+            kept,
+        })
+    }
+}
+
+impl From<&Companion> for CompanionRecord {
+    fn from(companion: &Companion) -> Self {
+        let (fingerprint, digest) = match companion.kept {
+            Kept::Sealed { fingerprint } => (Some(fingerprint.0.to_vec()), None),
+            Kept::Plain { digest } => (None, Some(digest.to_vec())),
+        };
+        Self {
+            id: companion.id.to_string(),
+            name: companion.name.as_ref().map(ToString::to_string).unwrap_or_default(),
+            version: companion.version.0.to_vec(),
+            media_type: companion.media_type.to_string(),
+            content_len: column(companion.content_len),
+            fingerprint,
+            digest,
+        }
     }
 }
 
@@ -106,6 +205,7 @@ impl ContentColumns {
             0 => Ok(Content::Plain {
                 digest: exact(self.digest.as_deref().unwrap_or_default(), what)?,
                 exempt: self.exempt.ok_or_else(malformed)? != 0,
+                outside: outside(self.location.as_deref(), what)?,
             }),
             _ => Err(malformed()),
         }
@@ -148,10 +248,30 @@ impl From<&Content> for ContentColumns {
                     ..Self::default()
                 }
             }
-            Content::Plain { digest, exempt } => {
-                Self { digest: Some(digest.to_vec()), exempt: Some((*exempt).into()), ..Self::default() }
-            }
+            Content::Plain { digest, exempt, outside } => Self {
+                digest: Some(digest.to_vec()),
+                exempt: Some((*exempt).into()),
+                location: outside.as_ref().map(ToString::to_string),
+                ..Self::default()
+            },
         }
+    }
+}
+
+impl TryFrom<PlainLeftRecord> for (u64, PlainLeft) {
+    type Error = Error;
+
+    fn try_from(record: PlainLeftRecord) -> Result<Self, Error> {
+        let what = || format!("plain file of {:?}", record.id);
+        let location = Some(record.location.as_str()).filter(|location| !location.is_empty());
+        let left = PlainLeft {
+            id: record.id.parse().map_err(|_| Error::MalformedRow(what()))?,
+            outside: outside(location, what)?,
+            is_part: record.is_part != 0,
+            len: count(record.len)?,
+            digest: exact(&record.digest, what)?,
+        };
+        Ok((count(record.number)?, left))
     }
 }
 
@@ -167,6 +287,9 @@ impl From<&Recording> for RecordingRecord {
             mended: recording.mended.into(),
             created_at: column(recording.created_at.millis()),
             content: ContentColumns::from(&recording.content),
+            metadata: None,
+            sidecars: None,
+            held_at: None,
         }
     }
 }
@@ -220,6 +343,15 @@ pub(super) fn column(number: u64) -> i64 {
 /// What SQL counted.
 pub(super) fn count(number: i64) -> Result<u64, Error> {
     u64::try_from(number).map_err(|_| Error::MalformedRow(format!("a count of {number}")))
+}
+
+/// The location of a plain file, as `plain_left` writes it.
+pub(super) fn left_location(left: &PlainLeft) -> &str {
+    left.outside.as_ref().map_or("", Location::as_str)
+}
+
+fn outside(location: Option<&str>, what: impl Fn() -> String) -> Result<Option<Location>, Error> {
+    location.map(|location| location.parse().map_err(|_| Error::MalformedRow(what()))).transpose()
 }
 
 fn exact<const N: usize>(bytes: &[u8], what: impl Fn() -> String) -> Result<[u8; N], Error> {

@@ -9,22 +9,16 @@ use hyper::{
 };
 
 use super::{
-    App, Problem, RecordingDocument,
+    App, Problem,
     app::{Connection, Door, Request, json},
     auth,
     body::Body,
-    demo, link, media, openapi, player, problem_page,
+    demo, link, media, openapi, player, problem_page, put,
     request_id::RequestId,
     routes::Route,
 };
 use crate::access::{Credential, Grant, Scope};
-use crate::base::{ErrorCode, RecordingId};
-use crate::catalogue::Cursor;
-
-const LIMIT_DEFAULT: u32 = 100;
-const LIMIT_MAX: u32 = 1000;
-/// Filters of the listing that the interface names and this version does not have: better refused than ignored.
-const FILTERS_TO_COME: [&str; 7] = ["q", "group", "from", "to", "tag", "agent", "state"];
+use crate::base::ErrorCode;
 
 impl App {
     /// Answers a request. Never fails: whatever goes wrong is an answer.
@@ -38,6 +32,7 @@ impl App {
         let mut request = Request {
             id: RequestId::fresh(),
             method: parts.method,
+            version: parts.version,
             uri: parts.uri,
             headers: parts.headers,
             connection,
@@ -93,7 +88,7 @@ impl App {
                 | ErrorCode::RangeNotSatisfiable
                 | ErrorCode::UnsupportedMediaType
         );
-        let is_for_media = matches!(route, Route::Media(_) | Route::Link(_) | Route::ImpossibleId);
+        let is_for_media = matches!(route, Route::Media(_) | Route::Sidecar(..) | Route::Link(_) | Route::ImpossibleId);
         if is_of_caller || is_for_media && !is_of_request {
             self.listening.refused(&self.player(request), route.recording(), code, &request.id);
         }
@@ -123,12 +118,40 @@ impl App {
                 request.caller.check(&[Scope::List]).map_err(|refusal| auth::refused(refusal, None))?;
                 Box::pin(self.recordings(request)).await
             }
+            Route::Recording(id) if request.method == Method::PATCH => {
+                request
+                    .caller
+                    .check_recording(&[Scope::Write], id)
+                    .map_err(|refusal| auth::refused(refusal, Some(id)))?;
+                Box::pin(self.describe(request, id, body)).await
+            }
+            Route::Recording(id) if request.method == Method::DELETE => {
+                request
+                    .caller
+                    .check_recording(&[Scope::Delete], id)
+                    .map_err(|refusal| auth::refused(refusal, Some(id)))?;
+                Box::pin(self.delete(request, id)).await
+            }
             Route::Recording(id) => {
                 request
                     .caller
                     .check_recording(&[Scope::List, Scope::Play], id)
                     .map_err(|refusal| auth::refused(refusal, Some(id)))?;
                 Box::pin(self.recording(request, id)).await
+            }
+            Route::Sidecar(id, name) => {
+                request
+                    .caller
+                    .check_recording(&[Scope::Play], id)
+                    .map_err(|refusal| auth::refused(refusal, Some(id)))?;
+                Box::pin(self.sidecar(request, id, name)).await
+            }
+            Route::Media(id) if request.method == Method::PUT => {
+                request
+                    .caller
+                    .check_recording(&[Scope::Write], id)
+                    .map_err(|refusal| auth::refused(refusal, Some(id)))?;
+                Box::pin(put::take_in(self, request, id, body)).await
             }
             Route::Media(id) => {
                 request
@@ -144,6 +167,12 @@ impl App {
                     .map_err(|refusal| auth::refused(refusal, Some(id)))?;
                 Box::pin(link::mint(self, request, id, body)).await
             }
+            Route::ImpossibleId if request.method == Method::PUT => {
+                request.caller.check(&[Scope::Write]).map_err(|refusal| auth::refused(refusal, None))?;
+                Err(Problem::new(ErrorCode::BadRequest).with_detail(
+                    "A recording's ID is 1 to 128 characters of A-Z a-z 0-9 . _ - @ +, the first a letter or digit.",
+                ))
+            }
             Route::ImpossibleId => Err(Problem::new(ErrorCode::RecordingNotFound)),
             Route::Problem(code) => Ok(player::page(problem_page::html(*code))),
             Route::Live => Ok(json(&serde_json::json!({}))),
@@ -154,56 +183,6 @@ impl App {
             Route::DemoEncryption => Ok(demo::show(self)),
             Route::Unknown => Err(Problem::new(ErrorCode::NotFound)),
         }
-    }
-
-    async fn recordings(&self, request: &Request) -> Result<Response<Body>, Problem> {
-        let bad = |detail| Problem::new(ErrorCode::BadRequest).with_detail(detail);
-        let (mut limit, mut after) = (LIMIT_DEFAULT, None);
-        for (name, value) in parameters(request.uri.query()) {
-            match name.as_str() {
-                "limit" => {
-                    let wanted = value.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
-                    limit = wanted.ok_or_else(|| bad("`limit` must be a number from 1 to 1000"))?;
-                }
-                "after" => {
-                    let cursor: Result<Cursor, ()> = value.parse();
-                    after = Some(cursor.map_err(|()| bad("`after` must be the `next` of an earlier page"))?);
-                }
-                name if FILTERS_TO_COME.contains(&name) => {
-                    return Err(bad("the filters q, group, from, to, tag, agent and state are not there yet"));
-                }
-                _ => {}
-            }
-        }
-        let page =
-            self.playback.recordings(after.as_ref(), limit, &request.caller.recordings).await.map_err(|error| {
-                tracing::warn!(request = %request.id, %error, "the catalogue cannot be listed");
-                Problem::new(error.code())
-            })?;
-        let now = (self.clock)();
-        let recordings: Vec<RecordingDocument> = page
-            .recordings
-            .iter()
-            .map(|recording| {
-                let problem = self.playback.known_problem(recording);
-                RecordingDocument::new(recording, problem.as_ref(), &request.id, now)
-            })
-            .collect();
-        let next = page.next.map(|next| next.to_string());
-        Ok(json(&serde_json::json!({ "recordings": recordings, "next": next })))
-    }
-
-    async fn recording(&self, request: &Request, id: &RecordingId) -> Result<Response<Body>, Problem> {
-        let row = self.playback.recording(id).await.map_err(|error| {
-            tracing::debug!(request = %request.id, %id, %error, "cannot be described");
-            Problem::of_playback(&error, id)
-        })?;
-        let opened = self.playback.open(id).await;
-        if let Err(error) = &opened {
-            tracing::debug!(request = %request.id, %id, code = %error.code(), %error, "does not play");
-        }
-        let opened = opened.as_ref().map(|opened| &**opened);
-        Ok(json(&RecordingDocument::of_opened(&row, opened, &request.id, (self.clock)())))
     }
 
     fn ready(&self, door: Door) -> Response<Body> {
@@ -247,9 +226,4 @@ pub(super) fn dress(headers: &mut HeaderMap, request_id: RequestId) {
     headers.extend(request_id.to_header().map(|id| (X_REQUEST_ID, id)));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     headers.insert(header::REFERRER_POLICY, NO_REFERRER);
-}
-
-/// The decoded `name=value` pairs of a query.
-fn parameters(query: Option<&str>) -> Vec<(String, String)> {
-    url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect()
 }

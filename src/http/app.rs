@@ -10,16 +10,16 @@ use std::{
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::{
-    HeaderMap, Method, Response, Uri,
+    HeaderMap, Method, Response, Uri, Version,
     body::Incoming,
     header::{self, HeaderValue},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{auth::Auth, body::Body, cors::Cors, observe::Observers, request_id::RequestId};
+use super::{auth::Auth, body::Body, cors::Cors, observe::Observers, put::Uploads, request_id::RequestId};
 use crate::access::Grant;
 use crate::catalogue::Database;
-use crate::service::{Clock, KeyWatch, Listening, Playback, Player};
+use crate::service::{Clock, Companions, KeyWatch, Listening, Playback, Player, Purge};
 
 /// How long a client may take for a short body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,12 +28,18 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct App {
     /// Plays.
     pub playback: Arc<Playback>,
+    /// Keeps what lies beside recordings.
+    pub companions: Companions,
+    /// Takes recordings away.
+    pub purge: Purge,
     /// Knows the keys and the switch.
     pub keys: Arc<KeyWatch>,
     /// For the demo's switch.
     pub database: Arc<dyn Database>,
     /// Knows who listens, and records it.
     pub listening: Arc<Listening>,
+    /// Takes recordings in.
+    pub uploads: Uploads,
     /// Knows callers.
     pub auth: Arc<Auth>,
     /// Pages of other origins that may play.
@@ -68,6 +74,7 @@ pub(super) struct Request {
     /// Fresh for each request; named in the answer and in the log.
     pub id: RequestId,
     pub method: Method,
+    pub version: Version,
     pub uri: Uri,
     pub headers: HeaderMap,
     /// Where it came from.

@@ -37,7 +37,7 @@ pub(super) struct MediaBody {
     pieces: VecDeque<Piece>,
     /// Bytes of all pieces that are still to be given.
     left: u64,
-    /// A recording in progress has no length to promise.
+    /// A recording in progress has no length to promise: its media ends where its writer ends it.
     is_open_ended: bool,
     /// What the request and its recording are called in the log.
     label: Label,
@@ -98,9 +98,6 @@ pub(super) enum Error {
     /// The playback failed under way.
     #[error(transparent)]
     Playback(#[from] PlaybackError),
-    /// The recording goes on, and following it is not there yet: an end in order would say that this was all.
-    #[error("the recording goes on")]
-    NotFollowed,
     /// The client took nothing for too long.
     #[error("the client takes nothing")]
     Stalled,
@@ -114,7 +111,6 @@ impl Error {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Playback(error) => error.code(),
-            Self::NotFollowed => ErrorCode::RangeNotSatisfiable,
             Self::Length | Self::Stalled => ErrorCode::Internal,
         }
     }
@@ -129,7 +125,8 @@ impl Body {
         Self::Full(None)
     }
 
-    /// The media that a stream gives; its length is promised unless the answer is open-ended.
+    /// The media that a stream gives; its length is promised unless the answer is open-ended: then it is no longer than
+    /// `media`.
     pub(super) fn media(stream: SpanStream, media: Range<u64>, is_open_ended: bool, label: Label) -> Self {
         let pieces = [Piece::Media(Box::new(stream), media)].into();
         Self::Media(Box::new(MediaBody { is_open_ended, ..MediaBody::new(pieces, label) }))
@@ -251,8 +248,19 @@ impl MediaBody {
                             Ok(bytes)
                         }
                         Some(Ok(_)) => Err(Error::Length),
-                        Some(Err(error)) => Err(Error::Playback(error)),
-                        None if self.is_open_ended => Err(Error::NotFollowed),
+                        Some(Err(error)) => {
+                            if let Some(listener) = &self.listener {
+                                listener.knows(&stream.recording().into());
+                            }
+                            Err(Error::Playback(error))
+                        }
+                        None if self.is_open_ended => {
+                            if let Some(listener) = &self.listener {
+                                listener.knows(&stream.recording().into());
+                            }
+                            self.pieces.clear();
+                            return Poll::Ready(None);
+                        }
                         None => Err(Error::Length),
                     }));
                 }
@@ -267,11 +275,15 @@ impl MediaBody {
     }
 
     fn cut(&mut self, error: Error) {
-        if !matches!(error, Error::NotFollowed) {
-            tracing::warn!(request = %self.label, left = self.left, %error, "the connection is cut");
-        }
-        if let (Some(listener), false) = (&self.listener, matches!(error, Error::NotFollowed)) {
-            listener.failed(error.code());
+        if matches!(error, Error::Playback(PlaybackError::BrokenOff)) {
+            // All that there is of it was given: no failure of whoever gave it, and its end is no end in order.
+            tracing::info!(request = %self.label, %error, "the connection is cut");
+        } else {
+            let left = (!self.is_open_ended).then_some(self.left);
+            tracing::warn!(request = %self.label, left, %error, "the connection is cut");
+            if let Some(listener) = &self.listener {
+                listener.failed(error.code());
+            }
         }
         // Who may not play any more is not waited for.
         let is_withdrawn = matches!(error, Error::Playback(PlaybackError::Refused(_)));

@@ -1,11 +1,10 @@
 //! A recording as the interface describes it, over HTTP and with `--json` alike.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use super::{Problem, ProblemDocument};
 use crate::base::Timestamp;
-use crate::catalogue::Recording;
+use crate::catalogue::{Metadata, Recording};
 use crate::service::{OpenRecording, PlaybackError};
 
 /// A recording, described.
@@ -21,7 +20,7 @@ pub struct RecordingDocument {
     playable: bool,
     problem: Option<ProblemDocument>,
     created_at: String,
-    metadata: Map<String, Value>,
+    metadata: Metadata,
     sidecars: Vec<String>,
     /// The URL of the stored file; told to those on the machine alone.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,8 +42,8 @@ impl RecordingDocument {
             playable: problem.is_none(),
             problem: problem.map(|error| Problem::of_playback(error, &recording.id).document(request_id)),
             created_at: recording.created_at.to_string(),
-            metadata: Map::new(),
-            sidecars: Vec::new(),
+            metadata: recording.about.as_ref().map(|about| about.metadata.clone()).unwrap_or_default(),
+            sidecars: recording.about.iter().flat_map(|about| &about.sidecars).map(ToString::to_string).collect(),
             location: None,
         }
     }
@@ -67,6 +66,12 @@ impl RecordingDocument {
             },
             Err(_) => document,
         }
+    }
+
+    /// The same, with all metadata that there is, instead of what the catalogue knows of it.
+    #[must_use]
+    pub fn with_metadata(self, metadata: Metadata) -> Self {
+        Self { metadata, ..self }
     }
 
     /// The same, with the URL of the stored file.

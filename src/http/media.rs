@@ -1,12 +1,19 @@
 //! `GET` and `HEAD` of `/recordings/{id}/media`.
 
-use std::{collections::VecDeque, fmt::Write as _, ops::Range, sync::Arc};
+use std::{
+    collections::VecDeque,
+    fmt::Write as _,
+    ops::Range,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use hyper::{
     HeaderMap, Method, Response, StatusCode,
     header::{self, HeaderName, HeaderValue},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use tokio::time::Instant;
 
 use super::{
     Problem,
@@ -18,7 +25,6 @@ use super::{
     range::{Extent, Selection},
 };
 use crate::base::{ErrorCode, RecordingId};
-use crate::catalogue::RecordingState;
 use crate::service::{OpenRecording, PlaybackError};
 
 /// What RFC 8187 lets stand in an extended parameter value is left as it is.
@@ -35,6 +41,9 @@ const EXTENDED_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'^')
     .remove(b'`')
     .remove(b'|');
+
+/// How long media of a recording in progress is waited for that is yet to come.
+const MORE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Header fields of an answer with media.
 const HEADERS_LEN: usize = 20;
@@ -53,21 +62,16 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
         problem
     };
     let recording = app.playback.open(id).await.map_err(failed)?;
-    let description = recording.shown(|| Description::new(&recording));
-    let disposition = disposition(request.uri.query(), &recording, &description)?;
+    let disposition = disposition(request.uri.query(), &recording)?;
     let now = app.now();
-    let len = recording.media_len;
-    let is_growing = matches!(recording.state, RecordingState::Recording { .. });
-    let representation = Representation {
-        validators: recording.validators.as_ref(),
-        extent: if is_growing { Extent::Growing(len) } else { Extent::Fixed(len) },
-        unit_len: recording.unit_len(),
+    let (recording, selection) = match select(app, request, recording, now).await.map_err(failed)? {
+        (recording, Decision::Send(selection)) => (recording, selection),
+        (recording, Decision::NotModified(_)) => return Ok(not_modified(&recording)),
+        (_, Decision::PreconditionFailed(_)) => return Err(Problem::new(ErrorCode::PreconditionFailed)),
     };
-    let selection = match decide(&request.method, &request.headers, representation, now) {
-        Decision::Send(selection) => selection,
-        Decision::NotModified(_) => return Ok(not_modified(&description)),
-        Decision::PreconditionFailed(_) => return Err(Problem::new(ErrorCode::PreconditionFailed)),
-    };
+    let len = (!recording.is_growing()).then_some(recording.media_len);
+    // Of the recording as it is sent: one that was waited for may have come to its end.
+    let description = description(&recording);
 
     let mut response = Response::new(Body::empty());
     // As many as an answer with media has at most: a table that grows is filled again each time.
@@ -79,28 +83,34 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
     let label = Label { request: request.id, recording: Arc::clone(&recording) };
     let sender = Sender { app, recording: &recording, label };
     let body = match selection {
-        Selection::Whole(_) if request.method == Method::GET => {
-            sender.media(0..len, is_growing).await.map_err(failed)?
-        }
         Selection::Whole(_) => {
-            // What would refuse the GET refuses the HEAD.
-            let _verified = sender.media(0..len, is_growing).await.map_err(failed)?;
-            if !is_growing {
-                response.headers_mut().insert(header::CONTENT_LENGTH, len.into());
+            let body = sender.whole().await.map_err(failed)?;
+            if request.method == Method::GET {
+                body
+            } else {
+                // What would refuse the GET refused the HEAD.
+                if let Some(len) = len {
+                    response.headers_mut().insert(header::CONTENT_LENGTH, len.into());
+                }
+                Body::empty()
             }
-            Body::empty()
         }
         Selection::Part(part) => {
             let (first, last) = (part.start, part.end - 1);
             // Of the length that three numbers have at most: a text that grows is copied each time.
             let mut range = String::with_capacity("bytes -/".len() + 3 * NUMBER_LEN_MAX);
-            let _always_written = match is_growing {
-                true => write!(range, "bytes {first}-{last}/*"),
-                false => write!(range, "bytes {first}-{last}/{len}"),
+            let _always_written = match len {
+                None => write!(range, "bytes {first}-{last}/*"),
+                Some(len) => write!(range, "bytes {first}-{last}/{len}"),
             };
             insert(response.headers_mut(), header::CONTENT_RANGE, range);
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            sender.media(part, false).await.map_err(failed)?
+            sender.part(part).await.map_err(failed)?
+        }
+        Selection::Follow { first, last } => {
+            insert(response.headers_mut(), header::CONTENT_RANGE, format!("bytes {first}-{last}/*"));
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            sender.followed(first..last.saturating_add(1)).await.map_err(failed)?
         }
         Selection::Parts(parts) => {
             let multipart = Multipart::new(&recording.media_type, len).map_err(|error| {
@@ -111,7 +121,7 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             sender.parts(&multipart, parts).await.map_err(failed)?
         }
-        Selection::Unsatisfiable => return Ok(unsatisfiable(request, len, is_growing)),
+        Selection::NotYet | Selection::Unsatisfiable => return Ok(unsatisfiable(request, len)),
     };
     if let Some(len) = body.size_hint().exact().filter(|_| request.method == Method::GET) {
         response.headers_mut().insert(header::CONTENT_LENGTH, len.into());
@@ -129,6 +139,42 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
     Ok(response)
 }
 
+/// What every answer says of a recording as it is known here: made once for all who ask for it. One in progress is
+/// another [`OpenRecording`] whenever more of it is known.
+fn description(recording: &OpenRecording) -> Arc<Description> {
+    recording.shown(|| Description::new(recording))
+}
+
+/// Decides what is sent of a recording. Of one in progress, media that is yet to come is waited for a while, before it
+/// is said that there is none.
+async fn select(
+    app: &App,
+    request: &Request,
+    mut recording: Arc<OpenRecording>,
+    now: SystemTime,
+) -> Result<(Arc<OpenRecording>, Decision), PlaybackError> {
+    let mut deadline = None;
+    loop {
+        let len = recording.media_len;
+        let representation = Representation {
+            validators: recording.validators.as_ref(),
+            extent: if recording.is_growing() { Extent::Growing(len) } else { Extent::Fixed(len) },
+            unit_len: recording.unit_len(),
+        };
+        let decision = decide(&request.method, &request.headers, representation, now);
+        if decision != Decision::Send(Selection::NotYet) {
+            return Ok((recording, decision));
+        }
+        let now = Instant::now();
+        let deadline = *deadline.get_or_insert(now + MORE_TIMEOUT);
+        if now >= deadline {
+            return Ok((recording, decision));
+        }
+        // In a place of its own: most requests wait for nothing.
+        recording = Box::pin(app.playback.open_grown(&recording, deadline)).await?;
+    }
+}
+
 /// Makes bodies of a recording's media. What comes first is verified before there is a body.
 struct Sender<'a> {
     app: &'a App,
@@ -138,13 +184,31 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    async fn media(self, media: Range<u64>, is_open_ended: bool) -> Result<Body, PlaybackError> {
-        if media.is_empty() && !is_open_ended {
+    /// All of it; of a recording in progress, also what comes.
+    async fn whole(self) -> Result<Body, PlaybackError> {
+        if self.recording.is_growing() {
+            return self.followed(0..u64::MAX).await;
+        }
+        let len = self.recording.media_len;
+        self.part(0..len).await
+    }
+
+    async fn part(self, media: Range<u64>) -> Result<Body, PlaybackError> {
+        if media.is_empty() {
             return Ok(Body::empty());
         }
         let mut stream = self.app.playback.stream(self.recording, media.clone());
         stream.prime().await?;
-        Ok(Body::media(stream, media, is_open_ended, self.label))
+        Ok(Body::media(stream, media, false, self.label))
+    }
+
+    /// What is there of a recording in progress, and what comes.
+    async fn followed(self, media: Range<u64>) -> Result<Body, PlaybackError> {
+        let mut stream = self.app.playback.follow(self.recording, media.clone());
+        if media.start < self.recording.media_len {
+            stream.prime().await?;
+        }
+        Ok(Body::media(stream, media, true, self.label))
     }
 
     async fn parts(self, multipart: &Multipart<'_>, parts: Vec<Range<u64>>) -> Result<Body, PlaybackError> {
@@ -165,19 +229,15 @@ impl Sender<'_> {
 
 /// 304: of what a 200 would say, what RFC 9110, section 15.4.5, asks for, and what is no metadata of the media.
 /// `Last-Modified` is not needed beside an entity tag, and without one there is none.
-fn not_modified(description: &Description) -> Response<Body> {
+fn not_modified(recording: &Arc<OpenRecording>) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NOT_MODIFIED;
-    description.describe_resource(response.headers_mut());
+    description(recording).describe_resource(response.headers_mut());
     response
 }
 
 /// A download when that was asked for by `?download=NAME`, and for whatever a browser could run as a page.
-fn disposition(
-    query: Option<&str>,
-    recording: &OpenRecording,
-    description: &Description,
-) -> Result<Option<HeaderValue>, Problem> {
+fn disposition(query: Option<&str>, recording: &OpenRecording) -> Result<Option<HeaderValue>, Problem> {
     let asked = query.and_then(|query| query.split('&').find_map(|part| part.strip_prefix("download=")));
     let name = match asked {
         Some(name) => {
@@ -191,7 +251,7 @@ fn disposition(
             }
             name
         }
-        None if description.is_inert() => return Ok(None),
+        None if description(recording).is_inert() => return Ok(None),
         None => recording.id.to_string(),
     };
     // RFC 6266: the extended form says the name in full, the plain one what every client understands of it.
@@ -202,9 +262,9 @@ fn disposition(
     Ok(HeaderValue::try_from(value).ok())
 }
 
-fn unsatisfiable(request: &Request, len: u64, is_growing: bool) -> Response<Body> {
+fn unsatisfiable(request: &Request, len: Option<u64>) -> Response<Body> {
     let mut response = Problem::new(ErrorCode::RangeNotSatisfiable).answer(&request.id, true);
-    if !is_growing {
+    if let Some(len) = len {
         insert(response.headers_mut(), header::CONTENT_RANGE, format!("bytes */{len}"));
     }
     response

@@ -14,11 +14,12 @@ use core::ops::Range;
 use crate::base::MediaType;
 use crate::crypto;
 
-/// The frame of an answer with several parts, of a recording of `media_type` and `len` bytes.
+/// The frame of an answer with several parts, of a recording of `media_type` and `len` bytes; of one in progress it is
+/// not known how many there will be.
 pub(super) struct Multipart<'a> {
     boundary: String,
     media_type: &'a MediaType,
-    len: u64,
+    len: Option<u64>,
 }
 
 impl<'a> Multipart<'a> {
@@ -28,7 +29,7 @@ impl<'a> Multipart<'a> {
     /// # Errors
     ///
     /// There are no random numbers.
-    pub(super) fn new(media_type: &'a MediaType, len: u64) -> Result<Self, crypto::Error> {
+    pub(super) fn new(media_type: &'a MediaType, len: Option<u64>) -> Result<Self, crypto::Error> {
         Ok(Self { boundary: hex::encode(crypto::random::<16>()?), media_type, len })
     }
 
@@ -40,6 +41,7 @@ impl<'a> Multipart<'a> {
     /// What stands before a part.
     pub(super) fn head(&self, part: &Range<u64>, is_first: bool) -> String {
         let Self { boundary, media_type, len } = self;
+        let len = len.map_or_else(|| "*".to_owned(), |len| len.to_string());
         let before = if is_first { "" } else { "\r\n" };
         let (first, last) = (part.start, part.end.saturating_sub(1));
         format!(
@@ -60,7 +62,7 @@ mod tests {
     #[test]
     fn parts_stand_between_boundaries() {
         let media_type = "audio/ogg; codecs=opus".parse().expect("a media type");
-        let multipart = Multipart::new(&media_type, 5000).expect("random numbers");
+        let multipart = Multipart::new(&media_type, Some(5000)).expect("random numbers");
         let boundary = multipart.content_type().split_once("; boundary=").expect("a boundary").1.to_owned();
         assert!(boundary.len() == 32 && boundary.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{boundary}");
         assert_eq!(
@@ -74,7 +76,9 @@ mod tests {
             )
         );
         assert_eq!(multipart.tail(), format!("\r\n--{boundary}--\r\n"));
-        let other = Multipart::new(&media_type, 5000).expect("random numbers");
+        let growing = Multipart::new(&media_type, None).expect("random numbers");
+        assert!(growing.head(&(0..100), true).contains("\r\nContent-Range: bytes 0-99/*\r\n"));
+        let other = Multipart::new(&media_type, Some(5000)).expect("random numbers");
         assert_ne!(other.content_type(), multipart.content_type());
     }
 
@@ -82,7 +86,7 @@ mod tests {
     #[test]
     fn heads_are_short() {
         let longest = format!("audio/{}", "x".repeat(MediaType::LEN_MAX - 6)).parse().expect("a media type");
-        let head = Multipart::new(&longest, u64::MAX).expect("random numbers").head(&(0..u64::MAX), false);
+        let head = Multipart::new(&longest, Some(u64::MAX)).expect("random numbers").head(&(0..u64::MAX), false);
         assert!(head.len() < 256, "{head}");
     }
 }

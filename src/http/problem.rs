@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{body::Body, problem_text};
 use crate::base::{ErrorClass, ErrorCode, Fingerprint, RecordingId};
-use crate::service::PlaybackError;
+use crate::service::{CompanionError, PlaybackError};
 
 /// When to try again, in seconds, where time may help.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
@@ -45,6 +45,12 @@ impl Problem {
     /// Why a recording does not play.
     #[must_use]
     pub fn of_playback(error: &PlaybackError, id: &RecordingId) -> Self {
+        Self { recording: Some(id.clone()), fingerprint: error.fingerprint(), ..Self::new(error.code()) }
+    }
+
+    /// Why something beside a recording cannot be kept, or had.
+    #[must_use]
+    pub(super) fn of_companion(error: &CompanionError, id: &RecordingId) -> Self {
         Self { recording: Some(id.clone()), fingerprint: error.fingerprint(), ..Self::new(error.code()) }
     }
 
@@ -134,6 +140,7 @@ pub(super) fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::KeyMissing
         | ErrorCode::KeyDeactivated
         | ErrorCode::RecordingHeld
+        | ErrorCode::RecordingInProgress
         | ErrorCode::PlainNotAllowed
         | ErrorCode::RecordingExists => StatusCode::CONFLICT,
         ErrorCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,

@@ -102,6 +102,10 @@ pub(super) fn of(code: ErrorCode) -> Text {
             "Under legal hold",
             "The recording must not be deleted.",
             "Whoever set the hold can release it."),
+        ErrorCode::RecordingInProgress => (
+            "Being recorded",
+            "The recording is being written at the moment, and cannot be deleted before its end.",
+            "Try again when its recorder has come to its end."),
         ErrorCode::PlainNotAllowed => (
             "Not sealed",
             "The recording is kept in plain, and plain recordings are not played here.",

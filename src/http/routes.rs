@@ -1,12 +1,14 @@
 //! Every path that is answered, decoded into one closed enum.
 
+use std::str::FromStr;
+
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
-use crate::base::{ErrorCode, RecordingId};
+use crate::base::{ErrorCode, RecordingId, SidecarName};
 
 /// As many segments as any path has that is answered.
-const SEGMENTS_MAX: usize = 3;
+const SEGMENTS_MAX: usize = 4;
 
 /// What a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub(super) enum Route {
     Recording(RecordingId),
     /// `/recordings/{id}/media`
     Media(RecordingId),
+    /// `/recordings/{id}/sidecars/{name}`
+    Sidecar(RecordingId, SidecarName),
     /// `/recordings/{id}/link`
     Link(RecordingId),
     /// `/recordings/{text}…` with a text that no recording is called.
@@ -59,6 +63,7 @@ impl Route {
             Self::Recordings => ("recordings", "/recordings"),
             Self::Recording(_) => ("recording", "/recordings/{id}"),
             Self::Media(_) => ("media", "/recordings/{id}/media"),
+            Self::Sidecar(..) => ("sidecar", "/recordings/{id}/sidecars/{name}"),
             Self::ImpossibleId => ("impossible-id", "/recordings/{id}"),
             Self::Link(_) => ("link", "/recordings/{id}/link"),
             Self::Problem(_) => ("problem", "/problems/{code}"),
@@ -87,6 +92,10 @@ impl Route {
             ["recordings", id] if !id.is_empty() => recording(id, Self::Recording),
             ["recordings", id, "media"] => recording(id, Self::Media),
             ["recordings", id, "link"] => recording(id, Self::Link),
+            ["recordings", id, "sidecars", name] if !name.is_empty() => match decoded::<SidecarName>(name) {
+                Some(name) => recording(id, |id| Self::Sidecar(id, name.clone())),
+                None => Self::ImpossibleId,
+            },
             ["problems", code] => code.parse().map_or(Self::Unknown, Self::Problem),
             ["livez"] => Self::Live,
             ["readyz"] => Self::Ready,
@@ -103,6 +112,7 @@ impl Route {
             Self::Recordings
             | Self::Recording(_)
             | Self::Media(_)
+            | Self::Sidecar(..)
             | Self::Link(_)
             | Self::ImpossibleId
             | Self::DemoEncryption => true,
@@ -128,7 +138,7 @@ impl Route {
     /// The recording that a signed link to it would open here.
     pub(super) fn link_target(&self) -> Option<&RecordingId> {
         match self {
-            Self::Recording(id) | Self::Media(id) => Some(id),
+            Self::Recording(id) | Self::Media(id) | Self::Sidecar(id, _) => Some(id),
             Self::Home
             | Self::Asset(_)
             | Self::Recordings
@@ -150,12 +160,15 @@ impl Route {
             Self::DemoEncryption => &[Method::GET, Method::HEAD, Method::POST],
             Self::Link(_) => &[Method::POST],
             // Whatever is asked of it: there is no such recording.
-            Self::ImpossibleId => &[Method::GET, Method::HEAD, Method::POST],
+            Self::ImpossibleId => {
+                &[Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE]
+            }
+            Self::Recording(_) => &[Method::GET, Method::HEAD, Method::PATCH, Method::DELETE],
+            Self::Media(_) => &[Method::GET, Method::HEAD, Method::PUT],
             Self::Home
             | Self::Asset(_)
             | Self::Recordings
-            | Self::Recording(_)
-            | Self::Media(_)
+            | Self::Sidecar(..)
             | Self::Problem(_)
             | Self::Live
             | Self::Ready
@@ -167,8 +180,11 @@ impl Route {
 }
 
 fn recording(segment: &str, route: impl Fn(RecordingId) -> Route) -> Route {
-    let decoded = percent_decode_str(segment).decode_utf8();
-    decoded.ok().and_then(|id| id.parse().ok()).map_or(Route::ImpossibleId, route)
+    decoded(segment).map_or(Route::ImpossibleId, route)
+}
+
+fn decoded<T: FromStr>(segment: &str) -> Option<T> {
+    percent_decode_str(segment).decode_utf8().ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -189,6 +205,16 @@ mod tests {
             ("/recordings/a%2Bb%40c", Route::Recording(id.clone())),
             ("/recordings/a%2bb%40c/media", Route::Media(id)),
             ("/recordings/a/link", Route::Link("a".parse().expect("an ID"))),
+            (
+                "/recordings/a/sidecars/t.json",
+                Route::Sidecar("a".parse().expect("an ID"), "t.json".parse().expect("a name")),
+            ),
+            ("/recordings/a/sidecars/..", Route::ImpossibleId),
+            ("/recordings/a/sidecars/", Route::Unknown),
+            ("/recordings/a/sidecars/t.json/x", Route::Unknown),
+            ("/recordings/a/sidecars/t.json/", Route::Unknown),
+            ("/recordings/a/media/x/y/z", Route::Unknown),
+            ("/recordings/a/sidecars", Route::Unknown),
             ("/recordings/a%2Fb/media", Route::ImpossibleId),
             ("/recordings/%2e%2e/media", Route::ImpossibleId),
             ("/recordings/..", Route::ImpossibleId),

@@ -6,10 +6,14 @@
 //! | [`mod@format`] | reads or writes sealed files, or must be sure to read them in twenty years; normative |
 //! | [`keys`] | holds keys, backs them up, or asks what a stolen disk is worth |
 //! | [`playback`] | wants to know how a request becomes bytes, or why it does not |
+//! | [`recordings`] | describes, finds, keeps or purges recordings |
+//! | [`ingest`] | has recordings taken in: PUT, watch folders, and what becomes of writers that vanish |
 //! | [`configuration`] | sets up a server |
+//! | [`operations`] | brings recordings in, and looks after them |
 //! | [`serving`] | puts it before players: connections, limits, times, TLS, stopping, systemd |
 //! | [`mod@access`] | decides who may listen: tokens, links, a proxy that signs in, other origins |
 //! | [`record`] | must know, or prove, who listened to what |
+//! | [`verifying`] | must know that every recording is whole, or has one that is not |
 //! | [`observing`] | watches it: metrics, dashboard, logs, traces |
 //! | [`speed`] | asks what it costs beside plain files, what limits it, and how to measure |
 //! | [`glossary`] | meets a word that is used here in one sense only |
@@ -30,9 +34,20 @@ pub mod keys {}
 #[doc = include_str!("playback.md")]
 pub mod playback {}
 
+// Metadata, search, sidecars, legal hold, purging, retention.
+#[doc = include_str!("recordings.md")]
+pub mod recordings {}
+// PUT and watch folders: how recordings come in, and what is left of those that break off.
+#[doc = include_str!("ingest.md")]
+pub mod ingest {}
+
 // Every setting, with its default.
 #[doc = include_str!("configuration.md")]
 pub mod configuration {}
+
+// An existing archive, and what is left of it.
+#[doc = include_str!("operations.md")]
+pub mod operations {}
 
 // Connections, limits, times, TLS, stopping, systemd.
 #[doc = include_str!("serving.md")]
@@ -45,6 +60,10 @@ pub mod access {}
 // Who listened to what, in a chain that shows every change.
 #[doc = include_str!("record.md")]
 pub mod record {}
+
+// Faults and what to do about them, repair, salvage, scrub.
+#[doc = include_str!("verifying.md")]
+pub mod verifying {}
 
 // Metrics, dashboard, logs, traces.
 #[doc = include_str!("observing.md")]

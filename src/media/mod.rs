@@ -7,17 +7,50 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::base::{ErrorCode, RecordingId};
+use crate::base::{ErrorCode, Location, RecordingId, SealId, SidecarName};
 
 /// Which object of a recording.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MediaObject {
     /// The recording.
     pub id: RecordingId,
+    /// Its media, or what lies beside it.
+    pub role: ObjectRole,
     /// Sealed or plain.
     pub kind: MediaKind,
     /// Final or growing.
     pub stage: Stage,
+    /// Where it lies, when it is not in the store: a plain file of an archive that was catalogued in its place. Such an
+    /// object is looked at, read and removed through the store; it is never listed, made or written there.
+    pub outside: Option<Location>,
+}
+
+/// What of a recording an object holds. What lies beside the media may be there in several versions for a moment, each
+/// under a name of its own; the catalogue says which counts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ObjectRole {
+    /// The media.
+    Media,
+    /// JSON about the recording.
+    Metadata {
+        /// Which version.
+        version: SealId,
+    },
+    /// A file that came beside it.
+    Sidecar {
+        /// Its name.
+        name: SidecarName,
+        /// Which version.
+        version: SealId,
+    },
+}
+
+impl MediaObject {
+    /// The object of a recording's media.
+    #[must_use]
+    pub fn media(id: RecordingId, kind: MediaKind, stage: Stage) -> Self {
+        Self { id, role: ObjectRole::Media, kind, stage, outside: None }
+    }
 }
 
 /// How the bytes of an object are kept.
@@ -48,6 +81,8 @@ pub struct Listing {
     pub objects: Vec<MediaObject>,
     /// What lies there and has no object's name, or not in its place, or cannot be read.
     pub strangers: Vec<Stranger>,
+    /// Where damaged objects are kept that others took the place of ([`MediaStore::keep`]).
+    pub kept: Vec<String>,
     /// Where to go on; none on the last page.
     pub next: Option<String>,
 }
@@ -73,6 +108,15 @@ pub struct Version {
     pub stamp: [u64; 4],
 }
 
+impl Version {
+    /// What stays the same for as long as it is the same object, however it grows: device and inode.
+    #[must_use]
+    pub fn identity(&self) -> [u64; 2] {
+        let [device, inode, ..] = self.stamp;
+        [device, inode]
+    }
+}
+
 /// A place for the media of recordings.
 ///
 /// Every implementation runs the conformance suite in `tests/media_store`.
@@ -92,6 +136,9 @@ pub trait MediaStore: Send + Sync {
     /// nothing is ever overwritten.
     async fn create(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error>;
 
+    /// The same for an object that lies beside the media; its stage is the one that it has in the end.
+    async fn create_companion(&self, object: &MediaObject) -> Result<Box<dyn MediaWriter>, Error>;
+
     /// What is there, a page at a time; `after` is where the last page ended.
     async fn list(&self, after: Option<&str>) -> Result<Listing, Error>;
 
@@ -109,12 +156,24 @@ pub trait MediaStore: Send + Sync {
     /// Gives an object the name of another one, which is gone then: at once, and durably.
     async fn replace(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error>;
 
+    /// Gives an object a name beside its own under which it stays, whatever takes its place or becomes of that: durably.
+    /// The name holds `seal_id`, and is no object's. Gives its URL. Doing it again changes nothing; fails with
+    /// [`Error::Exists`] when something else is kept there.
+    async fn keep(&self, object: &MediaObject, seal_id: &SealId) -> Result<String, Error>;
+
+    /// Gives an object a name that is free: at once, and durably. Fails with [`Error::Exists`] when one is there.
+    async fn place(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error>;
+
     /// Writes `head` over the first bytes of an object, in one write, and makes that durable. Fails when the object is
     /// not the one of `version` any more.
     async fn rewrite_head(&self, object: &MediaObject, version: Version, head: &[u8]) -> Result<(), Error>;
 
     /// Removes an object, if it is there.
     async fn remove(&self, object: &MediaObject) -> Result<(), Error>;
+
+    /// Removes an object, durably, if it is there and still that version: how many other names its bytes have. Whoever
+    /// has it open reads on. Fails with [`Error::Changed`] when it is not that version any more.
+    async fn remove_version(&self, object: &MediaObject, version: Version) -> Result<u64, Error>;
 
     /// The URL of an object, for people.
     fn location(&self, object: &MediaObject) -> String;
@@ -126,6 +185,12 @@ pub trait MediaFile: Send + Sync {
     /// Which version this is, and so how long it is.
     fn version(&self) -> Version;
 
+    /// How many bytes the object has now: one that is being written grows under its readers. Quick, and never waited for
+    /// on the thread that asks.
+    async fn len_now(&self) -> Result<u64, Error> {
+        Ok(self.version().len)
+    }
+
     /// Fills the front of `buffer` from `offset` on, as far as that needs no waiting (the bytes are in memory already):
     /// how many bytes it filled. For whoever would rather not hand a short read to another thread.
     fn try_read_now(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Error>;
@@ -133,6 +198,12 @@ pub trait MediaFile: Send + Sync {
     /// Fills the rest of `buffer`, whose first `filled` bytes are those from `offset` on already, and gives a buffer
     /// back that holds them all. May wait for long; never on the thread that asks.
     async fn read(&self, offset: u64, buffer: Vec<u8>, filled: usize) -> Result<Vec<u8>, Error>;
+
+    /// Fills `buffer` from `offset` on, for whoever reads everything and soon nothing of it again: what lies in memory
+    /// for others stays there, and what did not does not take their place.
+    async fn read_once(&self, offset: u64, buffer: Vec<u8>) -> Result<Vec<u8>, Error> {
+        self.read(offset, buffer, 0).await
+    }
 }
 
 /// An object that is being written, under its `….part` name. Dropped without a word, it stays as it is;
@@ -149,6 +220,12 @@ pub trait MediaWriter: Send {
     /// finished.
     async fn sync_content(&mut self) -> Result<(), Error> {
         self.sync().await
+    }
+
+    /// Has everything appended so far made durable while more is appended: whether that was begun. Not while the same is
+    /// still under way for what came before. A failure is told by this or a later call.
+    async fn begin_sync(&mut self) -> Result<bool, Error> {
+        self.sync_content().await.map(|()| true)
     }
 
     /// Makes everything durable, then gives the object its final name, durably.

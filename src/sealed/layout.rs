@@ -19,6 +19,8 @@ pub(super) const RESERVED_1_OFFSET: usize = ROLE_OFFSET + 1;
 pub(super) const SALT_OFFSET: usize = RESERVED_1_OFFSET + 3;
 pub(super) const FINGERPRINT_OFFSET: usize = SALT_OFFSET + 16;
 pub(super) const WRAPPED_FILE_KEY_OFFSET: usize = FINGERPRINT_OFFSET + 32;
+/// Where the wrapped file key lies in a file: what a purge writes over first.
+pub const WRAPPED_FILE_KEY: core::ops::Range<usize> = WRAPPED_FILE_KEY_OFFSET..SEALED_AT_OFFSET;
 pub(super) const SEALED_AT_OFFSET: usize = WRAPPED_FILE_KEY_OFFSET + 40;
 pub(super) const MEDIA_TYPE_OFFSET: usize = SEALED_AT_OFFSET + 8;
 pub(super) const RECORDING_ID_OFFSET: usize = MEDIA_TYPE_OFFSET + 1 + 79;
@@ -79,6 +81,16 @@ impl ChunkLen {
     /// [`MEDIA_LEN_MAX`] allows, so nothing overflows.
     pub(super) const fn record_offset(self, index: u64) -> u64 {
         HEADER_LEN_U64 + index * self.record_bytes()
+    }
+
+    /// The length of a complete file of `media_len` bytes; `None` when no file holds so many.
+    #[must_use]
+    pub const fn file_len(self, media_len: u64) -> Option<u64> {
+        if media_len > MEDIA_LEN_MAX {
+            return None;
+        }
+        let records = if media_len == 0 { 1 } else { media_len.div_ceil(self.bytes()) };
+        Some(HEADER_LEN_U64 + media_len + records * TAG_LEN_U64)
     }
 
     /// The shape of a file of `file_len` bytes; `None` when it is shorter than a header or longer than any recording.

@@ -5,7 +5,8 @@
 //!
 //! * Sealing: [`Sealer`] turns media into a header and records.
 //! * Opening: [`UnverifiedHeader`] → [`VerifiedHeader`] → [`Opener`] → [`Span`]s of verified plaintext. Each step
-//!   consumes the one before, so that no caller can skip a check.
+//!   consumes the one before, so that no caller can skip a check. While a file is being written, [`Opener::grown`]
+//!   takes the place of the judgement of its end.
 //!
 //! Invariant: no function here returns a byte of media whose header tag and chunk tag have not verified.
 
@@ -19,7 +20,7 @@ mod state;
 mod tests;
 
 pub use header::{Header, Role, UnverifiedHeader, VerifiedHeader};
-pub use layout::{ChunkLen, HEADER_LEN, MEDIA_LEN_MAX};
+pub use layout::{ChunkLen, HEADER_LEN, MEDIA_LEN_MAX, WRAPPED_FILE_KEY};
 pub use opener::{Damage, Opener};
 pub use sealer::{Sealed, Sealer, Sealing};
 pub use span::Span;

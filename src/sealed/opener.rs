@@ -1,6 +1,7 @@
 //! From sealed records to verified plaintext, at any position.
 
 use core::ops::Range;
+use std::sync::Arc;
 
 use super::state::{self, verify_record};
 use super::{ChunkLen, Corruption, Error, Header, NameClaim, Span, State, VerifiedHeader};
@@ -10,8 +11,10 @@ use crate::crypto::{ChunkKind, TAG_LEN};
 /// A sealed file whose header and tail have verified: it turns records into plaintext.
 ///
 /// Stateless and shared: any number of readers may open spans at once.
+#[derive(Clone)]
 pub struct Opener {
-    verified: VerifiedHeader,
+    /// Shared with the openers of the same file when it was shorter or is longer.
+    verified: Arc<VerifiedHeader>,
     state: State,
 }
 
@@ -46,7 +49,36 @@ impl VerifiedHeader {
         if claim == NameClaim::Final && !state.is_complete() {
             return Err(Corruption::NotComplete.into());
         }
-        Ok(Opener { verified: self, state })
+        Ok(Opener { verified: Arc::new(self), state })
+    }
+
+    /// Makes the file of a live writer readable, before anything of it is known: no byte of media yet. Go on with
+    /// [`Opener::grown`].
+    #[must_use]
+    pub fn begin(self) -> Opener {
+        Opener { verified: Arc::new(self), state: State::Unfinished { media_len: 0 } }
+    }
+
+    /// Makes whatever still verifies of a damaged file readable: one whose end does not verify, or is not there. Where
+    /// `catalogued_len` bytes of media, and the final record after them, fit into the file, they are presumed to lie
+    /// there; else as many chunks as the file has whole records.
+    ///
+    /// [`Opener::state`] is a presumption then and no length to promise. Each record is verified all the same before a
+    /// byte of it is released, and what a cut left of one is not among them.
+    ///
+    /// # Errors
+    ///
+    /// [`Corruption::ShortHeader`], [`Corruption::TooLong`].
+    pub fn presume(self, file_len: u64, catalogued_len: Option<u64>) -> Result<Opener, Error> {
+        let chunk_len = self.header.chunk_len;
+        let whole_len = state::whole_len(chunk_len, file_len)?;
+        let state = match catalogued_len {
+            Some(media_len) if chunk_len.file_len(media_len).is_some_and(|len| len <= file_len) => {
+                State::Complete { media_len }
+            }
+            _ => State::Unfinished { media_len: whole_len },
+        };
+        Ok(Opener { verified: Arc::new(self), state })
     }
 }
 
@@ -61,6 +93,69 @@ impl Opener {
     #[must_use]
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// The bytes of the file, which is `file_len` bytes long now and still being written, that [`Self::grown`] must be
+    /// shown. At most three records: 3 MiB and 48 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Corruption::ShortHeader`], [`Corruption::TooLong`].
+    pub fn growing_tail(&self, file_len: u64) -> Result<Range<u64>, Error> {
+        state::growing_tail(self.chunk_len(), file_len)
+    }
+
+    /// The same file, as far as its live writer got with `file_len` bytes, by the bytes of [`Self::growing_tail`]. A
+    /// last record that does not verify may not be whole yet: it is left for the next look. Complete, when the final
+    /// record is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Corruption::Chunk`] when a record that others follow does not verify, or one that has verified does not any
+    /// more; [`Corruption::ShortRead`] when `tail` is not what was asked for.
+    pub fn grown(&self, file_len: u64, tail: &[u8]) -> Result<Self, Error> {
+        let state = state::judge_growing(&self.verified.keys.tag_key, self.chunk_len(), file_len, tail)?;
+        if state.media_len() < self.state.media_len() {
+            return Err(Corruption::Chunk(state.media_len() / self.chunk_len().bytes()).into());
+        }
+        Ok(Self { verified: Arc::clone(&self.verified), state })
+    }
+
+    /// The same file after its writer has gone, judged once more as any other: by [`VerifiedHeader::tail`] of
+    /// `file_len` bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`VerifiedHeader::judge`].
+    pub fn ended(&self, file_len: u64, tail: &[u8]) -> Result<Self, Error> {
+        let state = state::judge(&self.verified.keys.tag_key, self.chunk_len(), file_len, tail)?;
+        if state.media_len() < self.state.media_len() {
+            return Err(Corruption::ShortRead.into());
+        }
+        Ok(Self { verified: Arc::clone(&self.verified), state })
+    }
+
+    /// The bytes that [`Self::ended`] must be shown.
+    ///
+    /// # Errors
+    ///
+    /// As [`VerifiedHeader::tail`].
+    pub fn tail(&self, file_len: u64) -> Result<Range<u64>, Error> {
+        self.verified.tail(file_len)
+    }
+
+    /// How many bytes of the file hold what is known of it: header and records.
+    #[must_use]
+    pub fn file_len(&self) -> u64 {
+        let (chunk_len, media_len) = (self.chunk_len(), self.state.media_len());
+        match self.state {
+            State::Unfinished { .. } => chunk_len.record_offset(media_len / chunk_len.bytes()),
+            State::Complete { .. } => {
+                // A final record has at least a byte of media, unless it is all there is.
+                let last = media_len.saturating_sub(1) / chunk_len.bytes();
+                chunk_len.record_offset(last) + (media_len - last * chunk_len.bytes()) + TAG_LEN as u64
+            }
+        }
     }
 
     /// The sealing's public name.

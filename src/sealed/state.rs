@@ -52,6 +52,43 @@ pub(super) fn tail(chunk_len: ChunkLen, file_len: u64) -> Result<Range<u64>, Err
     Ok(chunk_len.record_offset(shape.full.saturating_sub(1))..file_len)
 }
 
+/// Bytes of media in the whole records of a file.
+pub(super) fn whole_len(chunk_len: ChunkLen, file_len: u64) -> Result<u64, Error> {
+    Ok(shape(chunk_len, file_len)?.full * chunk_len.bytes())
+}
+
+/// The same of a file that is being written, and the whole record before them, which decides when they are not there
+/// yet.
+pub(super) fn growing_tail(chunk_len: ChunkLen, file_len: u64) -> Result<Range<u64>, Error> {
+    let shape = shape(chunk_len, file_len)?;
+    Ok(chunk_len.record_offset(shape.full.saturating_sub(2))..file_len)
+}
+
+/// Decides the state of a file that is being written, from the bytes of its [`growing_tail`]: as [`judge`], but for a
+/// last record that does not verify, which may not be whole yet. The one before it was followed by another, and counts.
+pub(super) fn judge_growing(
+    tag_key: &TagKey,
+    chunk_len: ChunkLen,
+    file_len: u64,
+    growing_tail: &[u8],
+) -> Result<State, Error> {
+    let Shape { full, .. } = shape(chunk_len, file_len)?;
+    let record_len = usize::try_from(chunk_len.record_bytes()).map_err(|_| Corruption::TooLong)?;
+    let (before, tail) = if full < 2 {
+        (&[][..], growing_tail)
+    } else {
+        growing_tail.split_at_checked(record_len).ok_or(Corruption::ShortRead)?
+    };
+    match judge(tag_key, chunk_len, file_len, tail) {
+        Err(Error::Corrupt(Corruption::Tail)) => {}
+        judged => return judged,
+    }
+    if full >= 2 {
+        verify_record(tag_key, ChunkKind::Inner, full - 2, before)?;
+    }
+    Ok(State::Unfinished { media_len: full.saturating_sub(1) * chunk_len.bytes() })
+}
+
 /// Decides the state of a file from the bytes of its [`tail`], by the four rules of the format, in their order.
 pub(super) fn judge(tag_key: &TagKey, chunk_len: ChunkLen, file_len: u64, tail: &[u8]) -> Result<State, Error> {
     let Shape { full, rest } = shape(chunk_len, file_len)?;

@@ -36,6 +36,14 @@ impl Encoder {
         }
     }
 
+    /// Appends what is left of a live recording whose source broke off; the number of bytes of media in the file.
+    pub fn break_off(self, encoded: &mut Vec<u8>) -> u64 {
+        match self {
+            Self::Seal(sealer) => sealer.break_off(encoded).media_len,
+            Self::Plain { media_len, .. } => media_len,
+        }
+    }
+
     /// Appends what ends the file; the number of bytes of media in it.
     pub fn finish(self, encoded: &mut Vec<u8>) -> u64 {
         match self {

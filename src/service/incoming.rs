@@ -4,7 +4,10 @@ use std::io;
 
 use tokio::sync::watch;
 
-use super::source::{Piece, Source};
+use super::{
+    meter::METER,
+    source::{Piece, Source},
+};
 use crate::base::{MediaType, RecordingId};
 
 /// Asks an ingest to stop: at once, and in order.
@@ -26,10 +29,40 @@ impl Stop {
     }
 
     /// Returns when a stop is asked for; never when nobody can ask any more.
-    async fn asked(&mut self) {
+    pub async fn asked(&mut self) {
         if self.0.wait_for(|asked| *asked).await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// Those who take something in, to be stopped and waited for together.
+#[derive(Debug)]
+pub struct Intake(watch::Sender<bool>);
+
+impl Intake {
+    /// Nobody yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(watch::Sender::new(false))
+    }
+
+    /// One more, who is waited for as long as the stop is held.
+    #[must_use]
+    pub fn join(&self) -> Stop {
+        Stop(self.0.subscribe())
+    }
+
+    /// Asks all of them to stop, and whoever comes later, and waits until each has.
+    pub async fn stop(&self) {
+        self.0.send_replace(true);
+        self.0.closed().await;
+    }
+}
+
+impl Default for Intake {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -54,6 +87,7 @@ impl<S: Source> Incoming<'_, S> {
     /// The next bytes; empty at the end.
     pub async fn next(&mut self, piece: Piece) -> Result<Piece, Break> {
         let piece = next(self.source, self.stop, piece).await?;
+        METER.count_ingested(piece.len());
         (self.progress)(piece.len() as u64);
         Ok(piece)
     }

@@ -19,6 +19,10 @@ use super::{
     detect_media_type,
     encoder::Encoder,
     incoming::{Break, Incoming, Stop, head},
+    live_row::{LEASE, LiveRow, Row, is_away},
+    meter::{Growing, METER},
+    source::Piece,
+    unsettled::{Unsettled, name_taken},
 };
 use crate::base::{self, ErrorCode, MediaType, RecordingId, Timestamp};
 use crate::catalogue::{self, Content, Database, Recording, RecordingState};
@@ -31,9 +35,9 @@ use crate::sealed::{self, ChunkLen, Role, Sealer, Sealing};
 const HEAD_LEN: usize = 8 * 1024;
 /// The fewest bytes that a stream's type is decided from, unless it ends before.
 const STREAM_HEAD_LEN: usize = 64;
-/// How long a writer is held to be alive after it last said so, and how often it says so.
-const LEASE: Duration = Duration::from_secs(30);
-const LEASE_RENEWAL: Duration = Duration::from_secs(5);
+/// How long the system may hold what came of a live recording before the disk is asked to take it: what a loss of power
+/// may cost.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Takes recordings in.
 pub struct Ingest {
@@ -43,6 +47,8 @@ pub struct Ingest {
     pub(super) clock: Clock,
     pub(super) shelf: Shelf,
     pub(super) claims: Claims,
+    /// There for a server, which goes on while the catalogue is away.
+    pub(super) unsettled: Option<Unsettled>,
 }
 
 /// What is to be taken in.
@@ -69,6 +75,27 @@ pub struct Ingested {
     pub recording: Recording,
     /// Why a live recording is unfinished, when it is.
     pub broken_off: Option<String>,
+    /// Whether the catalogue knows: not while it is away, nor when another recording has the ID.
+    pub is_catalogued: bool,
+}
+
+/// How a recording would be kept.
+struct Admitted {
+    /// Plain without one.
+    key: Option<WrappingKey>,
+    is_catalogue_away: bool,
+}
+
+/// A recording that is being written.
+struct Writing {
+    /// As far as it got.
+    recording: Recording,
+    /// There until its end.
+    encoder: Option<Encoder>,
+    /// Of a live one.
+    row: Option<LiveRow>,
+    /// Since when the disk was not asked to take what came.
+    unsynced_since: Option<Instant>,
 }
 
 /// Why a recording was not taken in.
@@ -92,6 +119,12 @@ pub enum Error {
     /// The caller: a sealed file carries its media type, and cannot be made plain here.
     #[error("it is a sealed file: its media type is the one that it carries, and it stays sealed")]
     SealedAlready,
+    /// The caller: a sealed file is none that could be catalogued as plain.
+    #[error("it begins as a sealed file does, and is not plain")]
+    SealedInPlain,
+    /// The caller: a stream is media, and this is a sealed file.
+    #[error("it is a sealed file, and not media")]
+    SealedStream,
     /// The caller: begins as a sealed file and is none that can be trusted.
     #[error("it begins as a sealed file does, and cannot be taken in: {0}")]
     NotVerified(sealed::Error),
@@ -107,6 +140,14 @@ pub enum Error {
     /// The caller stopped it.
     #[error("stopped; nothing of it was kept")]
     Stopped,
+    /// Whoever must act on what broke it off: a live recording had begun, and is kept, unfinished.
+    #[error("{error}")]
+    BrokenOff {
+        /// As it was catalogued.
+        recording: Box<Recording>,
+        /// What broke it off.
+        error: Box<Self>,
+    },
     /// The caller or the operator: ID taken, or database away.
     #[error(transparent)]
     Catalogue(#[from] catalogue::Error),
@@ -128,8 +169,11 @@ impl Error {
             | Self::Id(_)
             | Self::OtherId { .. }
             | Self::SealedAlready
+            | Self::SealedInPlain
             | Self::Source(_)
             | Self::Stopped => ErrorCode::BadRequest,
+            Self::SealedStream => ErrorCode::UnsupportedMediaType,
+            Self::BrokenOff { error, .. } => error.code(),
             Self::NotVerified(error) | Self::Sealing(error) => error.code(),
             Self::KeyRefused(refused) => refused.code(),
             Self::NoActiveKey(NoActiveKey) => ErrorCode::NoActiveKey,
@@ -143,7 +187,22 @@ impl Ingest {
     /// Takes recordings into `store` and `database`.
     #[must_use]
     pub fn new(database: Arc<dyn Database>, store: Arc<dyn MediaStore>, keys: Arc<KeyWatch>, clock: Clock) -> Self {
-        Self { database, store, keys, clock, shelf: Shelf::default(), claims: Claims::default() }
+        Self { database, store, keys, clock, shelf: Shelf::default(), claims: Claims::default(), unsettled: None }
+    }
+
+    /// The same for a server, whose streams go on while the catalogue is away. What ends then is catalogued by
+    /// [`Self::settle`].
+    #[must_use]
+    pub fn despite_catalogue(self) -> Self {
+        Self { unsettled: Some(Unsettled::default()), ..self }
+    }
+
+    /// Catalogues what ended while the catalogue was away, whenever that can be asked, until it is dropped.
+    pub async fn settle(&self) {
+        match &self.unsettled {
+            Some(unsettled) => unsettled.settle(Arc::clone(&self.database), Arc::clone(&self.store)).await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Takes one recording in; `progress` hears how many bytes of it came.
@@ -151,7 +210,7 @@ impl Ingest {
     /// # Errors
     ///
     /// Why it was not taken in. Nothing of it is left then, unless it was live and has begun: what came of it is kept,
-    /// unfinished.
+    /// unfinished, and the error is [`Error::BrokenOff`].
     pub async fn ingest(
         &self,
         new: NewRecording,
@@ -171,33 +230,133 @@ impl Ingest {
         let id = id(&new)?;
         // A live one is refused at once where another one is under way: that may go on for hours.
         let _claim = if new.is_live { None } else { Some(self.claims.claim(&id).await) };
-        if self.database.recording(&id).await?.is_some() {
-            return Err(catalogue::Error::RecordingExists(id).into());
+        self.take_in(id, new, head, source, stop, progress).await
+    }
+
+    /// Whether a stream of that ID could be taken in now, before a byte of it is asked for.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub async fn check(&self, id: &RecordingId, exempt: bool) -> Result<(), Error> {
+        self.admit(id, exempt).await.map(|_| ())
+    }
+
+    /// Takes in a stream of media as it is made: live, and never a sealed file, which is for [`Self::ingest`].
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Self::ingest`].
+    pub async fn ingest_stream(
+        &self,
+        new: NewRecording,
+        source: &mut impl Source,
+        stop: &mut Stop,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Ingested, Error> {
+        let head = head(STREAM_HEAD_LEN, self.shelf.piece(), source, stop).await?;
+        if head.is_empty() {
+            return Err(Error::Empty);
         }
-        let media_type = new.media_type.clone().unwrap_or_else(|| detect_media_type(&head, new.name.as_deref()));
-        let key = if new.exempt {
-            None
-        } else {
-            // The switch may have been turned since this process began.
-            self.keys.refresh().await;
-            self.keys.ring().sealing()?
-        };
+        if sealed::has_magic(&head) {
+            return Err(Error::SealedStream);
+        }
+        progress(head.len() as u64);
+        let (id, new) = (id(&new)?, NewRecording { is_live: true, ..new });
+        self.take_in(id, new, head, source, stop, progress).await
+    }
+
+    /// Media that is not sealed, whose first bytes are `head`.
+    async fn take_in(
+        &self,
+        id: RecordingId,
+        new: NewRecording,
+        head: Piece,
+        source: &mut impl Source,
+        stop: &mut Stop,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Ingested, Error> {
+        let Admitted { key, is_catalogue_away } = self.admit(&id, new.exempt).await?;
+        let media_type = new.media_type.unwrap_or_else(|| detect_media_type(&head, new.name.as_deref()));
         let mut incoming = Incoming { id, media_type, is_live: new.is_live, head, source, stop, progress };
-        let (encoder, header, mut recording) = self.begin(&incoming, key, new.exempt)?;
+        let (encoder, header, recording) = self.begin(&incoming, key, new.exempt)?;
         let kind = object_of(&recording).kind;
-        let writer = self.store.create(&incoming.id, kind).await?;
-        match self.write(&mut incoming, writer, encoder, header, &mut recording).await {
+        let writer = if incoming.is_live {
+            self.store.create(&incoming.id, kind).await?
+        } else {
+            self.create_again(&incoming.id, kind).await?
+        };
+        let _counted = Growing::count();
+        METER.count_ingested(incoming.head.len());
+        let mut writing = Writing { recording, encoder: Some(encoder), row: None, unsynced_since: None };
+        let written = self.write(&mut incoming, writer, header, is_catalogue_away, &mut writing).await;
+        let Writing { mut recording, row, .. } = writing;
+        match (written, row) {
             // Nothing was promised: what there is of the file goes.
-            Ok(Some(broken_off)) if !incoming.is_live => {
+            (Ok(Some(broken_off)), None) => {
                 self.take_away(&recording.id, kind).await;
                 Err(broken_off.into())
             }
-            Ok(broken_off) => self.catalogue(recording, incoming.is_live, broken_off.map(Break::into_text)).await,
-            Err(error) => {
-                self.give_up(&recording, kind, &error).await;
+            (Ok(None), None) => self.catalogue(recording, None, incoming.stop).await,
+            (Ok(broken_off), Some(row)) => {
+                let is_catalogued = self.end(row, &recording).await?;
+                Ok(Ingested { recording, broken_off: broken_off.map(Break::into_text), is_catalogued })
+            }
+            (Err(error), None) => {
+                self.take_away(&recording.id, kind).await;
                 Err(error)
             }
+            (Err(error), Some(row)) => {
+                recording.state = RecordingState::Unfinished;
+                // If this fails, too, the lease lapses and says the same.
+                let _best_effort = self.end(row, &recording).await;
+                Err(Error::BrokenOff { recording: Box::new(recording), error: Box::new(error) })
+            }
         }
+    }
+
+    /// How a recording of that ID would be kept.
+    async fn admit(&self, id: &RecordingId, exempt: bool) -> Result<Admitted, Error> {
+        let is_catalogue_away = match self.database.recording(id).await {
+            Ok(None) => false,
+            Ok(Some(_)) => return Err(catalogue::Error::RecordingExists(id.clone()).into()),
+            Err(error) => {
+                self.go_on_without(id, exempt, error).await?;
+                true
+            }
+        };
+        let key = if exempt {
+            None
+        } else {
+            // The switch may have been turned since this process began.
+            if !is_catalogue_away {
+                self.keys.refresh().await;
+            }
+            self.keys.ring().sealing()?
+        };
+        match key {
+            // What no row says is plain, nobody could tell from damage.
+            None if is_catalogue_away => {
+                Err(catalogue::Error::Unavailable("and this recording would be plain".into()).into())
+            }
+            key => Ok(Admitted { key, is_catalogue_away }),
+        }
+    }
+
+    /// While the catalogue is away a server seals all the same: the store says which IDs are taken.
+    async fn go_on_without(&self, id: &RecordingId, exempt: bool, error: catalogue::Error) -> Result<(), Error> {
+        if self.unsettled.is_none() || exempt || !is_away(&error) {
+            return Err(error.into());
+        }
+        for kind in [MediaKind::Sealed, MediaKind::Plain] {
+            for stage in [Stage::Final, Stage::Part] {
+                let object = MediaObject::media(id.clone(), kind, stage);
+                if self.store.version(&object).await?.is_some() {
+                    return Err(catalogue::Error::RecordingExists(id.clone()).into());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Sealed under `key`, or plain without one: how it is encoded, what its file begins with, and its row.
@@ -225,7 +384,7 @@ impl Ingest {
             }
             None => {
                 let encoder = Encoder::Plain { digest: Sha256Digest::default(), media_len: 0 };
-                (encoder, Vec::new(), Content::Plain { digest: [0; 32], exempt })
+                (encoder, Vec::new(), Content::Plain { digest: [0; 32], exempt, outside: None })
             }
         };
         let recording = Recording {
@@ -236,18 +395,19 @@ impl Ingest {
             mended: false,
             created_at,
             content,
+            about: None,
         };
         Ok((encoder, header, recording))
     }
 
-    /// Writes a file to its end (`None`), or as far as its source goes; says in `recording` how far that is.
+    /// Writes a file to its end (`None`), or as far as its source goes; says in `writing` how far that is.
     async fn write(
         &self,
         incoming: &mut Incoming<'_, impl Source>,
         mut writer: Box<dyn MediaWriter>,
-        mut encoder: Encoder,
         header: Vec<u8>,
-        recording: &mut Recording,
+        is_catalogue_away: bool,
+        writing: &mut Writing,
     ) -> Result<Option<Break>, Error> {
         if !header.is_empty() {
             writer.append(header).await?;
@@ -256,27 +416,47 @@ impl Ingest {
             // Header first, durable, and only then visible.
             writer.sync().await?;
             let state = RecordingState::Recording { lease_until: later((self.clock)(), LEASE) };
-            self.database.add_recording(&Recording { state, ..recording.clone() }).await?;
-            recording.state = state;
+            let row = self.add_row(&Recording { state, ..writing.recording.clone() }, is_catalogue_away).await?;
+            writing.recording.state = state;
+            writing.row = Some(LiveRow::new(Arc::clone(&self.database), Arc::clone(&self.clock), row));
         }
-        let broken_off = self.stream(incoming, &mut *writer, &mut encoder, recording).await?;
+        let broken_off = self.stream(incoming, &mut *writer, writing).await?;
+        let Some(encoder) = writing.encoder.take() else { return Ok(broken_off) };
+        let mut last = Vec::new();
         if broken_off.is_some() {
             if incoming.is_live {
+                let media_len = encoder.break_off(&mut last);
+                if !last.is_empty() {
+                    writer.append(last).await?;
+                }
                 writer.sync().await?;
-                recording.state = RecordingState::Unfinished;
+                writing.recording.media_len = media_len;
+                writing.recording.state = RecordingState::Unfinished;
             }
             return Ok(broken_off);
         }
         // Everything before the final record is durable before that is written.
         writer.sync_content().await?;
-        let mut last = Vec::new();
-        recording.media_len = encoder.finish(&mut last);
+        let media_len = encoder.finish(&mut last);
         if !last.is_empty() {
             writer.append(last).await?;
         }
         writer.finish().await?;
-        recording.state = RecordingState::Complete;
+        writing.recording.media_len = media_len;
+        writing.recording.state = RecordingState::Complete;
         Ok(None)
+    }
+
+    /// Adds the row of a live recording; while the catalogue is away a sealed one goes on without.
+    async fn add_row(&self, recording: &Recording, is_catalogue_away: bool) -> Result<Row, Error> {
+        if is_catalogue_away {
+            return Ok(Row::Absent);
+        }
+        match self.database.add_recording(recording).await {
+            Ok(()) => Ok(Row::There),
+            Err(error) if self.unsettled.is_some() && recording.is_sealed() && is_away(&error) => Ok(Row::Absent),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Encodes until the source ends (`None`) or breaks off.
@@ -284,31 +464,40 @@ impl Ingest {
         &self,
         incoming: &mut Incoming<'_, impl Source>,
         writer: &mut dyn MediaWriter,
-        encoder: &mut Encoder,
-        recording: &mut Recording,
+        writing: &mut Writing,
     ) -> Result<Option<Break>, Error> {
-        let mut renewal = Instant::now() + LEASE_RENEWAL;
+        let Writing { recording, encoder: Some(encoder), row, unsynced_since } = writing else { return Ok(None) };
         let mut encoded = self.shelf.encoded();
         let mut piece = core::mem::take(&mut incoming.head);
         while !piece.is_empty() {
             encoder.update(&piece, &mut encoded)?;
             if !encoded.is_empty() {
                 encoded = writer.append(encoded).await?;
+                unsynced_since.get_or_insert_with(Instant::now);
             }
             encoder.describe(recording);
-            let is_live = incoming.is_live;
-            // A read that waits is not given up for a renewal: what it has taken would be lost.
+            // A read that waits is not given up for what is due meanwhile: what it has taken would be lost.
             let mut reading = pin!(incoming.next(piece));
             piece = loop {
+                let due = row.as_ref().map(|row| (row.due(), unsynced_since.map(|since| since + SYNC_INTERVAL)));
+                let (renewal, sync) = due.unzip();
                 tokio::select! {
+                    // What is due comes first: a source that always has more must not put it off.
+                    biased;
+                    () = at(renewal) => {
+                        if let Some(row) = row {
+                            row.renew(recording).await;
+                        }
+                    }
+                    () = at(sync.flatten()) => {
+                        // A disk that is still at what came before is asked again when that is done.
+                        let is_begun = writer.begin_sync().await?;
+                        *unsynced_since = if is_begun { None } else { Some(Instant::now()) };
+                    }
                     next = &mut reading => match next {
                         Ok(piece) => break piece,
                         Err(broken_off) => return Ok(Some(broken_off)),
                     },
-                    () = tokio::time::sleep_until(renewal), if is_live => {
-                        self.renew_lease(recording).await;
-                        renewal = Instant::now() + LEASE_RENEWAL;
-                    }
                 }
             };
         }
@@ -317,67 +506,30 @@ impl Ingest {
         Ok(None)
     }
 
-    /// Says what became of the recording. A row that cannot be written takes the file of an import with it, so that
-    /// nothing half-done stays; a live recording's row is there already, and is told for as long as its lease lasts.
-    pub(super) async fn catalogue(
-        &self,
-        recording: Recording,
-        has_row: bool,
-        broken_off: Option<String>,
-    ) -> Result<Ingested, Error> {
-        if has_row {
-            let deadline = Instant::now() + LEASE;
-            while let Err(error) = self.database.update_progress(&recording).await {
-                if !matches!(error, catalogue::Error::Unavailable(_)) || Instant::now() >= deadline {
-                    return Err(error.into());
-                }
-                tokio::time::sleep(Duration::from_secs(1)).await;
+    /// Says what became of a live recording; whether the catalogue knows.
+    async fn end(&self, row: LiveRow, recording: &Recording) -> Result<bool, Error> {
+        // A command waits for the catalogue; a server has others to serve.
+        let patience = if self.unsettled.is_some() { Duration::ZERO } else { LEASE };
+        match (row.end(recording, patience).await, &self.unsettled) {
+            (Ok(Row::There), _) => Ok(true),
+            (Ok(Row::Taken | Row::Absent), _) => {
+                name_taken(recording, &*self.store);
+                Ok(false)
             }
-        } else if let Err(error) = self.database.add_recording(&recording).await {
-            match self.database.recording(&recording.id).await {
-                // It was catalogued all the same: by this transaction, or by a rebuild that found the file.
-                Ok(Some(row)) if is_same_content(&row.content, &recording.content) => {}
-                Ok(_) => {
-                    self.store.remove(&object_of(&recording)).await?;
-                    return Err(error.into());
-                }
-                // Whether a row needs the file cannot be told.
-                Err(_) => {
-                    let file = self.store.location(&object_of(&recording));
-                    tracing::warn!(%file, "this file is whole and may not be catalogued; `sealtape recordings rebuild` tells");
-                    return Err(error.into());
-                }
+            (Err((row, error)), Some(unsettled)) if is_away(&error) => {
+                unsettled.add(recording.clone(), row);
+                Ok(false)
             }
-        }
-        Ok(Ingested { recording, broken_off })
-    }
-
-    /// After a failure of store or database: an import leaves nothing, a live recording what it has.
-    async fn give_up(&self, recording: &Recording, kind: MediaKind, error: &Error) {
-        if matches!(recording.state, RecordingState::Recording { .. }) {
-            tracing::warn!(id = %recording.id, %error, "this recording ends here; what came before is kept");
-            // If this fails, too, the lease lapses and says the same.
-            let unfinished = Recording { state: RecordingState::Unfinished, ..recording.clone() };
-            let _best_effort = self.database.update_progress(&unfinished).await;
-        } else {
-            self.take_away(&recording.id, kind).await;
+            (Err((_, error)), _) => Err(error.into()),
         }
     }
 
     /// Removes the growing file of an ingest that came to nothing. The error that ended it is the one that tells; if
     /// the file cannot be removed either, it is named here.
     pub(super) async fn take_away(&self, id: &RecordingId, kind: MediaKind) {
-        let object = MediaObject { id: id.clone(), kind, stage: Stage::Part };
+        let object = MediaObject::media(id.clone(), kind, Stage::Part);
         if let Err(error) = self.store.remove(&object).await {
             tracing::warn!(%error, "a file that nothing needs could not be removed");
-        }
-    }
-
-    async fn renew_lease(&self, recording: &Recording) {
-        let state = RecordingState::Recording { lease_until: later((self.clock)(), LEASE) };
-        if let Err(error) = self.database.update_progress(&Recording { state, ..recording.clone() }).await {
-            // Recording goes on: the row is brought up to date at the next renewal or at the end.
-            tracing::warn!(id = %recording.id, %error, "the catalogue did not hear that this recording goes on");
         }
     }
 }
@@ -391,7 +543,15 @@ impl From<Break> for Error {
     }
 }
 
-fn id(new: &NewRecording) -> Result<RecordingId, Error> {
+/// At that time; never without one.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+pub(super) fn id(new: &NewRecording) -> Result<RecordingId, Error> {
     match (&new.id, new.name.as_deref().and_then(Path::file_stem)) {
         (Some(id), _) => Ok(id.clone()),
         (None, Some(stem)) => Ok(stem.to_string_lossy().parse()?),
@@ -399,23 +559,17 @@ fn id(new: &NewRecording) -> Result<RecordingId, Error> {
     }
 }
 
-/// Whether a row is of the file that was just written.
-fn is_same_content(row: &Content, written: &Content) -> bool {
-    match (row, written) {
-        (Content::Sealed { seal_id, .. }, Content::Sealed { seal_id: written, .. }) => seal_id == written,
-        (Content::Plain { digest, .. }, Content::Plain { digest: written, .. }) => digest == written,
-        (Content::Sealed { .. }, Content::Plain { .. }) | (Content::Plain { .. }, Content::Sealed { .. }) => false,
-    }
-}
-
 /// Where a recording's file lies in the end.
 pub(super) fn object_of(recording: &Recording) -> MediaObject {
     let kind = if recording.is_sealed() { MediaKind::Sealed } else { MediaKind::Plain };
     let stage = if recording.state == RecordingState::Complete { Stage::Final } else { Stage::Part };
-    MediaObject { id: recording.id.clone(), kind, stage }
+    MediaObject {
+        outside: recording.content.outside().cloned(),
+        ..MediaObject::media(recording.id.clone(), kind, stage)
+    }
 }
 
-fn later(time: Timestamp, by: Duration) -> Timestamp {
+pub(super) fn later(time: Timestamp, by: Duration) -> Timestamp {
     let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
     Timestamp::from_millis(time.millis().saturating_add(millis)).unwrap_or(Timestamp::MAX)
 }

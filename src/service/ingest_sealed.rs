@@ -56,7 +56,7 @@ impl Ingest {
         let mut writer = self.store.create(&id, MediaKind::Sealed).await?;
         let copied = async {
             self.copy(head, source, stop, progress, &mut *writer).await?;
-            let object = MediaObject { id: id.clone(), kind: MediaKind::Sealed, stage: Stage::Part };
+            let object = MediaObject::media(id.clone(), MediaKind::Sealed, Stage::Part);
             let file = self.store.open(&object).await?.ok_or(Error::Stopped)?;
             let file_len = file.version().len;
             let tail = verified.tail(file_len).map_err(Error::NotVerified)?;
@@ -88,10 +88,11 @@ impl Ingest {
             mended: header.mended,
             created_at: header.sealed_at,
             content: Content::Sealed { fingerprint: header.fingerprint, seal_id: opener.seal_id(), replacement: None },
+            about: None,
         };
         tracing::debug!(file = %self.store.location(&object_of(&recording)), "taken in as it is");
         let broken_off = (!is_complete).then(|| "it was unfinished before".into());
-        self.catalogue(recording, false, broken_off).await
+        self.catalogue(recording, broken_off, stop).await
     }
 
     async fn copy(

@@ -154,6 +154,18 @@ impl Listening {
         }
     }
 
+    /// Whether something that is to be recorded when it is done may be begun, by the same rule.
+    ///
+    /// # Errors
+    ///
+    /// Nothing can be recorded, and settings say that it is refused then.
+    pub async fn check(&self) -> Result<(), audit::Error> {
+        match self.settings.on_failure {
+            OnFailure::Refuse => self.log.check().await,
+            OnFailure::Continue => Ok(()),
+        }
+    }
+
     /// Records something that nobody waits for, some time soon.
     pub fn note(&self, event: Event) {
         self.log.note(event);

@@ -322,9 +322,10 @@ impl Listener {
         if !request_id.is_empty() && activity.request_ids.len() < REQUESTS_NAMED_MAX {
             activity.request_ids.push(request_id.to_owned());
         }
-        (activity.media_len, activity.is_growing) = (heard.media_len, heard.is_growing);
         drop(activity);
-        Self { session: Arc::clone(session) }
+        let listener = Self { session: Arc::clone(session) };
+        listener.knows(heard);
+        listener
     }
 
     pub(super) fn session(&self) -> &Arc<Session> {
@@ -339,6 +340,12 @@ impl Listener {
         activity.bytes_since += len;
         activity.spans.add(media.clone());
         activity.spans_since.add(media);
+    }
+
+    /// More is known of what is heard: how long it is, or that it has come to its end.
+    pub fn knows(&self, heard: &Heard) {
+        let mut activity = self.session.activity();
+        (activity.media_len, activity.is_growing) = (heard.media_len, heard.is_growing);
     }
 
     /// The answer is cut, for that reason.

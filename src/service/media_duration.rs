@@ -31,7 +31,11 @@ const PIECE_LEN: u64 = 64 << 10;
 impl Playback {
     /// How long the recording plays; none when it does not play, or when its container does not say, or not soon.
     pub async fn media_duration(self: &Arc<Self>, id: &RecordingId) -> Option<Duration> {
-        let recording = self.open(id).await.ok()?;
+        self.duration_of(self.open(id).await.ok()?).await
+    }
+
+    /// The same of a recording that is open.
+    pub async fn duration_of(self: &Arc<Self>, recording: Arc<OpenRecording>) -> Option<Duration> {
         let is_timed =
             ["audio/", "video/", "application/ogg"].iter().any(|kind| recording.media_type.as_str().starts_with(kind));
         if !is_timed {

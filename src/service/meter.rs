@@ -1,4 +1,4 @@
-//! What playing counts: handles, resolved once.
+//! What playing and taking in counts: handles, resolved once.
 //!
 //! Names and meanings are in [`crate::base::metrics`]; where the counts go is decided in `cli`.
 
@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use metrics::{Counter, Gauge, counter, gauge};
 
 use crate::base::{Fingerprint, metrics as names};
+use crate::catalogue::PlainCount;
 use crate::sealed::Corruption;
 
 /// How much of a fingerprint tells keys apart, be there thousands.
@@ -19,7 +20,13 @@ pub(super) struct Meter {
     pub opened: CacheMeter,
     pub buffers: CacheMeter,
     open: Gauge,
+    plain_exempt: Gauge,
+    plain_others: Gauge,
+    plain_left: Gauge,
     pub key_checks: Checks,
+    growing: Gauge,
+    ingested_bytes: Counter,
+    uncatalogued: Gauge,
     failures: [Counter; KINDS.len()],
 }
 
@@ -40,22 +47,57 @@ pub(super) struct CacheMeter {
 }
 
 /// Resolved when the first recording is opened or a server starts, after the recorder is in its place.
-pub(super) static METER: LazyLock<Meter> = LazyLock::new(|| Meter {
-    rows: CacheMeter::of("rows"),
-    opened: CacheMeter::of("opened"),
-    buffers: CacheMeter::of("buffers"),
-    open: gauge!(names::RECORDINGS_OPEN),
-    key_checks: Checks {
-        ok: counter!(names::KEY_RING_CHECKS, "outcome" => "ok"),
-        failed: counter!(names::KEY_RING_CHECKS, "outcome" => "failed"),
-    },
-    failures: KINDS.map(|kind| counter!(names::VERIFICATION_FAILURES, "kind" => kind)),
+pub(super) static METER: LazyLock<Meter> = LazyLock::new(|| {
+    // At zero from the start, so that the first one is seen as a rise.
+    for way in [IngestWay::Put, IngestWay::Watch] {
+        for outcome in [IngestOutcome::Complete, IngestOutcome::Unfinished, IngestOutcome::Failed] {
+            of_ingests(way, outcome).absolute(0);
+        }
+    }
+    meter()
 });
+
+fn meter() -> Meter {
+    Meter {
+        rows: CacheMeter::of("rows"),
+        opened: CacheMeter::of("opened"),
+        buffers: CacheMeter::of("buffers"),
+        open: gauge!(names::RECORDINGS_OPEN),
+        plain_exempt: gauge!(names::RECORDINGS_PLAIN, "kind" => "exempt"),
+        plain_others: gauge!(names::RECORDINGS_PLAIN, "kind" => "not-exempt"),
+        plain_left: gauge!(names::RECORDINGS_PLAIN, "kind" => "left"),
+        key_checks: Checks {
+            ok: counter!(names::KEY_RING_CHECKS, "outcome" => "ok"),
+            failed: counter!(names::KEY_RING_CHECKS, "outcome" => "failed"),
+        },
+        growing: gauge!(names::RECORDINGS_GROWING),
+        ingested_bytes: counter!(names::INGESTED_BYTES),
+        uncatalogued: gauge!(names::RECORDINGS_UNCATALOGUED),
+        failures: KINDS.map(|kind| counter!(names::VERIFICATION_FAILURES, "kind" => kind)),
+    }
+}
 
 impl Meter {
     /// Shows how many recordings are open.
     pub(super) fn show_open(&self, count: usize) {
         self.open.set(as_gauge(count as u64));
+    }
+
+    /// Shows how many recordings lie in plain.
+    pub(super) fn show_plain(&self, count: &PlainCount) {
+        self.plain_exempt.set(as_gauge(count.exempt));
+        self.plain_others.set(as_gauge(count.others));
+        self.plain_left.set(as_gauge(count.left));
+    }
+
+    /// Shows how many recordings wait for the catalogue.
+    pub(super) fn uncatalogued(&self, count: usize) {
+        self.uncatalogued.set(as_gauge(count as u64));
+    }
+
+    /// Counts media that came.
+    pub(super) fn count_ingested(&self, len_bytes: usize) {
+        self.ingested_bytes.increment(len_bytes as u64);
     }
 
     /// Counts stored bytes that are not what was written.
@@ -65,6 +107,60 @@ impl Meter {
             failures.increment(1);
         }
     }
+}
+
+/// Counts a recording for as long as it is written.
+pub(super) struct Growing(());
+
+impl Growing {
+    pub(super) fn count() -> Self {
+        METER.growing.increment(1);
+        Self(())
+    }
+}
+
+impl Drop for Growing {
+    fn drop(&mut self) {
+        METER.growing.decrement(1);
+    }
+}
+
+/// By which way a server takes recordings in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IngestWay {
+    /// A request.
+    Put,
+    /// A watch folder.
+    Watch,
+}
+
+/// What became of one that was to be taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IngestOutcome {
+    /// All of it is kept.
+    Complete,
+    /// What came of it is kept.
+    Unfinished,
+    /// Nothing of it is kept.
+    Failed,
+}
+
+/// Counts what became of one.
+pub fn count_ingest(way: IngestWay, outcome: IngestOutcome) {
+    of_ingests(way, outcome).increment(1);
+}
+
+fn of_ingests(way: IngestWay, outcome: IngestOutcome) -> Counter {
+    let way = match way {
+        IngestWay::Put => "put",
+        IngestWay::Watch => "watch",
+    };
+    let outcome = match outcome {
+        IngestOutcome::Complete => "complete",
+        IngestOutcome::Unfinished => "unfinished",
+        IngestOutcome::Failed => "failed",
+    };
+    counter!(names::INGESTS, "way" => way, "outcome" => outcome)
 }
 
 impl Checks {

@@ -4,38 +4,61 @@
 
 mod buffers;
 mod bulk;
+mod cataloguing;
+mod companions;
+mod dead_import;
 mod encoder;
+mod growth;
 mod incoming;
 mod ingest;
+mod ingest_plain;
 mod ingest_sealed;
 mod key_ops;
 mod key_watch;
 mod listening;
 mod listening_session;
+mod live_row;
+mod live_writer;
 mod maintenance;
 mod media_duration;
 mod media_type;
 mod meter;
 mod opened;
+mod pace;
+mod pieces;
 mod playback;
+mod purge;
 mod refusals;
+mod salvage;
 mod source;
 mod span_stream;
+mod unsettled;
+mod verify;
 
-pub use incoming::Stop;
+pub use companions::{CompanionSettings, Companions, Error as CompanionError};
+pub use incoming::{Intake, Stop};
 pub use ingest::{Error as IngestError, Ingest, Ingested, NewRecording};
 pub use key_ops::{Imported, KeyOps, KeySummary, StateChange};
 pub use key_watch::{Error as KeyError, Health, KeyWatch};
 pub use listening::{Listening, ListeningError, ListeningSettings, OnFailure};
 pub use listening_session::{Heard, Listener, Player};
 pub use maintenance::{
-    Candidate, Error as MaintenanceError, Fault, Maintenance, Outcome as MaintenanceOutcome, Rebuilt, Selection, Work,
+    Candidate, Conduct, Encrypted, Encryption, Error as MaintenanceError, Fault, Maintenance,
+    Outcome as MaintenanceOutcome, Rebuilt, Repaired, Selection, Work,
 };
 pub use media_type::detect as detect_media_type;
+pub use meter::{IngestOutcome, IngestWay, count_ingest};
 pub use opened::{OpenRecording, Validators};
+pub use pace::Pace as RatePace;
 pub use playback::{Error as PlaybackError, Playback, PlaybackSettings};
-pub use source::{FileSource, ReaderSource, Source};
+pub use purge::{Error as PurgeError, Purge, Retention};
+pub use salvage::{Damaged, Salvage, Salvaged};
+pub use source::{FileSource, Piece as MediaPiece, ReaderSource, Source};
 pub use span_stream::{FRAME_LEN_MAX, FRAME_LEN_MIN, SpanStream};
+pub use verify::{
+    Checked, Error as VerifyError, Finding, FindingKind, Pace, Place, Round, Scope as VerifyScope, Scrub, Verifier,
+    VerifierParts,
+};
 
 use std::sync::Arc;
 

@@ -8,9 +8,9 @@ use std::{
 
 use metrics::Counter;
 
-use super::Heard;
+use super::{Heard, growth::Growth, meter};
 use crate::base::{Fingerprint, MediaType, RecordingId, SealId, Timestamp};
-use crate::catalogue::RecordingState;
+use crate::catalogue::{Recording, RecordingState};
 use crate::media::MediaFile;
 use crate::sealed::Opener;
 
@@ -34,6 +34,8 @@ pub struct OpenRecording {
     /// What whoever shows it has made of it. Here nobody knows what that is.
     pub(super) shown: OnceLock<Arc<dyn Any + Send + Sync>>,
     pub(super) file: Arc<dyn MediaFile>,
+    /// What knows more of it later, while it is being written.
+    pub(super) growth: Option<Arc<Growth>>,
 }
 
 /// What identifies a representation: a property of its content, and never of the key that wraps it.
@@ -45,12 +47,76 @@ pub struct Validators {
     pub last_modified: Timestamp,
 }
 
+#[derive(Clone)]
 pub(super) enum OpenContent {
-    Sealed { opener: Box<Opener>, fingerprint: Fingerprint, reads: Counter },
+    Sealed { opener: Opener, fingerprint: Fingerprint, reads: Counter },
     Plain,
 }
 
+impl OpenContent {
+    /// The same, known further.
+    pub(super) fn with(&self, further: Opener) -> Self {
+        match self {
+            Self::Sealed { fingerprint, reads, .. } => {
+                Self::Sealed { opener: further, fingerprint: *fingerprint, reads: reads.clone() }
+            }
+            Self::Plain => Self::Plain,
+        }
+    }
+}
+
 impl OpenRecording {
+    /// One whose length is a presumption ([`crate::sealed::VerifiedHeader::presume`]): for telling what is left of it.
+    pub(super) fn of_damaged(row: &Recording, opener: Opener, file: Arc<dyn MediaFile>) -> Self {
+        let header = opener.header();
+        Self {
+            id: row.id.clone(),
+            media_type: header.media_type.clone(),
+            media_len: opener.state().media_len(),
+            state: row.state,
+            mended: header.mended,
+            validators: None,
+            heard: OnceLock::new(),
+            shown: OnceLock::new(),
+            content: OpenContent::Sealed {
+                fingerprint: header.fingerprint,
+                reads: meter::reads(&header.fingerprint),
+                opener: opener,
+            },
+            file,
+            growth: None,
+        }
+    }
+
+    /// The same recording, known so far; without validators.
+    pub(super) fn known_as(
+        &self,
+        content: OpenContent,
+        media_len: u64,
+        state: RecordingState,
+        growth: Option<Arc<Growth>>,
+    ) -> Self {
+        Self {
+            id: self.id.clone(),
+            media_type: self.media_type.clone(),
+            media_len,
+            state,
+            mended: self.mended,
+            validators: None,
+            content,
+            heard: OnceLock::new(),
+            shown: OnceLock::new(),
+            file: Arc::clone(&self.file),
+            growth,
+        }
+    }
+
+    /// Whether it is being written, so that there may be more of it than is known here.
+    #[must_use]
+    pub fn is_growing(&self) -> bool {
+        self.growth.is_some()
+    }
+
     /// The key that the recording needs, when it is sealed.
     #[must_use]
     pub fn fingerprint(&self) -> Option<Fingerprint> {

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use super::{
     KeyWatch, OpenRecording, PlaybackError as Error,
     buffers::{Buffer, BufferPool},
+    growth::{Follower, News},
     meter::METER,
     opened::OpenContent,
 };
@@ -39,6 +40,14 @@ pub struct SpanStream {
     /// A frame that was asked for before anybody took it, so that its faults were known in time.
     ready: Option<Bytes>,
     failed: Option<Error>,
+    /// What of the range is yet to be written.
+    following: Option<Following>,
+}
+
+/// A recording that is being written is followed to its end, or to that of the range.
+struct Following {
+    follower: Follower,
+    end: u64,
 }
 
 impl SpanStream {
@@ -48,7 +57,18 @@ impl SpanStream {
         buffers: BufferPool,
         media: Range<u64>,
     ) -> Self {
-        Self { recording, keys, buffers, rest: media, reading: None, ready: None, failed: None }
+        Self { recording, keys, buffers, rest: media, reading: None, ready: None, failed: None, following: None }
+    }
+
+    /// The same, going on to `end` as the recording is written.
+    pub(super) fn followed(self, follower: Follower, end: u64) -> Self {
+        Self { following: Some(Following { follower, end }), ..self }
+    }
+
+    /// The recording, as far as it is known here: at the end of a stream that followed it, how it ended.
+    #[must_use]
+    pub fn recording(&self) -> &OpenRecording {
+        &self.recording
     }
 
     /// Verifies the first frame now, so that a fault in it is known before anything is promised. Any record of the
@@ -76,17 +96,57 @@ impl SpanStream {
             return Poll::Ready(Some(Ok(frame)));
         }
         if let Some(error) = self.failed.take() {
-            self.rest.start = self.rest.end;
+            self.stop();
             return Poll::Ready(Some(Err(error)));
         }
         if self.reading.is_none() && self.rest.is_empty() {
-            return Poll::Ready(None);
+            match ready!(self.poll_growth(cx)) {
+                Ok(true) => {}
+                Ok(false) => return Poll::Ready(None),
+                Err(error) => {
+                    self.stop();
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
         }
         let frame = ready!(self.poll_frame(frame_len, cx));
         if frame.is_err() {
-            self.rest.start = self.rest.end;
+            self.stop();
         }
         Poll::Ready(Some(frame))
+    }
+
+    fn stop(&mut self) {
+        self.rest.start = self.rest.end;
+        self.following = None;
+    }
+
+    /// Whether there is more of the range, once that is known: it may be yet to be written.
+    fn poll_growth(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
+        let Some(Following { follower, end }) = &mut self.following else { return Poll::Ready(Ok(false)) };
+        let position = self.rest.start;
+        if position >= *end {
+            return Poll::Ready(Ok(false));
+        }
+        loop {
+            // Also of one who only waits: it ends within a moment.
+            if let Some(fingerprint) = self.recording.fingerprint() {
+                self.keys.ring().opening(&fingerprint)?;
+            }
+            match follower.heard(position) {
+                Some(News::More(recording)) => {
+                    self.rest.end = recording.media_len.min(*end);
+                    self.recording = recording;
+                    return Poll::Ready(Ok(true));
+                }
+                Some(News::End(recording, outcome)) => {
+                    self.recording = recording;
+                    self.following = None;
+                    return Poll::Ready(outcome.map_or(Ok(false), Err));
+                }
+                None => ready!(follower.poll_changed(cx)),
+            }
+        }
     }
 
     fn poll_frame(&mut self, frame_len: u64, cx: &mut Context<'_>) -> Poll<Result<Bytes, Error>> {

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use metrics::{Counter, Histogram, counter, histogram};
 
-use crate::base::{RecordingId, metrics as names};
+use crate::base::{RecordingId, SealId, metrics as names};
 use crate::media::{
     Error, Listing, MaintenanceGuard, MediaFile, MediaKind, MediaObject, MediaStore, MediaWriter, Version,
 };
@@ -48,6 +48,10 @@ impl<S: MediaStore> MediaStore for Metered<S> {
         self.0.create(id, kind).await
     }
 
+    async fn create_companion(&self, object: &MediaObject) -> Result<Box<dyn MediaWriter>, Error> {
+        self.0.create_companion(object).await
+    }
+
     async fn list(&self, after: Option<&str>) -> Result<Listing, Error> {
         self.0.list(after).await
     }
@@ -68,12 +72,24 @@ impl<S: MediaStore> MediaStore for Metered<S> {
         self.0.replace(from, to).await
     }
 
+    async fn keep(&self, object: &MediaObject, seal_id: &SealId) -> Result<String, Error> {
+        self.0.keep(object, seal_id).await
+    }
+
+    async fn place(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error> {
+        self.0.place(from, to).await
+    }
+
     async fn rewrite_head(&self, object: &MediaObject, version: Version, head: &[u8]) -> Result<(), Error> {
         self.0.rewrite_head(object, version, head).await
     }
 
     async fn remove(&self, object: &MediaObject) -> Result<(), Error> {
         self.0.remove(object).await
+    }
+
+    async fn remove_version(&self, object: &MediaObject, version: Version) -> Result<u64, Error> {
+        self.0.remove_version(object, version).await
     }
 
     fn location(&self, object: &MediaObject) -> String {
@@ -89,6 +105,10 @@ impl MediaFile for MeteredFile {
         self.0.version()
     }
 
+    async fn len_now(&self) -> Result<u64, Error> {
+        self.0.len_now().await
+    }
+
     // Once a frame, and without a wait: the time would tell less than the clock costs.
     fn try_read_now(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Error> {
         self.0.try_read_now(offset, buffer).inspect_err(|_| METER.read.errors.increment(1))
@@ -97,6 +117,10 @@ impl MediaFile for MeteredFile {
     async fn read(&self, offset: u64, buffer: Vec<u8>, filled: usize) -> Result<Vec<u8>, Error> {
         METER.read.time(self.0.read(offset, buffer, filled)).await
     }
+
+    async fn read_once(&self, offset: u64, buffer: Vec<u8>) -> Result<Vec<u8>, Error> {
+        METER.read_once.time(self.0.read_once(offset, buffer)).await
+    }
 }
 
 /// Handles, resolved once, after the recorder is in its place.
@@ -104,12 +128,15 @@ static METER: LazyLock<Meter> = LazyLock::new(|| Meter {
     version: Operation::of("version"),
     open: Operation::of("open"),
     read: Operation::of("read"),
+    read_once: Operation::of("read-once"),
 });
 
 struct Meter {
     version: Operation,
     open: Operation,
     read: Operation,
+    /// For scrubs: nobody waits for these, and they wait for others.
+    read_once: Operation,
 }
 
 struct Operation {

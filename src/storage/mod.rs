@@ -1,9 +1,11 @@
-//! Adapters of [`crate::media::MediaStore`]: where the bytes of recordings lie.
+//! Adapters of [`crate::media::MediaStore`]: where the bytes of recordings lie; and folders from which they come.
 //!
 //! Knows paths and system calls; not what the bytes mean, and no key. Start with [`LocalStore`].
 
+mod drop_folder;
 mod local;
 mod metered;
 
+pub use drop_folder::{DropFolder, Dropped, DroppedFile};
 pub use local::LocalStore;
 pub use metered::Metered;

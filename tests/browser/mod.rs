@@ -17,14 +17,14 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// ChromeDriver with a browser of its own, for as long as it is held.
-struct Browser {
+pub struct Browser {
     driver: Child,
     client: Client,
     _profile: tempfile::TempDir,
 }
 
 impl Browser {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let _must_be_there = tool("chromium");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
         let driver = tool("chromedriver")
@@ -64,6 +64,10 @@ impl Browser {
         Self { driver, client, _profile: profile }
     }
 
+    pub async fn goto(&self, url: &str) {
+        self.client.goto(url).await.expect("goes");
+    }
+
     async fn open(&self, server: &Server, hash: &str) {
         self.client.goto("about:blank").await.expect("goes");
         self.client.goto(&server.url(&format!("/{hash}"))).await.expect("goes");
@@ -75,12 +79,16 @@ impl Browser {
         found.unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    async fn run(&self, script: &str) -> Value {
+    pub async fn run(&self, script: &str) -> Value {
         self.client.execute(script, vec![]).await.expect("runs")
     }
 
+    pub async fn close(self) {
+        self.client.clone().close().await.expect("closes");
+    }
+
     /// Waits until a script's value is true.
-    async fn until(&self, script: &str) {
+    pub async fn until(&self, script: &str) {
         let begun = Instant::now();
         while self.run(script).await != true {
             assert!(begun.elapsed() < PATIENCE, "{script}: {}", self.run(STATE).await);
@@ -110,7 +118,7 @@ async fn chromium_plays_seeks_and_shows_errors() {
     shows_failures(&browser, &server).await;
     follows_the_switch(&browser, &server).await;
     signs_in_by_the_address(&browser, &server).await;
-    browser.client.clone().close().await.expect("closes");
+    browser.close().await;
 }
 
 async fn plays_and_seeks(browser: &Browser, server: &Server) {

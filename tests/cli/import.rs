@@ -111,16 +111,11 @@ fn standard_input_is_sealed_as_it_streams() {
     stdin.write_all(&media[..200_000]).expect("written");
     let server = system.serve();
     let begun = Instant::now();
-    // It is there while it grows, and plays as far as it is sealed.
+    // It is there while it grows, and plays as far as it is sealed; how it is followed is tried in `live`.
     while server.get("/recordings/live").json()["media_len"].as_u64().unwrap_or(0) < 190_000 {
         assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", server.get("/recordings/live"));
         thread::sleep(Duration::from_millis(20));
     }
-    let growing = server.get("/recordings/live/media");
-    assert_eq!((growing.status, growing.header("recording-state")), (200, Some("recording")));
-    assert_eq!((growing.header("etag"), growing.header("content-length")), (None, None));
-    assert!(growing.body.len() >= 190_000 && growing.body == media[..growing.body.len()]);
-    assert!(growing.is_cut, "what goes on does not end in order");
     let part = server.get_range("/recordings/live/media", "bytes=100-199");
     assert_eq!((part.status, part.header("content-range")), (206, Some("bytes 100-199/*")));
     assert!(part.body == media[100..200]);

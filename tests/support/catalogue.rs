@@ -52,8 +52,9 @@ UPDATE recording SET created_at = (
     SELECT $2 + number * $1 / (SELECT count(*) FROM imported) * 1000 + 500
     FROM imported WHERE imported.id = recording.id
 );
+UPDATE recording SET listed_at = created_at;
 
-INSERT INTO recording (id, media_type, media_len, state, mended, created_at, sealed, fingerprint, seal_id)
+INSERT INTO recording (id, media_type, media_len, state, mended, created_at, listed_at, sealed, fingerprint, seal_id)
 WITH RECURSIVE new (number) AS (
     SELECT 0 UNION ALL SELECT number + 1 FROM new WHERE number + 1 < $1
 ),
@@ -67,7 +68,7 @@ SELECT
         WHEN number < $1 / 5 THEN 'old.'
         ELSE printf('team-%02d.', number * 37 % 100)
     END || printf('%08x', number * 2654435761 & 4294967295),
-    media_type, media_len, state, mended, $2 + number * 1000, 1,
+    media_type, media_len, state, mended, $2 + number * 1000, $2 + number * 1000, 1,
     (SELECT fingerprint FROM numbered WHERE numbered.number = new.number % keys), randomblob(16)
 FROM new CROSS JOIN model CROSS JOIN many;
 ";

@@ -74,7 +74,7 @@ pub fn send(address: &str, method: &str, request: &[u8]) -> Reply {
     read_reply(stream, method)
 }
 
-fn read_reply(stream: TcpStream, method: &str) -> Reply {
+pub fn read_reply(stream: TcpStream, method: &str) -> Reply {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).expect("a status line");

@@ -4,13 +4,17 @@
 pub mod catalogue;
 mod client;
 mod exports;
+mod plain_archive;
 mod server;
 mod terminal;
+mod upload;
 
 pub use client::{Reply, get, request, send};
 pub use exports::{PASSPHRASE, age_file, export_document, fingerprint_of, handmade_export, handmade_key, now};
+pub use plain_archive::{PlainArchive, files_with_marker, marked_media, unlinked_with_marker};
 pub use server::{Server, peak_memory, signal};
 pub use terminal::at_terminal;
+pub use upload::{Upload, put};
 
 use std::{
     ffi::OsStr,
@@ -167,6 +171,16 @@ pub fn tool(name: &str) -> Command {
     let found = Command::new("sh").args(["-c", &format!("command -v {name}")]).output().expect("sh");
     assert!(found.status.success(), "{name} is missing: `tests/run` installs what the tests need");
     Command::new(name)
+}
+
+/// A program that only root may use as it is used here.
+pub fn as_root(name: &str) -> Command {
+    if rustix::process::geteuid().is_root() {
+        return tool(name);
+    }
+    let mut command = tool("sudo");
+    command.args(["-n", name]);
+    command
 }
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {

@@ -1,6 +1,7 @@
 SELECT
     id, media_type, media_len, state, lease_until, mended, created_at, sealed, fingerprint, seal_id,
-    replacement_seal_id, replacement_fingerprint, replacement_header, digest, exempt
+    replacement_seal_id, replacement_fingerprint, replacement_header, digest, exempt, metadata, sidecars, held_at,
+    location
 FROM recording
 WHERE id IN (
     WITH item AS MATERIALIZED (
@@ -8,8 +9,8 @@ WHERE id IN (
     )
     SELECT granted.id FROM item CROSS JOIN recording AS granted
     WHERE granted.id >= item.low AND granted.id < item.high
-        AND (granted.created_at, granted.id) < ($1, $2)
-    ORDER BY granted.created_at DESC, granted.id DESC
+        AND (granted.listed_at, granted.id) < ($1, $2)
+    ORDER BY granted.listed_at DESC, granted.id DESC
     LIMIT $3
 )
-ORDER BY created_at DESC, id DESC
+ORDER BY listed_at DESC, id DESC

@@ -1,12 +1,13 @@
 SELECT
     id, media_type, media_len, state, lease_until, mended, created_at, sealed, fingerprint, seal_id,
-    replacement_seal_id, replacement_fingerprint, replacement_header, digest, exempt
+    replacement_seal_id, replacement_fingerprint, replacement_header, digest, exempt, metadata, sidecars, held_at,
+    location
 FROM recording
 WHERE id IN (
     WITH stretch AS MATERIALIZED (
-        SELECT created_at, id FROM recording
-        WHERE (created_at, id) < ($1, $2)
-        ORDER BY created_at DESC, id DESC
+        SELECT listed_at, id FROM recording
+        WHERE (listed_at, id) < ($1, $2)
+        ORDER BY listed_at DESC, id DESC
         LIMIT $5
     ),
     item AS MATERIALIZED (
@@ -14,7 +15,7 @@ WHERE id IN (
     )
     SELECT id FROM stretch
     WHERE EXISTS (SELECT 1 FROM item WHERE stretch.id >= item.low AND stretch.id < item.high)
-    ORDER BY created_at DESC, id DESC
+    ORDER BY listed_at DESC, id DESC
     LIMIT $3
 )
-ORDER BY created_at DESC, id DESC
+ORDER BY listed_at DESC, id DESC

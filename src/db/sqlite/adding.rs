@@ -1,6 +1,7 @@
-//! Adds recordings: those that come while others are being committed share the next transaction, and so one sync.
+//! Adds recordings, and says of plain ones that they are sealed: those that come while others are being committed share
+//! the next transaction, and so one sync.
 //!
-//! Each has an outcome of its own. One that cannot be added takes no other with it, unless it is the transaction that
+//! Each has an outcome of its own. One that cannot be done takes no other with it, unless it is the transaction that
 //! fails.
 
 use std::{
@@ -11,9 +12,9 @@ use std::{
 use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
-use super::{file::InPlace, insert_recording, refuse_deactivated};
+use super::{file::InPlace, insert_recording, plain, refuse_deactivated};
 use crate::base::Fingerprint;
-use crate::catalogue::{Error, Recording};
+use crate::catalogue::{Error, PlainLeft, Recording};
 
 /// How many one transaction takes, at most: other writers wait for its end.
 const BATCH_MAX: usize = 64;
@@ -29,18 +30,45 @@ struct Queue {
     is_tended: bool,
 }
 
+/// What is to be done.
+enum Change {
+    Add(Recording),
+    Seal(Box<(Recording, Recording, PlainLeft)>),
+    ForgetPlain(PlainLeft),
+}
+
 struct Waiting {
-    recording: Recording,
+    change: Change,
     done: oneshot::Sender<Result<(), Error>>,
 }
 
 impl Adding {
     /// Adds a recording to `database`; returns when it is durable there.
     pub(super) async fn add(&self, database: &InPlace, recording: Recording) -> Result<(), Error> {
+        self.change(database, Change::Add(recording)).await
+    }
+
+    /// Says that a plain recording is sealed, `to` in the place of `from`; returns when that is durable.
+    pub(super) async fn seal(
+        &self,
+        database: &InPlace,
+        from: Recording,
+        to: Recording,
+        left: PlainLeft,
+    ) -> Result<(), Error> {
+        self.change(database, Change::Seal(Box::new((from, to, left)))).await
+    }
+
+    /// Says that the plain file of a recording is gone; returns when that is durable.
+    pub(super) async fn forget_plain(&self, database: &InPlace, left: PlainLeft) -> Result<(), Error> {
+        self.change(database, Change::ForgetPlain(left)).await
+    }
+
+    async fn change(&self, database: &InPlace, change: Change) -> Result<(), Error> {
         let (sender, done) = oneshot::channel();
         let was_tended = {
             let mut queue = self.queue();
-            queue.waiting.push(Waiting { recording, done: sender });
+            queue.waiting.push(Waiting { change, done: sender });
             mem::replace(&mut queue.is_tended, true)
         };
         if !was_tended {
@@ -77,7 +105,7 @@ impl Tending {
             if batch.is_empty() {
                 return;
             }
-            let outcomes = add_all(&database, &batch).await;
+            let outcomes = do_all(&database, &batch).await;
             for (waiting, outcome) in batch.into_iter().zip(outcomes) {
                 // Whoever gave up waiting does not want to know.
                 let _gave_up = waiting.done.send(outcome);
@@ -95,12 +123,12 @@ impl Drop for Tending {
 }
 
 /// One transaction; the outcome of each.
-async fn add_all(database: &InPlace, batch: &[Waiting]) -> Vec<Result<(), Error>> {
+async fn do_all(database: &InPlace, batch: &[Waiting]) -> Vec<Result<(), Error>> {
     let added = async {
         let mut transaction = database.begin_write().await?;
         let (mut outcomes, mut active) = (Vec::with_capacity(batch.len()), Vec::new());
-        for Waiting { recording, .. } in batch {
-            outcomes.push(match add_one(&mut transaction, recording, &mut active).await {
+        for Waiting { change, .. } in batch {
+            outcomes.push(match do_one(&mut transaction, change, &mut active).await {
                 // The transaction may be void.
                 Err(error @ Error::Unavailable(_)) => return Err(error),
                 outcome => outcome,
@@ -115,14 +143,23 @@ async fn add_all(database: &InPlace, batch: &[Waiting]) -> Vec<Result<(), Error>
 }
 
 /// `active` are keys that this transaction has found not to be deactivated.
-async fn add_one(
+async fn do_one(
     connection: &mut SqliteConnection,
-    recording: &Recording,
+    change: &Change,
     active: &mut Vec<Fingerprint>,
 ) -> Result<(), Error> {
-    if let Some(fingerprint) = recording.fingerprint().filter(|fingerprint| !active.contains(fingerprint)) {
+    let sealed_under = match change {
+        Change::Add(recording) => recording.fingerprint(),
+        Change::Seal(of) => of.1.fingerprint(),
+        Change::ForgetPlain(_) => None,
+    };
+    if let Some(fingerprint) = sealed_under.filter(|fingerprint| !active.contains(fingerprint)) {
         refuse_deactivated(connection, &fingerprint).await?;
         active.push(fingerprint);
     }
-    insert_recording(connection, recording).await
+    match change {
+        Change::Add(recording) => insert_recording(connection, recording).await,
+        Change::Seal(of) => plain::seal(connection, &of.0, &of.1, &of.2).await,
+        Change::ForgetPlain(left) => plain::forget(connection, left).await,
+    }
 }

@@ -1,8 +1,11 @@
 //! SQLite in one file: the default on one machine. Here are the use cases; `file` opens the file, `pages` lists.
 
 mod adding;
+mod beside;
 mod file;
 mod pages;
+mod plain;
+mod search;
 
 use std::collections::BTreeMap;
 
@@ -14,8 +17,11 @@ use tokio::sync::Mutex;
 use super::rows::{self, ContentColumns, KeyRecord, RecordingRecord, column};
 use super::unavailable;
 use crate::access::RecordingSet;
-use crate::base::{Fingerprint, RecordingId, Timestamp};
-use crate::catalogue::{Content, Cursor, Database, Error, KeyUsage, Page, Recording, ResealRun};
+use crate::base::{Fingerprint, Location, RecordingId, Timestamp};
+use crate::catalogue::{
+    Companion, CompanionsOf, Content, Cursor, Database, Error, Filter, KeyUsage, Metadata, Page, PlainCount, PlainLeft,
+    Recording, ResealRun,
+};
 use crate::keys::{KeyRow, KeyState, KeyTable};
 use adding::Adding;
 use file::{InPlace, WithinDeadline};
@@ -77,6 +83,8 @@ async fn insert_recording(connection: &mut SqliteConnection, recording: &Recordi
         .bind(record.content.replacement_header)
         .bind(record.content.digest)
         .bind(record.content.exempt)
+        .bind(column(recording.listed_at().millis()))
+        .bind(record.content.location)
         .execute(connection)
         .await
         .map_err(unavailable)?;
@@ -210,7 +218,11 @@ impl Database for SqliteDatabase {
     async fn key_usage(&self) -> Result<Vec<KeyUsage>, Error> {
         let mut transaction = self.file.pool.begin().await.map_err(unavailable)?;
         let mut usage = BTreeMap::new();
-        for statement in [include_str!("../sql/key_usage.sql"), include_str!("../sql/key_usage_to_come.sql")] {
+        for statement in [
+            include_str!("../sql/key_usage.sql"),
+            include_str!("../sql/key_usage_to_come.sql"),
+            include_str!("../sql/key_usage_beside.sql"),
+        ] {
             let counts: Vec<(Vec<u8>, i64)> =
                 sqlx::query_as(statement).fetch_all(&mut *transaction).await.map_err(unavailable)?;
             for (fingerprint, recordings) in counts {
@@ -290,6 +302,30 @@ impl Database for SqliteDatabase {
         self.file.commit(transaction).await
     }
 
+    async fn seal_recording(&self, from: &Recording, to: &Recording, left: &PlainLeft) -> Result<(), Error> {
+        self.adding.seal(&self.file, from.clone(), to.clone(), left.clone()).await
+    }
+
+    async fn plain_recordings(&self, after: Option<&RecordingId>, limit: u32) -> Result<Vec<Recording>, Error> {
+        self.recordings_in_plain(after, limit).await
+    }
+
+    async fn plain_count(&self) -> Result<PlainCount, Error> {
+        self.count_in_plain().await
+    }
+
+    async fn plain_left(&self, after: u64, limit: u32) -> Result<Vec<(u64, PlainLeft)>, Error> {
+        self.left_in_plain(after, limit).await
+    }
+
+    async fn is_plain_left(&self, id: &RecordingId, outside: &Location) -> Result<bool, Error> {
+        self.is_left_in_plain(id, outside).await
+    }
+
+    async fn forget_plain_left(&self, left: &PlainLeft) -> Result<(), Error> {
+        self.adding.forget_plain(&self.file, left.clone()).await
+    }
+
     async fn unfinished_reseal(&self) -> Result<Option<ResealRun>, Error> {
         let value: Option<(String,)> = sqlx::query_as(include_str!("../sql/setting_load.sql"))
             .bind(RESEAL)
@@ -332,6 +368,49 @@ impl Database for SqliteDatabase {
         }
     }
 
+    async fn settle_recording(&self, from: &Content, to: &Recording) -> Result<(), Error> {
+        let mut transaction = self.file.begin_write().await?;
+        let (to, id, from) = (RecordingRecord::from(to), &to.id, ContentColumns::from(from));
+        let done = sqlx::query(include_str!("../sql/recording_settle.sql"))
+            .bind(to.id)
+            .bind(to.media_len)
+            .bind(to.state)
+            .bind(to.mended)
+            .bind(to.content.sealed)
+            .bind(to.content.fingerprint)
+            .bind(to.content.seal_id)
+            .bind(to.content.replacement_seal_id)
+            .bind(to.content.replacement_fingerprint)
+            .bind(to.content.replacement_header)
+            .bind(to.content.digest)
+            .bind(to.content.exempt)
+            .bind(from.sealed)
+            .bind(from.fingerprint)
+            .bind(from.seal_id)
+            .bind(from.replacement_seal_id)
+            .bind(from.replacement_fingerprint)
+            .bind(from.replacement_header)
+            .bind(from.digest)
+            .execute(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
+        if done.rows_affected() == 0 {
+            return Err(Error::RecordingChanged(id.clone()));
+        }
+        self.file.commit(transaction).await
+    }
+
+    async fn recordings_of(&self, ids: &[RecordingId]) -> Result<Vec<Recording>, Error> {
+        self.file.check_in_place()?;
+        let ids: Vec<&str> = ids.iter().map(RecordingId::as_str).collect();
+        let records: Vec<RecordingRecord> = sqlx::query_as(include_str!("../sql/recordings_of.sql"))
+            .bind(serde_json::json!(ids).to_string())
+            .fetch_all(&self.file.pool)
+            .await
+            .map_err(unavailable)?;
+        records.into_iter().map(Recording::try_from).collect()
+    }
+
     async fn recording(&self, id: &RecordingId) -> Result<Option<Recording>, Error> {
         // What a file that was moved away says may be out of date: somebody else may be writing another one.
         self.file.check_in_place()?;
@@ -346,6 +425,50 @@ impl Database for SqliteDatabase {
     async fn recordings(&self, after: Option<&Cursor>, limit: u32, set: &RecordingSet) -> Result<Page, Error> {
         self.file.check_in_place()?;
         self.page(after, limit, set).await
+    }
+
+    async fn search(
+        &self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        limit: u32,
+        set: &RecordingSet,
+    ) -> Result<Page, Error> {
+        self.file.check_in_place()?;
+        self.page_of(filter, after, limit, set).await
+    }
+
+    async fn companions(&self, id: &RecordingId) -> Result<Vec<Companion>, Error> {
+        self.companions_beside(id).await
+    }
+
+    async fn put_companion(&self, companion: &Companion, index: Option<&Metadata>) -> Result<Option<Companion>, Error> {
+        self.put_beside(companion, index).await
+    }
+
+    async fn replace_companion(&self, from: &Companion, to: &Companion) -> Result<(), Error> {
+        self.replace_beside(from, to).await
+    }
+
+    async fn companions_of(
+        &self,
+        which: &CompanionsOf,
+        after: Option<&Companion>,
+        limit: u32,
+    ) -> Result<Vec<Companion>, Error> {
+        self.sealed_beside(which, after, limit).await
+    }
+
+    async fn hold(&self, id: &RecordingId, since: Option<Timestamp>) -> Result<(), Error> {
+        self.hold_since(id, since).await
+    }
+
+    async fn begin_purge(&self, id: &RecordingId, now: Timestamp) -> Result<Recording, Error> {
+        self.purge_begins(id, now).await
+    }
+
+    async fn end_purge(&self, id: &RecordingId) -> Result<(), Error> {
+        self.purge_ends(id).await
     }
 
     async fn close(&self) {

@@ -15,7 +15,7 @@ impl SqliteDatabase {
     /// A page of at most `limit` recordings of `set` after `after`.
     pub(super) async fn page(&self, after: Option<&Cursor>, limit: u32, set: &RecordingSet) -> Result<Page, Error> {
         let from = Start {
-            created_at: after.map_or(i64::MAX, |after| column(after.created_at.millis())),
+            listed_at: after.map_or(i64::MAX, |after| column(after.listed_at.millis())),
             id: after.map_or("", |after| after.id.as_str()),
         };
         let rows = i64::from(limit) + 1;
@@ -29,7 +29,7 @@ impl SqliteDatabase {
 
     async fn newest(&self, from: &Start<'_>, rows: i64) -> Result<Vec<RecordingRecord>, Error> {
         sqlx::query_as(include_str!("../sql/recordings_page.sql"))
-            .bind(from.created_at)
+            .bind(from.listed_at)
             .bind(from.id)
             .bind(rows)
             .fetch_all(&self.file.pool)
@@ -52,7 +52,7 @@ impl SqliteDatabase {
         let stretch = i64::try_from(COMPARISONS_MAX / ranges.len().max(1)).unwrap_or(0);
         if stretch >= rows {
             let near: Vec<RecordingRecord> = sqlx::query_as(include_str!("../sql/recordings_page_near.sql"))
-                .bind(from.created_at)
+                .bind(from.listed_at)
                 .bind(from.id)
                 .bind(rows)
                 .bind(&items)
@@ -65,7 +65,7 @@ impl SqliteDatabase {
             }
         }
         sqlx::query_as(include_str!("../sql/recordings_page_all.sql"))
-            .bind(from.created_at)
+            .bind(from.listed_at)
             .bind(from.id)
             .bind(rows)
             .bind(&items)
@@ -77,6 +77,6 @@ impl SqliteDatabase {
 
 /// Where a page begins: with what is older, or of the same moment and of a lesser ID.
 struct Start<'a> {
-    created_at: i64,
+    listed_at: i64,
     id: &'a str,
 }

@@ -18,6 +18,10 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
+/// A last position that nobody asks for who means less than all that ever comes: "a Very Large value", 2^53 - 1 (RFC 8673,
+/// section 2).
+const VERY_LARGE: u64 = (1 << 53) - 1;
+
 /// By how much the work for several ranges may exceed that for the whole recording: "small change".
 const EXTRA_WORK_MAX: u64 = 1024 * 1024;
 
@@ -31,6 +35,16 @@ pub(super) enum Selection {
     /// 206 and these parts, two or more, in the order asked: none empty, none past the end, no two that overlap or
     /// touch.
     Parts(Vec<Range<u64>>),
+    /// 206 and what is there from `first` on, and what comes, up to `last`: of a recording in progress, for one who asks
+    /// for a last position that says so (RFC 8673).
+    Follow {
+        /// There already.
+        first: u64,
+        /// As it was asked for.
+        last: u64,
+    },
+    /// 416, unless a byte of it comes in time: of a recording in progress.
+    NotYet,
     /// 416: the header is good and no byte lies in it.
     Unsatisfiable,
 }
@@ -56,11 +70,9 @@ pub(super) enum Ignored {
     TooMuch,
     /// Nothing can be a part of an empty recording.
     EmptyRepresentation,
-    /// Of a recording in progress, everything from the start: it is followed, and has no end to name.
+    /// Of a recording in progress, everything from the start, or what will be its end: it is followed, and has no end to
+    /// name.
     InProgress,
-    /// Of a recording in progress, several ranges: what is asked for at its end could not be told from what is
-    /// followed.
-    SeveralInProgress,
 }
 
 /// How much of the representation there is.
@@ -91,14 +103,29 @@ pub(super) fn select<'a>(
         Ok(specs) => specs,
         Err(ignored) => return Selection::Whole(ignored),
     };
-    match (specs.as_slice(), extent) {
+    let selection = match (specs.as_slice(), extent) {
         (_, Extent::Fixed(0)) => Selection::Whole(Ignored::EmptyRepresentation),
         ([Spec::Suffix(_) | Spec::From(0)], Extent::Growing(_)) => Selection::Whole(Ignored::InProgress),
+        ([Spec::Between(first, last @ VERY_LARGE..)], Extent::Growing(len)) if *first < len => {
+            Selection::Follow { first: *first, last: *last }
+        }
         ([one], Extent::Fixed(len) | Extent::Growing(len)) => {
             resolve(*one, len).map_or(Selection::Unsatisfiable, Selection::Part)
         }
-        (several, Extent::Fixed(len)) => resolve_all(several, len, unit_len),
-        (_, Extent::Growing(_)) => Selection::Whole(Ignored::SeveralInProgress),
+        // Of a recording in progress, in what is there: no part but the last could be followed.
+        (several, Extent::Fixed(len) | Extent::Growing(len)) => resolve_all(several, len, unit_len),
+    };
+    match (selection, extent) {
+        (Selection::Unsatisfiable, Extent::Growing(_)) if specs.iter().any(may_come) => Selection::NotYet,
+        (selection, _) => selection,
+    }
+}
+
+/// Whether a recording in progress may come to have a byte that is asked for: none is very large.
+fn may_come(spec: &Spec) -> bool {
+    match spec {
+        Spec::From(first) | Spec::Between(first, _) => *first < VERY_LARGE,
+        Spec::Suffix(len) => *len > 0,
     }
 }
 

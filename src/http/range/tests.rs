@@ -131,7 +131,6 @@ fn every_reason_is_met() {
         (alone(&apart, Extent::Fixed(2 * UNIT_LEN), 2 * UNIT_LEN), Ignored::TooMuch),
         (alone("bytes=0-1", Extent::Fixed(0), 1), Ignored::EmptyRepresentation),
         (alone("bytes=0-", Extent::Growing(10), 1), Ignored::InProgress),
-        (alone("bytes=0-1,4-5", Extent::Growing(10), 1), Ignored::SeveralInProgress),
     ] {
         assert_eq!(selection, Selection::Whole(reason));
         met.insert(reason);
@@ -146,8 +145,7 @@ fn every_reason_is_met() {
         | Ignored::TooMany
         | Ignored::TooMuch
         | Ignored::EmptyRepresentation
-        | Ignored::InProgress
-        | Ignored::SeveralInProgress => 11,
+        | Ignored::InProgress => 10,
     };
     assert!(met.iter().all(|reason| count(*reason) == met.len()), "{met:?}");
 }
@@ -180,16 +178,51 @@ fn several_ranges_are_no_more_work_than_all_of_it_and_small_change() {
 }
 
 #[test]
-fn in_progress_only_what_has_a_start_past_zero_or_an_end_is_a_part() {
+fn in_progress_a_part_is_cut_to_what_is_there_and_the_whole_is_followed() {
     let growing = |value: &str| select([value.as_bytes()].into_iter(), true, Extent::Growing(10), 1);
     assert_eq!(growing("bytes=0-"), Selection::Whole(Ignored::InProgress));
     assert_eq!(growing("bytes=-3"), Selection::Whole(Ignored::InProgress));
-    assert_eq!(growing("bytes=0-1,4-5"), Selection::Whole(Ignored::SeveralInProgress));
+    assert_eq!(growing("bytes=-0"), Selection::Whole(Ignored::InProgress));
     assert_eq!(growing("bytes=0-1,"), Selection::Part(0..2), "one range and an empty element");
     assert_eq!(growing("bytes=0-3"), Selection::Part(0..4));
     assert_eq!(growing("bytes=3-"), Selection::Part(3..10));
     assert_eq!(growing("bytes=3-99"), Selection::Part(3..10));
-    assert_eq!(growing("bytes=10-"), Selection::Unsatisfiable);
+    assert_eq!(growing("bytes=9-9007199254740990"), Selection::Part(9..10), "less than very large");
+    for value in ["bytes=10-", "bytes=10-99", "bytes=9007199254740990-", "bytes=9007199254740990-9007199254740991"] {
+        assert_eq!(growing(value), Selection::NotYet, "{value}");
+    }
+    // Some players ask for the end of what has none.
+    for value in ["bytes=9007199254740991-", "bytes=9223372036854775807-", "bytes=9007199254740991-9007199254740992"] {
+        assert_eq!(growing(value), Selection::Unsatisfiable, "{value} never comes");
+    }
+    // Several, in what is there now.
+    assert_eq!(growing("bytes=0-1,4-5"), Selection::Parts(vec![0..2, 4..6]));
+    assert_eq!(growing("bytes=0-0,-1"), Selection::Parts(vec![0..1, 9..10]));
+    assert_eq!(growing("bytes=0-1,8-9007199254740991"), Selection::Parts(vec![0..2, 8..10]));
+    assert_eq!(growing("bytes=10-,20-30"), Selection::NotYet);
+    assert_eq!(growing("bytes=9007199254740991-,-0"), Selection::Unsatisfiable);
+    // Nothing is there yet.
+    let begun = |value: &str| select([value.as_bytes()].into_iter(), true, Extent::Growing(0), 1);
+    assert_eq!(begun("bytes=0-"), Selection::Whole(Ignored::InProgress));
+    for value in ["bytes=0-0", "bytes=1-", "bytes=0-9007199254740991", "bytes=0-0,2-2", "bytes=-1,-2"] {
+        assert_eq!(begun(value), Selection::NotYet, "{value}");
+    }
+}
+
+/// RFC 8673: a very large last position asks for what comes, from where something is.
+#[test]
+fn in_progress_a_very_large_end_is_followed() {
+    for last in [(1 << 53) - 1, 1 << 53, u64::MAX - 1, u64::MAX] {
+        for first in 0..12 {
+            let value = format!("bytes={first}-{last}");
+            let of = |extent| select([value.as_bytes()].into_iter(), true, extent, 1);
+            let expected = if first < 10 { Selection::Follow { first, last } } else { Selection::NotYet };
+            assert_eq!(of(Extent::Growing(10)), expected, "{value}");
+            // Of what grows no more, it is a position past the end.
+            let expected = if first < 10 { Selection::Part(first..10) } else { Selection::Unsatisfiable };
+            assert_eq!(of(Extent::Fixed(10)), expected, "{value}");
+        }
+    }
 }
 
 /// A range-spec as it is written.
@@ -329,6 +362,7 @@ proptest::proptest! {
                         parts
                     }
                     Selection::Whole(_) | Selection::Unsatisfiable => vec![],
+                    Selection::Follow { .. } | Selection::NotYet => return Err(proptest::test_runner::TestCaseError::fail("it is fixed")),
                 };
                 let mut by_start = parts.clone();
                 by_start.sort_by_key(|part| part.start);

@@ -99,10 +99,11 @@ async fn speak(
     let is_served = admission.is_served;
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let in_flight = activity.begin(request.version());
-        let pace = if request.version() == Version::HTTP_2 {
-            Pace::Stream(streams.announce())
-        } else {
-            Pace::Connection(Room::new(connected.clone(), timeouts.write))
+        let room = || Room::new(connected.clone(), timeouts.write);
+        let pace = match request.version() {
+            Version::HTTP_2 => Pace::Stream(streams.announce()),
+            Version::HTTP_11 => Pace::Connection(room()),
+            _ => Pace::UntilClose(room()),
         };
         answer(Arc::clone(app), request, connection.clone(), is_served, in_flight, pace)
     });

@@ -95,6 +95,12 @@ impl Server {
         Self { admin: Some(admin), ..self }
     }
 
+    /// What answers.
+    #[must_use]
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
     /// Where the recordings are.
     #[must_use]
     pub fn url(&self) -> String {

@@ -55,6 +55,13 @@ impl Room {
         Self { connected, timeout, timer: None, flowing_len: 0 }
     }
 
+    /// Has the connection end by a reset when it is let go of: for a client to which the end of the connection is the end
+    /// of the answer, and that would take a cut for an end in order. What the system has not sent by then is lost.
+    pub(super) fn reset_at_end(&self) {
+        // A connection that cannot be told is gone already.
+        let _gone_already = SockRef::from(&*self.connected.0).set_linger(Some(Duration::ZERO));
+    }
+
     /// Ready when the system would take bytes, with how many: as many as it takes at once, and more for a client that
     /// has let it take whatever came.
     ///

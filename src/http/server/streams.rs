@@ -93,6 +93,8 @@ pub(super) struct Watched {
 pub(super) enum Pace {
     /// HTTP/1: the connection is the client's, and media is made when the system has room for it.
     Connection(Room),
+    /// HTTP/1.0, which ends what has no length by ending the connection: a cut is a reset there (RFC 9112, section 8).
+    UntilClose(Room),
     /// HTTP/2: each stream has a window, and what is made waits for it.
     Stream(Waiting),
 }
@@ -114,7 +116,17 @@ impl HttpBody for Watched {
                 Ok(frame_len) => body.poll_frame(frame_len, cx),
                 Err(_) => Poll::Ready(Some(Err(Error::Stalled))),
             },
-            Pace::Connection(_) => body.poll_frame(FRAME_LEN_MIN, cx),
+            Pace::UntilClose(room) if body.is_media() => {
+                let frame = match ready!(room.poll(cx)) {
+                    Ok(frame_len) => ready!(body.poll_frame(frame_len, cx)),
+                    Err(_) => Some(Err(Error::Stalled)),
+                };
+                if matches!(frame, Some(Err(_))) {
+                    room.reset_at_end();
+                }
+                Poll::Ready(frame)
+            }
+            Pace::Connection(_) | Pace::UntilClose(_) => body.poll_frame(FRAME_LEN_MIN, cx),
             Pace::Stream(waiting) => {
                 // Asked for more: what was given before is taken.
                 waiting.set(None);

@@ -3,6 +3,7 @@
 
 mod damage;
 mod golden;
+mod growing;
 mod properties;
 
 use super::{Corruption, Damage, Error, NameClaim, Opener, Role, Sealed, Sealer, Sealing, UnverifiedHeader};

@@ -55,6 +55,47 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// However a file was cut, grown or damaged behind its header, what a presumed opener gives is what was sealed, and
+    /// it gives every whole record that is as it was written.
+    #[test]
+    fn of_a_damaged_file_each_record_that_is_whole_comes_out(
+        len in 1_usize..6 * C,
+        cut in 512_usize..512 + 7 * C,
+        flips in prop::collection::vec(512_usize..512 + 7 * C, 0..4),
+        is_catalogued in any::<bool>(),
+    ) {
+        let media = media(len);
+        let (good, _) = seal("a", ChunkLen::LIVE, &media, C);
+        let mut file = good.clone();
+        file.resize(cut, 0x5A);
+        for at in flips {
+            if let Some(byte) = file.get_mut(at) {
+                *byte ^= 1;
+            }
+        }
+        let header = UnverifiedHeader::read(&file).and_then(|header| header.verify(&key(1).0)).expect("verifies");
+        let catalogued = is_catalogued.then_some(len as u64);
+        let opener = header.presume(file.len() as u64, catalogued).expect("a length that a file can have");
+        let end = opener.state().media_len() as usize;
+        for start in (0..end).step_by(C) {
+            let chunk = start..end.min(start + C);
+            let record = 512 + start / C * (C + 16)..512 + start / C * (C + 16) + (chunk.end - chunk.start) + 16;
+            let is_last = chunk.end >= len;
+            match play(&opener, &file, chunk.start as u64..chunk.end as u64) {
+                Ok(played) => prop_assert_eq!(&played, &media[chunk]),
+                Err(_) => {
+                    // Only where its bytes are others; or it is the final one, and nobody knows how long that should be.
+                    let is_same = good.get(record.clone()) == file.get(record);
+                    prop_assert!(!is_same || (is_last && !is_catalogued));
+                }
+            }
+        }
+    }
+}
+
 /// "Re-wrapping changes bytes 32 … 103 and 480 … 511 and nothing else."
 #[test]
 fn a_header_wrapped_anew_is_of_the_same_sealing() {

@@ -1,14 +1,21 @@
-//! Takes sealed recordings from one key to another, and fills a lost catalogue again.
+//! Takes sealed recordings from one key to another, seals plain ones, and fills a lost catalogue again.
 //!
 //! One such command works on a store at a time, so that whatever it finds half done was left by one that died, and is
 //! brought to its end first. Each recording is a step of its own: stopped at any moment, the next run goes on.
-//! `rewrap` writes headers, [`reseal`] whole files, `rebuild` rows.
+//! `rewrap` writes headers, [`reseal`] whole files, [`encrypt`] files beside plain ones, `rebuild` rows.
 
+mod encrypt;
+mod left_behind;
+mod mending;
+mod plain;
 mod rebuild;
+mod repair;
 mod reseal;
 mod rewrap;
 
+pub use encrypt::{Conduct, Encrypted, Encryption};
 pub use rebuild::{Fault, Rebuilt};
+pub use repair::Repaired;
 
 use std::sync::Arc;
 
@@ -128,6 +135,24 @@ pub enum Error {
     /// An investigator: the file is not what was written, or this build cannot read it.
     #[error(transparent)]
     Sealed(#[from] sealed::Error),
+    /// The caller, who may insist: it was catalogued complete, and what is left of it is less.
+    #[error("it was catalogued complete, and a mended one would hold only what still verifies before the damage")]
+    NeedsForce,
+    /// An investigator: there is nothing that a mended one could hold.
+    #[error("not a chunk of it verifies before the damage")]
+    NothingVerifies,
+    /// The operator: nothing would be sealed.
+    #[error("encryption is not active, so nothing can be sealed again")]
+    NotEncrypting,
+    /// An investigator: somebody changed a plain file.
+    #[error("its plain file is not the one that was catalogued")]
+    PlainChanged,
+    /// An investigator: somebody changed a plain file, or put another one in its place, after it was sealed.
+    #[error("{0} is to go, and is not the file that was sealed")]
+    PlainLeftChanged(String),
+    /// An investigator: a sealed file that is no copy of the plain one has the name that the copy would have.
+    #[error("{0} is in the way, and is no copy of the plain file")]
+    InTheWay(String),
     /// The caller stopped it.
     #[error("stopped")]
     Stopped,
@@ -139,7 +164,11 @@ impl Error {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::NotFound => ErrorCode::RecordingNotFound,
-            Self::Plain | Self::BeingRecorded | Self::Stopped | Self::StillTheNewest(_) => ErrorCode::BadRequest,
+            Self::Plain | Self::BeingRecorded | Self::Stopped | Self::StillTheNewest(_) | Self::NeedsForce => {
+                ErrorCode::BadRequest
+            }
+            Self::NothingVerifies => ErrorCode::RecordingCorrupt,
+            Self::NotEncrypting => ErrorCode::EncryptionDisabled,
             Self::NoActiveKey(NoActiveKey) => ErrorCode::NoActiveKey,
             Self::Refused(refused) => refused.code(),
             Self::Keys(_) => ErrorCode::KeysUnavailable,
@@ -147,6 +176,8 @@ impl Error {
             Self::Store(error) => error.code(),
             Self::MediaMissing => ErrorCode::MediaMissing,
             Self::Sealed(error) => error.code(),
+            Self::PlainChanged | Self::PlainLeftChanged(_) => ErrorCode::RecordingCorrupt,
+            Self::InTheWay(_) => ErrorCode::RecordingExists,
         }
     }
 }
@@ -199,13 +230,7 @@ impl Maintenance {
         mut each: impl AsyncFnMut(Vec<Candidate>) -> Result<(), E>,
     ) -> Result<(), E> {
         if let Selection::Ids(ids) = selection {
-            let mut candidates = Vec::with_capacity(ids.len());
-            for id in ids {
-                let row = self.database.recording(id).await.map_err(Error::from)?;
-                let none = Candidate { id: id.clone(), media_len: 0, fingerprint: None, is_there: false };
-                candidates.push(row.map_or(none, Candidate::from));
-            }
-            return each(candidates).await;
+            return each(self.candidates(ids).await?).await;
         }
         let newest = self.keys.ring().wrapping().map_err(Error::from)?.fingerprint;
         if work == Work::Reseal && *selection == Selection::Under(newest) {
@@ -240,6 +265,17 @@ impl Maintenance {
                 return Ok(());
             }
         }
+    }
+
+    /// Those of these IDs, whether or not they are there.
+    async fn candidates(&self, ids: &[RecordingId]) -> Result<Vec<Candidate>, Error> {
+        let mut candidates = Vec::with_capacity(ids.len());
+        for id in ids {
+            let row = self.database.recording(id).await?;
+            let none = Candidate { id: id.clone(), media_len: 0, fingerprint: None, is_there: false };
+            candidates.push(row.map_or(none, Candidate::from));
+        }
+        Ok(candidates)
     }
 
     /// The row of a sealed recording that nobody is writing, with whatever a dead command left half done brought to
@@ -308,7 +344,8 @@ async fn judge(header: VerifiedHeader, file: &dyn MediaFile, stage: Stage) -> Re
 }
 
 fn object(row: &Recording, stage: Stage) -> MediaObject {
-    MediaObject { id: row.id.clone(), kind: MediaKind::Sealed, stage }
+    let kind = if row.is_sealed() { MediaKind::Sealed } else { MediaKind::Plain };
+    MediaObject { outside: row.content.outside().cloned(), ..MediaObject::media(row.id.clone(), kind, stage) }
 }
 
 async fn read(file: &dyn MediaFile, start: u64, end: u64) -> Result<Vec<u8>, Error> {

@@ -6,13 +6,13 @@
 use std::path::Path;
 
 use super::{Error, Maintenance, judge, read};
-use crate::base::RecordingId;
+use crate::base::{ErrorCode, RecordingId};
 use crate::catalogue::{self, Content, Recording, RecordingState};
 use crate::crypto::Sha256Digest;
 use crate::keys::OpeningRefused;
-use crate::media::{MediaKind, MediaObject, Stage, Stranger};
+use crate::media::{MediaKind, MediaObject, ObjectRole, Stage, Stranger};
 use crate::sealed::Corruption;
-use crate::service::detect_media_type;
+use crate::service::{CompanionError, Companions, detect_media_type};
 
 /// How much of a plain file is read at a time.
 const PIECE_LEN: u64 = 1 << 20;
@@ -24,6 +24,8 @@ pub enum Rebuilt {
     Catalogued(Box<Recording>),
     /// It was in the catalogue already, as it is.
     There(RecordingId),
+    /// So much of what lies beside it was catalogued.
+    Beside(RecordingId, usize),
     /// It is plain, and plain files were not asked for.
     LeftPlain(RecordingId),
     /// It was not catalogued, and should be looked at.
@@ -58,6 +60,7 @@ impl Maintenance {
     pub async fn rebuild<E: From<Error>>(
         &self,
         with_plain: bool,
+        companions: &Companions,
         mut each: impl AsyncFnMut(Rebuilt) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut after = None;
@@ -72,7 +75,12 @@ impl Maintenance {
             objects.retain(|object| object.stage != Stage::Next);
             objects.sort_by(|one, other| one.id.as_str().cmp(other.id.as_str()));
             for of_one in objects.chunk_by(|one, other| one.id == other.id) {
-                for rebuilt in self.rebuild_one(of_one, with_plain).await? {
+                let (media, beside): (Vec<_>, Vec<_>) =
+                    of_one.iter().cloned().partition(|object| object.role == ObjectRole::Media);
+                for rebuilt in self.rebuild_one(&media, with_plain).await? {
+                    each(rebuilt).await?;
+                }
+                if let Some(rebuilt) = self.rebuild_beside(&beside, companions).await? {
                     each(rebuilt).await?;
                 }
             }
@@ -83,9 +91,28 @@ impl Maintenance {
         }
     }
 
+    /// What lies beside a recording that is in the catalogue.
+    async fn rebuild_beside(&self, objects: &[MediaObject], companions: &Companions) -> Result<Option<Rebuilt>, Error> {
+        let Some(first) = objects.first() else { return Ok(None) };
+        if self.database.recording(&first.id).await?.is_none() {
+            return Ok(None);
+        }
+        Ok(match companions.restore(objects).await {
+            Ok(restored) if restored.is_empty() => None,
+            Ok(restored) => Some(Rebuilt::Beside(first.id.clone(), restored.len())),
+            Err(CompanionError::Catalogue(error)) => return Err(error.into()),
+            Err(error) => Some(Rebuilt::Fault(Fault {
+                locations: objects.iter().map(|object| self.store.location(object)).collect(),
+                id: Some(first.id.clone()),
+                reason: format!("what lies beside it: {error} ({})", error.code()),
+                is_key_missing: error.code() == ErrorCode::KeyMissing,
+            })),
+        })
+    }
+
     /// The files of one recording: one of them at most is catalogued, and none while another one is a fault: the lesser
     /// of two must not take the place of the better one that cannot be read now.
-    async fn rebuild_one(&self, objects: &[MediaObject], with_plain: bool) -> Result<Vec<Rebuilt>, Error> {
+    pub(super) async fn rebuild_one(&self, objects: &[MediaObject], with_plain: bool) -> Result<Vec<Rebuilt>, Error> {
         let (mut found, mut rebuilt) = (Vec::new(), Vec::new());
         let Some(id) = objects.first().map(|object| object.id.clone()) else { return Ok(rebuilt) };
         let row = self.database.recording(&id).await?;
@@ -186,6 +213,7 @@ impl Maintenance {
             mended: header.mended,
             created_at: header.sealed_at,
             content: Content::Sealed { fingerprint: header.fingerprint, seal_id: opener.seal_id(), replacement: None },
+            about: None,
         })
     }
 
@@ -215,7 +243,8 @@ impl Maintenance {
             state: RecordingState::Complete,
             mended: false,
             created_at: (self.clock)(),
-            content: Content::Plain { digest: digest.finish(), exempt: false },
+            content: Content::Plain { digest: digest.finish(), exempt: false, outside: None },
+            about: None,
         })
     }
 

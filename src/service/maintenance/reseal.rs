@@ -3,7 +3,7 @@
 //! The new file is written beside the old one, read back and compared, named in the row, and then takes the old one's
 //! place at once. Who plays the old one goes on with it to its end.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use zeroize::Zeroizing;
 
@@ -96,7 +96,7 @@ impl Maintenance {
         }
         let old = judge(header, &*file, place.stage).await?;
         let next = object(&row, Stage::Next);
-        let new = match self.write_replacement(&old, &*file, &to, stop, progress).await {
+        let new = match self.write_replacement(&old, None, &*file, &to, stop, progress).await {
             Ok(new) => new,
             Err(error) => {
                 // The error is the one that tells; what is left is taken away by the next run, too.
@@ -122,6 +122,9 @@ impl Maintenance {
         else {
             return Ok(row);
         };
+        if let Some(done) = self.finish_mending(&row).await? {
+            return Ok(done);
+        }
         let (place, file) = self.find(&row).await?;
         let next = object(&row, Stage::Next);
         let content = if self.verified_header(&*file, &row.id).await?.seal_id() == new {
@@ -138,10 +141,12 @@ impl Maintenance {
         Ok(Recording { content, ..row })
     }
 
-    /// Writes the replacement and reads it back: the name of its sealing.
-    async fn write_replacement(
+    /// Writes the replacement and reads it back: the name of its sealing. With `mended_len` it is a complete one that
+    /// holds so much of the old one's media, and says so.
+    pub(super) async fn write_replacement(
         &self,
         old: &Opener,
+        mended_len: Option<u64>,
         file: &dyn MediaFile,
         to: &WrappingKey,
         stop: &Stop,
@@ -153,7 +158,7 @@ impl Maintenance {
             role: Role::Media,
             media_type: header.media_type.clone(),
             chunk_len: header.chunk_len,
-            mended: header.mended,
+            mended: header.mended || mended_len.is_some(),
             sealed_at: (self.clock)(),
         };
         let (mut sealer, head) = Sealer::new(sealing, to.fingerprint, &to.key)?;
@@ -161,8 +166,9 @@ impl Maintenance {
         writer.append(head.to_vec()).await?;
         let mut records = Vec::new();
         let mut media_written = Sha256Digest::default();
+        let new_state = mended_len.map_or(old.state(), |media_len| State::Complete { media_len });
         let mut start = 0;
-        while let Some(plaintext) = open_piece(old, file, start, stop).await? {
+        while let Some(plaintext) = open_piece(old, file, start..new_state.media_len(), stop).await? {
             media_written.update(&plaintext);
             sealer.update(&plaintext, &mut records)?;
             if !records.is_empty() {
@@ -173,7 +179,7 @@ impl Maintenance {
         }
         // Everything before the final record is durable before that is written.
         writer.sync().await?;
-        let sealed = match old.state() {
+        let sealed = match new_state {
             State::Complete { .. } => sealer.finish(&mut records),
             State::Unfinished { .. } => sealer.break_off(&mut records),
         };
@@ -181,33 +187,32 @@ impl Maintenance {
             writer.append(records).await?;
         }
         writer.finish().await?;
-        self.read_back(old, sealed.seal_id, media_written.finish(), stop, progress).await?;
+        let written = Written { seal_id: sealed.seal_id, state: new_state, digest: media_written.finish() };
+        self.read_back(&header.id, &written, stop, progress).await?;
         Ok(sealed.seal_id)
     }
 
     /// The old file is about to go: the new one must open, from the disk, to the same media.
     async fn read_back(
         &self,
-        old: &Opener,
-        seal_id: SealId,
-        digest: [u8; 32],
+        id: &RecordingId,
+        written: &Written,
         stop: &Stop,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<(), Error> {
-        let id = &old.header().id;
-        let next = MediaObject { id: id.clone(), kind: MediaKind::Sealed, stage: Stage::Next };
+        let next = MediaObject::media(id.clone(), MediaKind::Sealed, Stage::Next);
         let file = self.store.open(&next).await?.ok_or(Error::MediaMissing)?;
         let header = self.verified_header(&*file, id).await?;
-        let stage = if old.state().is_complete() { Stage::Final } else { Stage::Part };
+        let stage = if written.state.is_complete() { Stage::Final } else { Stage::Part };
         let new = judge(header, &*file, stage).await?;
         let mut media_read = Sha256Digest::default();
         let mut start = 0;
-        while let Some(plaintext) = open_piece(&new, &*file, start, stop).await? {
+        while let Some(plaintext) = open_piece(&new, &*file, start..new.state().media_len(), stop).await? {
             media_read.update(&plaintext);
             progress(plaintext.len() as u64);
             start += plaintext.len() as u64;
         }
-        if new.state() != old.state() || new.seal_id() != seal_id || media_read.finish() != digest {
+        if new.state() != written.state || new.seal_id() != written.seal_id || media_read.finish() != written.digest {
             return Err(Corruption::OtherSealing.into());
         }
         Ok(())
@@ -223,27 +228,32 @@ impl Maintenance {
         old: &dyn MediaFile,
         id: &RecordingId,
     ) -> Result<bool, Error> {
-        let Some(file) = self.store.open(next).await? else { return Ok(false) };
+        let Some(new) = self.whole(next, seal_id, place.stage).await? else { return Ok(false) };
         let old = judge(self.verified_header(old, id).await?, old, place.stage).await?;
+        Ok(new.state() == old.state())
+    }
+
+    /// The object, if it is there and the whole of that sealing: every record of it.
+    pub(super) async fn whole(
+        &self,
+        object: &MediaObject,
+        seal_id: SealId,
+        claim: Stage,
+    ) -> Result<Option<Opener>, Error> {
+        let Some(file) = self.store.open(object).await? else { return Ok(None) };
         let verified = async {
-            let header = self.verified_header(&*file, id).await?;
-            let new = judge(header, &*file, place.stage).await?;
-            if new.seal_id() != seal_id || new.state() != old.state() {
+            let opener = judge(self.verified_header(&*file, &object.id).await?, &*file, claim).await?;
+            if opener.seal_id() != seal_id {
                 return Err(Corruption::OtherSealing.into());
             }
-            let mut start = 0;
-            while start < new.state().media_len() {
-                let end = new.state().media_len().min(start + PIECE_LEN);
-                let Some(span) = new.span(start..end) else { break };
-                let sealed = read(&*file, span.file().start, span.file().end).await?;
-                new.verify_span(&span, &sealed)?;
-                start = end;
+            match verified_len(&opener, &*file, None, &|_| {}).await? {
+                len if len == opener.state().media_len() => Ok(opener),
+                _ => Err(Corruption::ShortRead.into()),
             }
-            Ok(())
         };
         match verified.await {
-            Ok(()) => Ok(true),
-            Err(Error::Sealed(_)) => Ok(false),
+            Ok(opener) => Ok(Some(opener)),
+            Err(Error::Sealed(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -267,21 +277,53 @@ impl Maintenance {
     }
 }
 
-/// The next piece of media, decrypted from records that verify; none at the end.
+/// What a replacement must be found to be.
+struct Written {
+    seal_id: SealId,
+    state: State,
+    digest: [u8; 32],
+}
+
+/// How much media verifies, from the first byte on, without a gap; `progress` hears of it.
+pub(super) async fn verified_len(
+    opener: &Opener,
+    file: &dyn MediaFile,
+    stop: Option<&Stop>,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<u64, Error> {
+    let (mut start, chunk_len) = (0, opener.header().chunk_len.bytes());
+    while start < opener.state().media_len() {
+        if stop.is_some_and(Stop::is_asked) {
+            return Err(Error::Stopped);
+        }
+        let end = opener.state().media_len().min(start + PIECE_LEN);
+        let Some(span) = opener.span(start..end) else { break };
+        let sealed = read(file, span.file().start, span.file().end).await?;
+        match opener.verify_span(&span, &sealed) {
+            Ok(()) => progress(end - start),
+            Err(Corruption::Chunk(index)) => return Ok(index * chunk_len),
+            Err(other) => return Err(other.into()),
+        }
+        start = end;
+    }
+    Ok(start)
+}
+
+/// The next piece of `media`, decrypted from records that verify; none at the end.
 async fn open_piece(
     opener: &Opener,
     file: &dyn MediaFile,
-    start: u64,
+    media: Range<u64>,
     stop: &Stop,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
     const _: () = assert!(PIECE_LEN.is_multiple_of(ChunkLen::MAX_BYTES), "no record is read twice");
-    let end = opener.state().media_len().min(start + PIECE_LEN);
-    let Some(span) = opener.span(start..end) else { return Ok(None) };
+    let piece = media.start..media.end.min(media.start + PIECE_LEN);
+    let Some(span) = opener.span(piece.clone()) else { return Ok(None) };
     if stop.is_asked() {
         return Err(Error::Stopped);
     }
     let sealed = read(file, span.file().start, span.file().end).await?;
-    let mut plaintext = Zeroizing::new(vec![0; usize::try_from(end - start).unwrap_or(usize::MAX)]);
+    let mut plaintext = Zeroizing::new(vec![0; usize::try_from(piece.end - piece.start).unwrap_or(usize::MAX)]);
     opener.open_span(&span, &sealed, &mut plaintext).map_err(|damage| damage.corruption)?;
     Ok(Some(plaintext))
 }

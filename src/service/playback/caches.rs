@@ -4,6 +4,7 @@
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
@@ -14,16 +15,18 @@ use std::{
 use moka::{Entry, future::Cache};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Error, OpenedKey, Playback};
+use super::{Error, Playback};
 use crate::base::RecordingId;
-use crate::catalogue::{Content, Recording, Replacement};
+use crate::catalogue::{About, Content, Metadata, Recording, Replacement};
 use crate::sealed::HEADER_LEN;
-use crate::service::{OpenRecording, meter::METER};
+use crate::service::meter::METER;
 
 /// How many bytes of rows are remembered: about 65,000 of the usual length.
 const ROWS_BYTES_MAX: u64 = 64 << 20;
 /// How many recordings stay open when nobody reads from them: each holds a descriptor.
-const OPENED_MAX: u64 = 512;
+pub(super) const OPENED_MAX: u64 = 512;
+/// The same of those that are being written.
+pub(super) const GROWING_MAX: u64 = 128;
 /// What one of them takes at most, its path included.
 const OPENED_BYTES: u32 = 4096;
 /// How long an opened recording that nobody asks for stays open.
@@ -38,23 +41,11 @@ const PRUNED_FROM: usize = 1024;
 
 /// Rows, each with the epoch in which it was read.
 pub(super) type Rows = Cache<RecordingId, (u64, Arc<Recording>)>;
-/// Keyed by all that must be the same: one version of one file under one sealing. Concurrent opens are one.
-pub(super) type Opened = Cache<OpenedKey, Arc<OpenRecording>>;
-
 pub(super) fn rows() -> Rows {
     Rows::builder()
         .max_capacity(ROWS_BYTES_MAX)
         .weigher(|_, (_, row)| row_bytes(row))
         .eviction_listener(|_, _, cause| METER.rows.count_removal(cause.was_evicted()))
-        .build()
-}
-
-pub(super) fn opened() -> Opened {
-    Opened::builder()
-        .max_capacity(OPENED_MAX * u64::from(OPENED_BYTES))
-        .weigher(|_, _| OPENED_BYTES)
-        .time_to_idle(OPENED_IDLE)
-        .eviction_listener(|_, _, cause| METER.opened.count_removal(cause.was_evicted()))
         .build()
 }
 
@@ -65,26 +56,75 @@ fn row_bytes(row: &Recording) -> u32 {
         Content::Sealed { .. } | Content::Plain { .. } => 0,
     };
     let fixed = ENTRY_BYTES + size_of::<RecordingId>() + size_of::<Recording>();
-    let texts = 2 * row.id.as_str().len() + row.media_type.as_str().len();
+    let about = row.about.as_ref().map_or(0, |about| about_bytes(about));
+    let texts = 2 * row.id.as_str().len() + row.media_type.as_str().len() + about;
     u32::try_from(fixed + texts + header_len).unwrap_or(u32::MAX)
 }
 
+/// What is known beside, and the allocations that it takes.
+fn about_bytes(about: &About) -> usize {
+    let Metadata { started_at, duration_s: _, direction, parties, agent, group, tags } = &about.metadata;
+    let single = [started_at, direction, agent, group].into_iter().flatten();
+    let texts = single.chain(parties).chain(tags).map(String::len);
+    let names = about.sidecars.iter().map(|name| name.as_str().len());
+    size_of::<About>() + texts.chain(names).map(|len| size_of::<String>() + 16 + len).sum::<usize>()
+}
+
 impl Playback {
-    /// The recording that is open under `key`, if one is and the cache knows it.
-    pub(super) async fn opened_already(&self, key: &OpenedKey) -> Option<Arc<OpenRecording>> {
-        let opened = self.opened.get(key).await;
+    /// Lets go of what was not used for a while, and shows how much is remembered, until it is dropped: the caches do
+    /// neither of it while nobody asks for anything.
+    pub async fn upkeep(self: Arc<Self>) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.rows.run_pending_tasks().await;
+            self.opened.cache.run_pending_tasks().await;
+            self.growing.cache.run_pending_tasks().await;
+            METER.rows.show(self.rows.entry_count(), self.rows.weighted_size(), ROWS_BYTES_MAX);
+            let limit = (OPENED_MAX + GROWING_MAX) * u64::from(OPENED_BYTES);
+            let (opened, growing) = (&self.opened.cache, &self.growing.cache);
+            let weighted_size = opened.weighted_size() + growing.weighted_size();
+            METER.opened.show(opened.entry_count() + growing.entry_count(), weighted_size, limit);
+            METER.show_open(self.opened.in_use.count() + self.growing.in_use.count());
+            self.buffers.show();
+        }
+    }
+}
+
+/// What is open, each known by all that must be the same. Concurrent opens are one.
+pub(super) struct Shared<K, V> {
+    cache: Cache<K, Arc<V>>,
+    in_use: InUse<K, V>,
+}
+
+impl<K: Clone + Eq + Hash + Send + Sync + 'static, V: Send + Sync + 'static> Shared<K, V> {
+    /// Keeps up to `max` open that nobody uses.
+    pub(super) fn new(max: u64) -> Self {
+        let cache = Cache::builder()
+            .max_capacity(max * u64::from(OPENED_BYTES))
+            .weigher(|_, _| OPENED_BYTES)
+            .time_to_idle(OPENED_IDLE)
+            .eviction_listener(|_, _, cause| METER.opened.count_removal(cause.was_evicted()))
+            .build();
+        Self { cache, in_use: InUse(Mutex::new(Open { by_key: HashMap::new(), full: 0 })) }
+    }
+
+    /// What is open under `key`, if anything is and the cache knows it.
+    pub(super) async fn get(&self, key: &K) -> Option<Arc<V>> {
+        let opened = self.cache.get(key).await;
         if opened.is_some() {
             METER.opened.count(true);
         }
         opened
     }
 
-    /// The recording that is open under `key`, or else what `opening` opens. Those who ask meanwhile wait for it.
-    pub(super) async fn opened_or(
+    /// What is open under `key`, or else what `opening` opens. Those who ask meanwhile wait for it.
+    pub(super) async fn get_or_open(
         &self,
-        key: &OpenedKey,
-        opening: impl Future<Output = Result<Arc<OpenRecording>, Error>>,
-    ) -> Result<Arc<OpenRecording>, Error> {
+        key: &K,
+        opening: impl Future<Output = Result<Arc<V>, Error>>,
+    ) -> Result<Arc<V>, Error> {
         let is_new = AtomicBool::new(false);
         let find_or_open = async {
             if let Some(open) = self.in_use.find(key) {
@@ -95,52 +135,39 @@ impl Playback {
             self.in_use.note(key, &opened);
             Ok(opened)
         };
-        let opened = self.opened.entry_by_ref(key).or_try_insert_with(find_or_open).await;
+        let opened = self.cache.entry_by_ref(key).or_try_insert_with(find_or_open).await;
         METER.opened.count(opened.is_ok() && !is_new.load(Ordering::Relaxed));
         opened.map(Entry::into_value).map_err(|error: Arc<Error>| Error::clone(&error))
     }
 
-    /// Lets go of what was not used for a while, and shows how much is remembered, until it is dropped: the caches do
-    /// neither of it while nobody asks for anything.
-    pub async fn upkeep(self: Arc<Self>) {
-        let mut ticks = interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            self.rows.run_pending_tasks().await;
-            self.opened.run_pending_tasks().await;
-            METER.rows.show(self.rows.entry_count(), self.rows.weighted_size(), ROWS_BYTES_MAX);
-            let limit = OPENED_MAX * u64::from(OPENED_BYTES);
-            METER.opened.show(self.opened.entry_count(), self.opened.weighted_size(), limit);
-            METER.show_open(self.in_use.count());
-            self.buffers.show();
-        }
+    /// Forgets one; who uses it goes on.
+    pub(super) async fn forget(&self, key: &K) {
+        self.in_use.lock().by_key.remove(key);
+        self.cache.invalidate(key).await;
     }
 }
 
-/// Every recording that is open, also when the cache has let go of it: as long as somebody plays it, whoever comes
+/// Everything that is open, also when the cache has let go of it: as long as somebody plays it, whoever comes
 /// shares it, so that there is one descriptor for each recording and not for each player.
-#[derive(Default)]
-pub(super) struct InUse(Mutex<Open>);
+struct InUse<K, V>(Mutex<Open<K, V>>);
 
-#[derive(Default)]
-struct Open {
-    by_key: HashMap<OpenedKey, Weak<OpenRecording>>,
+struct Open<K, V> {
+    by_key: HashMap<K, Weak<V>>,
     /// At how many entries those that nobody has any more are looked for.
     full: usize,
 }
 
-impl InUse {
-    fn find(&self, key: &OpenedKey) -> Option<Arc<OpenRecording>> {
+impl<K: Clone + Eq + Hash, V> InUse<K, V> {
+    fn find(&self, key: &K) -> Option<Arc<V>> {
         self.lock().by_key.get(key)?.upgrade()
     }
 
-    fn note(&self, key: &OpenedKey, recording: &Arc<OpenRecording>) {
+    fn note(&self, key: &K, opened: &Arc<V>) {
         let mut open = self.lock();
         if open.by_key.len() >= open.full {
             open.prune();
         }
-        open.by_key.insert(key.clone(), Arc::downgrade(recording));
+        open.by_key.insert(key.clone(), Arc::downgrade(opened));
     }
 
     /// How many there are.
@@ -151,15 +178,15 @@ impl InUse {
     }
 
     /// A thread that panicked left it whole.
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, Open<K, V>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Open {
+impl<K: Eq + Hash, V> Open<K, V> {
     /// Twice as many may come before it is done again: it costs each of them the same, however many there are.
     fn prune(&mut self) {
-        self.by_key.retain(|_, recording| recording.strong_count() > 0);
+        self.by_key.retain(|_, opened| opened.strong_count() > 0);
         self.full = PRUNED_FROM.max(2 * self.by_key.len());
     }
 }
@@ -179,6 +206,7 @@ mod tests {
             mended: false,
             created_at: Timestamp::MAX,
             content: Content::Sealed { fingerprint: Fingerprint([1; 32]), seal_id: SealId([2; 16]), replacement },
+            about: None,
         }
     }
 

@@ -1,10 +1,14 @@
 //! From a recording ID to verified media, or to the first reason why not, in the order that users rely on.
 //!
-//! Here is what the catalogue has to do with it; how a file is opened is in `opening`, and what is remembered
-//! in `caches`.
+//! Here is what the catalogue has to do with it; how a file is opened is in `opening`, of a recording that is being
+//! written in `growing`, and what is remembered in `caches`.
 
 mod caches;
+mod growing;
 mod opening;
+mod plain_watch;
+
+pub(in crate::service) use opening::read;
 
 use std::{
     hash::{Hash, Hasher},
@@ -12,12 +16,15 @@ use std::{
     sync::Arc,
 };
 
-use caches::{InUse, Opened, Rows};
+use caches::{GROWING_MAX, OPENED_MAX, Rows, Shared};
+use growing::GrowingKey;
 
-use super::{Clock, KeyWatch, OpenRecording, SpanStream, buffers::BufferPool, meter::METER, opened::OpenContent};
+use super::{
+    Clock, KeyWatch, OpenRecording, SpanStream, buffers::BufferPool, growth::Growth, meter::METER, opened::OpenContent,
+};
 use crate::access::RecordingSet;
 use crate::base::{ErrorCode, Fingerprint, RecordingId, SealId};
-use crate::catalogue::{self, Content, Cursor, Database, Page, Recording, RecordingState};
+use crate::catalogue::{self, Content, Cursor, Database, Filter, Page, Recording, RecordingState};
 use crate::keys::OpeningRefused;
 use crate::media::{self, MediaKind, MediaObject, MediaStore, Stage, Version};
 use crate::sealed::{self, Corruption};
@@ -37,8 +44,9 @@ pub struct Playback {
     clock: Clock,
     settings: PlaybackSettings,
     rows: Rows,
-    opened: Opened,
-    in_use: InUse,
+    opened: Shared<OpenedKey, OpenRecording>,
+    /// Those that are being written.
+    growing: Shared<GrowingKey, Growth>,
     buffers: BufferPool,
 }
 
@@ -88,6 +96,9 @@ pub enum Error {
     /// The operator: plain, not exempt, and not allowed to play.
     #[error("it is kept in plain, is not exempt, and plain recordings are not allowed to play")]
     PlainNotAllowed,
+    /// Nobody: its writer died or its source broke off, and it was followed to where it ends.
+    #[error("its writer is gone, and its end is missing")]
+    BrokenOff,
 }
 
 impl Error {
@@ -98,7 +109,7 @@ impl Error {
             Self::NotFound => ErrorCode::RecordingNotFound,
             Self::Catalogue(error) => error.code(),
             Self::Store(error) => error.code(),
-            Self::MediaMissing => ErrorCode::MediaMissing,
+            Self::MediaMissing | Self::BrokenOff => ErrorCode::MediaMissing,
             Self::Format(error) => error.code(),
             Self::Refused(refused) => refused.code(),
             Self::KeysUnavailable(_) => ErrorCode::KeysUnavailable,
@@ -119,7 +130,8 @@ impl Error {
             | Self::MediaMissing
             | Self::Format(_)
             | Self::Corrupt(_)
-            | Self::PlainNotAllowed => None,
+            | Self::PlainNotAllowed
+            | Self::BrokenOff => None,
         }
     }
 
@@ -166,8 +178,8 @@ impl Playback {
             clock,
             settings,
             rows: caches::rows(),
-            opened: caches::opened(),
-            in_use: InUse::default(),
+            opened: Shared::new(OPENED_MAX),
+            growing: Shared::new(GROWING_MAX),
             buffers: BufferPool::default(),
         }
     }
@@ -188,6 +200,21 @@ impl Playback {
     /// [`Error::Catalogue`].
     pub async fn recordings(&self, after: Option<&Cursor>, limit: u32, set: &RecordingSet) -> Result<Page, Error> {
         Ok(self.database.recordings(after, limit, set).await?)
+    }
+
+    /// The same, of those that have what `filter` wants.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Catalogue`].
+    pub async fn search(
+        &self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        limit: u32,
+        set: &RecordingSet,
+    ) -> Result<Page, Error> {
+        Ok(self.database.search(filter, after, limit, set).await?)
     }
 
     /// Why the recording would not play, as far as catalogue and key ring alone can tell.
@@ -301,6 +328,12 @@ impl Playback {
     async fn open_row(&self, recording: &Recording) -> Result<Arc<OpenRecording>, Error> {
         let state = recording.state_at((self.clock)());
         let (object, version) = self.find(recording, state).await?;
+        if matches!(recording.state, RecordingState::Recording { .. })
+            // In a place of its own: most recordings have come to their end.
+            && let Some(open) = Box::pin(self.open_growing(recording, &object, version, state)).await?
+        {
+            return Ok(open);
+        }
         match recording.content {
             Content::Sealed { .. } => {
                 let state = if object.stage == Stage::Final { RecordingState::Complete } else { state };
@@ -308,7 +341,7 @@ impl Playback {
                 let key = OpenedKey { object, version, seal_ids, state: state.as_str() };
                 self.open_sealed(key, state, recording.content.pending_header()).await
             }
-            Content::Plain { digest, exempt } => {
+            Content::Plain { digest, exempt, .. } => {
                 if !self.may_play_plain(exempt) {
                     return Err(Error::PlainNotAllowed);
                 }
@@ -355,8 +388,11 @@ impl Playback {
         unavailable: catalogue::Error,
     ) -> Result<Arc<OpenRecording>, Error> {
         for (stage, state) in [(Stage::Final, RecordingState::Complete), (Stage::Part, RecordingState::Unfinished)] {
-            let object = MediaObject { id: id.clone(), kind: MediaKind::Sealed, stage };
+            let object = MediaObject::media(id.clone(), MediaKind::Sealed, stage);
             if let Some(version) = self.version(&object).await? {
+                if stage == Stage::Part && self.store.is_being_written(&object).await? {
+                    return self.open_growing_file(None, &object, version).await;
+                }
                 let key = OpenedKey { object, version, seal_ids: [None, None], state: state.as_str() };
                 return self.open_sealed(key, state, None).await;
             }
@@ -371,5 +407,8 @@ impl Playback {
 
 fn object(recording: &Recording, stage: Stage) -> MediaObject {
     let kind = if recording.is_sealed() { MediaKind::Sealed } else { MediaKind::Plain };
-    MediaObject { id: recording.id.clone(), kind, stage }
+    MediaObject {
+        outside: recording.content.outside().cloned(),
+        ..MediaObject::media(recording.id.clone(), kind, stage)
+    }
 }

@@ -6,12 +6,12 @@ use std::{
 };
 
 use super::{Error, OpenedKey, Playback};
-use crate::base::{ErrorCode, Fingerprint};
-use crate::catalogue::{Recording, RecordingState};
+use crate::base::{ErrorCode, Fingerprint, RecordingId, SealId};
+use crate::catalogue::{Content, Recording, RecordingState};
 use crate::keys::{OpeningRefused, Switch};
-use crate::media::{MediaFile, Stage};
-use crate::sealed::{Corruption, HEADER_LEN, NameClaim, Role, UnverifiedHeader, VerifiedHeader};
-use crate::service::{OpenRecording, Validators, meter, opened::OpenContent};
+use crate::media::{self, MediaFile, MediaObject, Stage};
+use crate::sealed::{Corruption, HEADER_LEN, NameClaim, Opener, Role, UnverifiedHeader, VerifiedHeader};
+use crate::service::{Damaged, OpenRecording, Validators, meter, opened::OpenContent};
 
 impl Playback {
     pub(super) async fn open_sealed(
@@ -20,10 +20,13 @@ impl Playback {
         state: RecordingState,
         pending_header: Option<&[u8; HEADER_LEN]>,
     ) -> Result<Arc<OpenRecording>, Error> {
-        let opened = match self.opened_already(&key).await {
+        let opened = match self.opened.get(&key).await {
             Some(opened) => opened,
             // In a place of its own: all that opening takes would else be part of every request.
-            None => Box::pin(self.opened_or(&key, self.open_sealed_file(&key, state, pending_header))).await?,
+            None => {
+                let opening = self.open_sealed_file(&key, state, pending_header);
+                Box::pin(self.opened.get_or_open(&key, opening)).await?
+            }
         };
         // Asked for each request: a key or switch withdrawn stops what is open already.
         if let Some(fingerprint) = opened.fingerprint() {
@@ -40,34 +43,43 @@ impl Playback {
     ) -> Result<Arc<OpenRecording>, Error> {
         let file = self.store.open(&key.object).await?.ok_or(Error::MediaMissing)?;
         let file_len = file.version().len;
-        let header = self.read_header(&*file, pending_header).await?;
-        let header = header.expect_place(&key.object.id, &Role::Media)?;
+        let header = self.header_of(&*file, &key.object, pending_header).await?;
         let tail = read(&*file, header.tail(file_len)?).await?;
         let claim = if key.object.stage == Stage::Final { NameClaim::Final } else { NameClaim::Part };
         let opener = header.judge(file_len, &tail, claim)?;
-        let is_expected = key.seal_ids == [None, None] || key.seal_ids.contains(&Some(opener.seal_id()));
-        if !is_expected {
+        let validators = (state == RecordingState::Complete).then(|| Validators {
+            etag: format!("\"{}\"", opener.seal_id()),
+            last_modified: opener.header().sealed_at,
+        });
+        Ok(Arc::new(OpenRecording { validators, ..sealed(opener, file, &key.seal_ids, state)? }))
+    }
+
+    /// The file's header, verified, and of that object.
+    pub(super) async fn header_of(
+        &self,
+        file: &dyn MediaFile,
+        object: &MediaObject,
+        pending_header: Option<&[u8; HEADER_LEN]>,
+    ) -> Result<VerifiedHeader, Error> {
+        Ok(self.read_header(file, pending_header).await?.expect_place(&object.id, &Role::Media)?)
+    }
+
+    /// What there is of a sealed recording whose file does not verify as a whole: its header must.
+    pub(in crate::service) async fn open_presumed(&self, id: &RecordingId) -> Result<Damaged, Error> {
+        let row = self.recording(id).await?;
+        let (object, _) = self.find(&row, row.state_at((self.clock)())).await?;
+        let Content::Sealed { .. } = row.content else { return Err(Error::Corrupt(Corruption::ShortRead)) };
+        let file = self.store.open(&object).await?.ok_or(Error::MediaMissing)?;
+        let header = self.read_header(&*file, row.content.pending_header()).await?;
+        let header = header.expect_place(id, &Role::Media)?;
+        if !row.content.seal_ids().contains(&Some(header.seal_id())) {
             return Err(Error::Corrupt(Corruption::OtherSealing));
         }
-        let header = opener.header();
-        let validators = (state == RecordingState::Complete)
-            .then(|| Validators { etag: format!("\"{}\"", opener.seal_id()), last_modified: header.sealed_at });
-        Ok(Arc::new(OpenRecording {
-            id: header.id.clone(),
-            media_type: header.media_type.clone(),
-            media_len: opener.state().media_len(),
-            state,
-            mended: header.mended,
-            validators,
-            heard: OnceLock::new(),
-            shown: OnceLock::new(),
-            content: OpenContent::Sealed {
-                fingerprint: header.fingerprint,
-                reads: meter::reads(&header.fingerprint),
-                opener: Box::new(opener),
-            },
-            file,
-        }))
+        let catalogued = (row.state == RecordingState::Complete).then_some(row.media_len);
+        let opener = header.presume(file.version().len, catalogued)?;
+        let recording = Arc::new(OpenRecording::of_damaged(&row, opener, file));
+        let media_len = catalogued.unwrap_or(recording.media_len);
+        Ok(Damaged { recording, media_len })
     }
 
     /// The file's header, verified. One that does not verify is read once more and then taken from the row: it may be
@@ -111,7 +123,7 @@ impl Playback {
         state: RecordingState,
         digest: [u8; 32],
     ) -> Result<Arc<OpenRecording>, Error> {
-        if let Some(opened) = self.opened_already(&key).await {
+        if let Some(opened) = self.opened.get(&key).await {
             return Ok(opened);
         }
         let opening = async {
@@ -123,20 +135,9 @@ impl Playback {
                 etag: format!("\"{}\"", hex::encode(&digest[..16])),
                 last_modified: recording.created_at,
             });
-            Ok(Arc::new(OpenRecording {
-                id: recording.id.clone(),
-                media_type: recording.media_type.clone(),
-                media_len: file.version().len,
-                state,
-                mended: recording.mended,
-                validators,
-                heard: OnceLock::new(),
-                shown: OnceLock::new(),
-                content: OpenContent::Plain,
-                file,
-            }))
+            Ok(Arc::new(OpenRecording { validators, ..plain(recording, file, state) }))
         };
-        Box::pin(self.opened_or(&key, opening)).await
+        Box::pin(self.opened.get_or_open(&key, opening)).await
     }
 
     /// The key of a fingerprint; one that is not loaded causes one immediate look for it, and no other is tried.
@@ -155,13 +156,61 @@ impl Playback {
     }
 }
 
-/// A header or a tail: 2 MiB at most.
-async fn read(file: &dyn MediaFile, range: Range<u64>) -> Result<Vec<u8>, Error> {
+/// A sealed recording as far as `opener` knows it. Without seal ids, which sealing it is cannot be checked.
+pub(super) fn sealed(
+    opener: Opener,
+    file: Arc<dyn MediaFile>,
+    seal_ids: &[Option<SealId>; 2],
+    state: RecordingState,
+) -> Result<OpenRecording, Error> {
+    let is_expected = *seal_ids == [None, None] || seal_ids.contains(&Some(opener.seal_id()));
+    if !is_expected {
+        return Err(Error::Corrupt(Corruption::OtherSealing));
+    }
+    let header = opener.header();
+    Ok(OpenRecording {
+        id: header.id.clone(),
+        media_type: header.media_type.clone(),
+        media_len: opener.state().media_len(),
+        state,
+        mended: header.mended,
+        validators: None,
+        heard: OnceLock::new(),
+        shown: OnceLock::new(),
+        content: OpenContent::Sealed {
+            fingerprint: header.fingerprint,
+            reads: meter::reads(&header.fingerprint),
+            opener,
+        },
+        file,
+        growth: None,
+    })
+}
+
+/// A plain recording as long as its file is.
+pub(super) fn plain(recording: &Recording, file: Arc<dyn MediaFile>, state: RecordingState) -> OpenRecording {
+    OpenRecording {
+        id: recording.id.clone(),
+        media_type: recording.media_type.clone(),
+        media_len: file.version().len,
+        state,
+        mended: recording.mended,
+        validators: None,
+        heard: OnceLock::new(),
+        shown: OnceLock::new(),
+        content: OpenContent::Plain,
+        file,
+        growth: None,
+    }
+}
+
+/// A header or a tail: 3 MiB at most.
+pub(in crate::service) async fn read(file: &dyn MediaFile, range: Range<u64>) -> Result<Vec<u8>, media::Error> {
     let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
     let mut buffer = vec![0; len];
     let filled = file.try_read_now(range.start, &mut buffer)?;
     if filled == len {
         return Ok(buffer);
     }
-    Ok(file.read(range.start, buffer, filled).await?)
+    file.read(range.start, buffer, filled).await
 }

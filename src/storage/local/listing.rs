@@ -2,8 +2,9 @@
 
 use std::{fs, io, path::Path};
 
-use super::{LocalStore, location, replacing::LOCK_NAME, suffix, unavailable};
-use crate::media::{Error, Listing, MediaKind, MediaObject, Stage, Stranger};
+use super::{LocalStore, keeping, location, replacing::LOCK_NAME, suffix, unavailable};
+use crate::base::RecordingId;
+use crate::media::{Error, Listing, MediaKind, MediaObject, ObjectRole, Stage, Stranger};
 
 /// The folder after the one named `after`, and, on the first page, what lies in the root and is no folder of ours.
 pub(super) fn page(store: &LocalStore, after: Option<&str>) -> Result<Listing, Error> {
@@ -23,8 +24,12 @@ pub(super) fn page(store: &LocalStore, after: Option<&str>) -> Result<Listing, E
     match names(&path) {
         Ok(names) => {
             for name in names {
-                match object(&name).filter(|object| store.folder(&object.id) == path) {
+                let is_here = |object: &MediaObject| store.folder(&object.id) == path;
+                match object(&name).filter(is_here) {
                     Some(object) => listing.objects.push(object),
+                    None if keeping::name_before(&name).and_then(object).is_some_and(|object| is_here(&object)) => {
+                        listing.kept.push(location(&path.join(name)));
+                    }
                     None => listing.strangers.push(stranger(&path.join(name), STRANGE)),
                 }
             }
@@ -59,14 +64,47 @@ fn object(name: &str) -> Option<MediaObject> {
         .into_iter()
         .flat_map(|kind| [Stage::Final, Stage::Part, Stage::Next].map(|stage| (kind, stage)))
         .find_map(|(kind, stage)| {
-            let id = name.strip_suffix(suffix(kind, stage))?.parse().ok()?;
-            Some(MediaObject { id, kind, stage })
+            let (id, role) = role(name.strip_suffix(suffix(kind, stage))?)?;
+            Some(MediaObject { id, role, kind, stage, outside: None })
         })
+}
+
+fn role(stem: &str) -> Option<(RecordingId, ObjectRole)> {
+    let mut parts = stem.split('~');
+    let id = parts.next()?.parse().ok()?;
+    let role = match (parts.next(), parts.next(), parts.next()) {
+        (None, ..) => ObjectRole::Media,
+        (Some(version), None, _) => ObjectRole::Metadata { version: version.parse().ok()? },
+        (Some(name), Some(version), None) => {
+            ObjectRole::Sidecar { name: name.parse().ok()?, version: version.parse().ok()? }
+        }
+        _ => return None,
+    };
+    Some((id, role))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lies_beside_media_is_told_from_it() {
+        let version = "000102030405060708090a0b0c0d0e0f";
+        let metadata = object(&format!("a.b~{version}.sealed")).expect("metadata");
+        assert_eq!(metadata.id.as_str(), "a.b");
+        assert!(matches!(metadata.role, ObjectRole::Metadata { version: it } if it.to_string() == version));
+        let sidecar = object(&format!("a~t.json~{version}.plain.part")).expect("a sidecar");
+        assert!(matches!(&sidecar.role, ObjectRole::Sidecar { name, .. } if name.as_str() == "t.json"));
+        assert_eq!((sidecar.kind, sidecar.stage), (MediaKind::Plain, Stage::Part));
+        for of_mine in [metadata, sidecar] {
+            assert_eq!(object(&super::super::file_name(&of_mine)), Some(of_mine));
+        }
+        for stranger in ["a~.sealed", "a~b.sealed", "a~b~c.sealed", "~a.sealed"] {
+            assert_eq!(object(stranger), None, "{stranger}");
+        }
+        assert_eq!(object(&format!("a~b~{version}~{version}.sealed")), None);
+        assert_eq!(object(&format!("a~{}.sealed", version.to_uppercase())), None, "one name for one object");
+    }
 
     #[test]
     fn names_are_read_as_they_are_written() {

@@ -1,13 +1,16 @@
 //! A folder of files on this machine.
 //!
 //! `ROOT/xx/ID.sealed`, where `xx` are the first two hexadecimal digits of the SHA-256 of the ID, so that an ID finds
-//! its file without a catalogue and no folder holds more than a 256th of the archive. `….part` while it grows.
+//! its file without a catalogue and no folder holds more than a 256th of the archive. `….part` while it grows. Beside it
+//! `ID~VERSION.sealed` is its metadata, and `ID~NAME~VERSION.sealed` a sidecar.
 
 mod ahead;
 mod folders;
+mod keeping;
 mod lanes;
 mod listing;
 mod names;
+mod outside;
 mod reader;
 mod replacing;
 mod writer;
@@ -25,10 +28,11 @@ use tokio::task::spawn_blocking;
 use url::Url;
 
 use self::{folders::Folders, lanes::Lanes, names::Names};
-use crate::base::RecordingId;
+use crate::base::{Location, RecordingId, SealId};
 use crate::crypto::Sha256Digest;
 use crate::media::{
-    Error, Listing, MaintenanceGuard, MediaFile, MediaKind, MediaObject, MediaStore, MediaWriter, Stage, Version,
+    Error, Listing, MaintenanceGuard, MediaFile, MediaKind, MediaObject, MediaStore, MediaWriter, ObjectRole, Stage,
+    Version,
 };
 
 /// Media in a local folder.
@@ -100,8 +104,20 @@ impl LocalStore {
         }
     }
 
-    fn path(&self, object: &MediaObject) -> PathBuf {
-        self.folder(&object.id).join(file_name(object))
+    /// The URL of a file that lies outside the store, by its absolute path.
+    ///
+    /// # Errors
+    ///
+    /// The path is not absolute, or too long.
+    pub fn location_of(path: &Path) -> Result<Location, crate::base::Error> {
+        location(path).parse()
+    }
+
+    fn path(&self, object: &MediaObject) -> Result<PathBuf, Error> {
+        match &object.outside {
+            None => Ok(self.folder(&object.id).join(file_name(object))),
+            Some(outside) => outside::path(outside),
+        }
     }
 
     fn folder(&self, id: &RecordingId) -> PathBuf {
@@ -113,34 +129,41 @@ impl LocalStore {
 impl MediaStore for LocalStore {
     fn try_version_now(&self, object: &MediaObject) -> Option<Version> {
         // Of a file that was just used, the system remembers it: quicker than handing it to another thread.
-        self.names.version_now(object, || self.path(object))
+        self.names.version_now(object, || self.path(object).ok())
     }
 
     async fn version(&self, object: &MediaObject) -> Result<Option<Version>, Error> {
         if let Some(version) = self.try_version_now(object) {
             return Ok(Some(version));
         }
-        let (store, path) = (self.clone(), self.path(object));
-        let look = move || match fs::metadata(&path) {
+        let (store, path, is_outside) = (self.clone(), self.path(object)?, object.outside.is_some());
+        let metadata = move |path: &Path| if is_outside { fs::symlink_metadata(path) } else { fs::metadata(path) };
+        let look = move || match metadata(&path) {
             Ok(metadata) if metadata.is_file() => Ok(Some(reader::version(&metadata))),
             Ok(_) => Err(unavailable(&path, &io::Error::other("it is not a file"))),
+            Err(error) if is_outside => outside::absent(&path, &error),
             Err(error) => store.absent(&path, &error),
         };
         self.lanes.look(folder_number(&object.id), look).await
     }
 
     async fn open(&self, object: &MediaObject) -> Result<Option<Arc<dyn MediaFile>>, Error> {
-        let (store, object, path) = (self.clone(), object.clone(), self.path(object));
-        let folder = folder_number(&object.id);
+        let (store, path, folder) = (self.clone(), self.path(object)?, folder_number(&object.id));
+        let (object, is_outside) = (object.clone(), object.outside.is_some());
         let open = move || {
             // A pipe in a file's place would be waited for, for ever.
-            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            if is_outside {
+                // Others write there: a link that took the file's name leads nowhere.
+                flags |= OFlags::NOFOLLOW;
+            }
             match rustix::fs::open(&path, flags, Mode::empty()).map_err(io::Error::from) {
                 Ok(file) => {
                     let file = reader::LocalFile::new(File::from(file), object, path, &store)?;
                     let file: Arc<dyn MediaFile> = Arc::new(file);
                     Ok(Some(file))
                 }
+                Err(error) if is_outside => outside::absent(&path, &error),
                 Err(error) => store.absent(&path, &error),
             }
         };
@@ -148,9 +171,14 @@ impl MediaStore for LocalStore {
     }
 
     async fn create(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
+        self.create_companion(&MediaObject::media(id.clone(), kind, Stage::Final)).await
+    }
+
+    async fn create_companion(&self, object: &MediaObject) -> Result<Box<dyn MediaWriter>, Error> {
+        let id = &object.id;
         let (folder, number, folders) = (self.folder(id), folder_number(id), Arc::clone(&self.folders));
-        let path = |stage| self.path(&MediaObject { id: id.clone(), kind, stage });
-        let (part, last, waits) = (path(Stage::Part), path(Stage::Final), self.waits);
+        let part = self.path(&MediaObject { stage: Stage::Part, ..object.clone() })?;
+        let (last, waits) = (self.path(object)?, self.waits);
         let writer: Box<dyn MediaWriter> = self
             .waits
             .run(move || {
@@ -167,7 +195,7 @@ impl MediaStore for LocalStore {
     }
 
     async fn is_being_written(&self, object: &MediaObject) -> Result<bool, Error> {
-        let path = self.path(object);
+        let path = self.path(object)?;
         self.waits.run(move || writer::is_being_written(&path)).await
     }
 
@@ -177,24 +205,43 @@ impl MediaStore for LocalStore {
     }
 
     async fn create_replacement(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
-        let (path, waits) = (self.path(&MediaObject { id: id.clone(), kind, stage: Stage::Next }), self.waits);
-        let writer: Box<dyn MediaWriter> =
-            self.waits.run(move || writer::LocalWriter::create_replacement(path, waits).map(Box::new)).await?;
+        let next = MediaObject::media(id.clone(), kind, Stage::Next);
+        let (path, waits) = (self.path(&next)?, self.waits);
+        let (folder, number, folders) = (self.folder(id), folder_number(id), Arc::clone(&self.folders));
+        let writer: Box<dyn MediaWriter> = self
+            .waits
+            .run(move || {
+                // What it replaces may lie outside.
+                folders.make(number, &folder)?;
+                writer::LocalWriter::create_replacement(path, waits).map(Box::new)
+            })
+            .await?;
         Ok(writer)
     }
 
     async fn replace(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error> {
-        let (from, to) = (self.path(from), self.path(to));
+        let (from, to) = (self.path(from)?, self.path(to)?);
         self.waits.run(move || replacing::replace(&from, &to)).await
     }
 
+    async fn keep(&self, object: &MediaObject, seal_id: &SealId) -> Result<String, Error> {
+        let last = MediaObject { stage: Stage::Final, ..object.clone() };
+        let (from, to) = (self.path(object)?, keeping::path(self.path(&last)?, seal_id));
+        self.waits.run(move || keeping::keep(&from, &to).map(|()| location(&to))).await
+    }
+
+    async fn place(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error> {
+        let (from, to) = (self.path(from)?, self.path(to)?);
+        self.waits.run(move || replacing::place(&from, &to)).await
+    }
+
     async fn rewrite_head(&self, object: &MediaObject, version: Version, head: &[u8]) -> Result<(), Error> {
-        let (path, head) = (self.path(object), head.to_vec());
+        let (path, head) = (self.path(object)?, head.to_vec());
         self.waits.run(move || replacing::rewrite_head(&path, version, &head)).await
     }
 
     async fn remove(&self, object: &MediaObject) -> Result<(), Error> {
-        let path = self.path(object);
+        let path = self.path(object)?;
         self.waits
             .run(move || {
                 match fs::remove_file(&path) {
@@ -207,8 +254,16 @@ impl MediaStore for LocalStore {
             .await
     }
 
+    async fn remove_version(&self, object: &MediaObject, version: Version) -> Result<u64, Error> {
+        let path = self.path(object)?;
+        self.waits.run(move || replacing::remove_version(&path, version)).await
+    }
+
     fn location(&self, object: &MediaObject) -> String {
-        location(&self.path(object))
+        match &object.outside {
+            None => location(&self.folder(&object.id).join(file_name(object))),
+            Some(outside) => outside.to_string(),
+        }
     }
 }
 
@@ -220,8 +275,14 @@ fn folder_number(id: &RecordingId) -> u8 {
     first
 }
 
+/// No ID and no name holds a `~`.
 fn file_name(object: &MediaObject) -> String {
-    format!("{}{}", object.id, suffix(object.kind, object.stage))
+    let (id, suffix) = (&object.id, suffix(object.kind, object.stage));
+    match &object.role {
+        ObjectRole::Media => format!("{id}{suffix}"),
+        ObjectRole::Metadata { version } => format!("{id}~{version}{suffix}"),
+        ObjectRole::Sidecar { name, version } => format!("{id}~{name}~{version}{suffix}"),
+    }
 }
 
 fn suffix(kind: MediaKind, stage: Stage) -> &'static str {

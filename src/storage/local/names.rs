@@ -80,16 +80,21 @@ impl Names {
         }
     }
 
+    /// Whether what the system remembers of a file of that version is the truth.
+    pub(super) fn know(&self, version: &Version) -> bool {
+        self.is_known && version.stamp[0] == self.device
+    }
+
     /// The version of the file of that object, which lies at `path`, if the system knows it without a wait. Whatever
     /// else there is to say, whoever may wait says.
-    pub(super) fn version_now(&self, object: &MediaObject, path: impl FnOnce() -> PathBuf) -> Option<Version> {
+    pub(super) fn version_now(&self, object: &MediaObject, path: impl FnOnce() -> Option<PathBuf>) -> Option<Version> {
         if !self.is_known {
             return None;
         }
         let known = match self.path_of_open(object) {
             // Not what a link points to, should one have taken the name: that may lie anywhere.
             Some(path) => look(CWD, &*path, AtFlags::SYMLINK_NOFOLLOW),
-            None => self.remembered(&path()),
+            None => self.remembered(&path()?),
         };
         // Another file system may be mounted within the folder.
         known.filter(|version| version.stamp[0] == self.device)

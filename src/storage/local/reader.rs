@@ -3,6 +3,7 @@
 use std::{
     fs::{File, Metadata},
     io::{self, IoSliceMut},
+    num::NonZeroU64,
     os::unix::fs::{FileExt, MetadataExt},
     path::PathBuf,
     sync::{
@@ -12,7 +13,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use rustix::fs::{Statx, StatxTimestamp, makedev};
+use rustix::fs::{Advice, Statx, StatxTimestamp, fadvise, makedev};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use tokio::sync::Semaphore;
 
@@ -80,6 +81,13 @@ impl MediaFile for LocalFile {
         self.version
     }
 
+    async fn len_now(&self) -> Result<u64, Error> {
+        let (file, path) = (Arc::clone(self.file()?), self.path.clone());
+        let look = move || Ok(file.metadata().map_err(|error| unavailable(&path, &error))?.len());
+        // Of a file that is open, a file system of this machine knows its length; another one asks elsewhere.
+        if self.names.know(&self.version) { look() } else { self.lanes.look(self.folder, look).await }
+    }
+
     fn try_read_now(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Error> {
         if !self.can_read_now.load(Ordering::Relaxed) {
             return Ok(0);
@@ -126,6 +134,38 @@ impl MediaFile for LocalFile {
         })
         .await
     }
+
+    async fn read_once(&self, offset: u64, mut buffer: Vec<u8>) -> Result<Vec<u8>, Error> {
+        let (file, path) = (Arc::clone(self.file()?), self.path.clone());
+        let turn = self.lanes.read(&self.line).await;
+        in_background(move || {
+            let _held = turn;
+            match read_once(&file, offset, &mut buffer) {
+                Ok(()) => Ok(buffer),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    Err(Error::ShortRead { location: location(&path) })
+                }
+                Err(error) => Err(unavailable(&path, &error)),
+            }
+        })
+        .await
+    }
+}
+
+/// Reads without leaving a trace in memory: of what the system holds for others, a copy; the rest, and nothing beyond it,
+/// from the disk, and then the system need not hold it.
+fn read_once(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+    // Before the first look: on newer systems that begins to read ahead. Without this others have less memory; what is read
+    // is the same.
+    let _only_slower = fadvise(file, 0, None, Advice::Random);
+    // An error says that nothing is held, or that it cannot be told.
+    let held = preadv2(file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT).unwrap_or_default();
+    let rest = buffer.get_mut(held..).unwrap_or_default();
+    let Some(len) = NonZeroU64::new(rest.len() as u64) else { return Ok(()) };
+    let start = offset + held as u64;
+    file.read_exact_at(rest, start)?;
+    let _only_slower = fadvise(file, start, Some(len), Advice::DontNeed);
+    Ok(())
 }
 
 /// Device, inode and both change times: a file that is replaced or written to is another version. The inode's own

@@ -2,14 +2,15 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    io,
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::Path,
 };
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 
-use super::{location, reader, sync_parent, unavailable};
+use super::{location, reader, sync_parent, unavailable, writer};
 use crate::media::{Error, MaintenanceGuard, Version};
 
 /// The file in the root whose lock is held.
@@ -30,6 +31,26 @@ pub(super) fn lock(root: &Path) -> Result<MaintenanceGuard, Error> {
 /// Renames over another file, durably.
 pub(super) fn replace(from: &Path, to: &Path) -> Result<(), Error> {
     fs::rename(from, to).and_then(|()| sync_parent(to)).map_err(|error| unavailable(to, &error))
+}
+
+/// Renames, never over another file, durably.
+pub(super) fn place(from: &Path, to: &Path) -> Result<(), Error> {
+    writer::rename_to_free_name(from, to)?;
+    sync_parent(to).map_err(|error| unavailable(to, &error))
+}
+
+/// Removes that version of a file; how many other names its bytes have.
+pub(super) fn remove_version(path: &Path, version: Version) -> Result<u64, Error> {
+    let failed = |error| unavailable(path, &error);
+    let metadata = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        found => found.map_err(failed)?,
+    };
+    if !metadata.is_file() || reader::version(&metadata) != version {
+        return Err(Error::Changed { location: location(path) });
+    }
+    fs::remove_file(path).and_then(|()| sync_parent(path)).map_err(failed)?;
+    Ok(metadata.nlink().saturating_sub(1))
 }
 
 /// Writes over the first bytes of that version of a file.

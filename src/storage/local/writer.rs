@@ -145,6 +145,15 @@ impl MediaWriter for LocalWriter {
         self.sync_with(false).await
     }
 
+    async fn begin_sync(&mut self) -> Result<bool, Error> {
+        if self.taking.as_ref().is_some_and(|taking| !taking.is_finished()) {
+            return Ok(false);
+        }
+        self.taken().await?;
+        self.have_disk_take();
+        Ok(true)
+    }
+
     async fn finish(mut self: Box<Self>) -> Result<(), Error> {
         self.taken().await?;
         let waits = self.waits;
@@ -182,7 +191,7 @@ pub(super) fn is_being_written(part: &Path) -> Result<bool, Error> {
 }
 
 /// Renames, and never over another file.
-fn rename_to_free_name(part: &Path, last: &Path) -> Result<(), Error> {
+pub(super) fn rename_to_free_name(part: &Path, last: &Path) -> Result<(), Error> {
     let renamed = match renameat_with(CWD, part, CWD, last, RenameFlags::NOREPLACE) {
         // Not every file system has it; a hard link to a name that is taken fails everywhere.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {

@@ -1,0 +1,4 @@
+SELECT id, name, version, media_type, content_len, fingerprint, digest
+FROM companion
+WHERE id = $1
+ORDER BY name

@@ -1,0 +1,1 @@
+DELETE FROM companion WHERE id = $1

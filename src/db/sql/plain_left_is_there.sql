@@ -1,0 +1,1 @@
+SELECT count(*) FROM plain_left WHERE id = $1 AND location = $2

@@ -1,0 +1,1 @@
+UPDATE recording SET purging = 1 WHERE id = $1

@@ -1,0 +1,1 @@
+SELECT listed_at FROM recording WHERE id = $1

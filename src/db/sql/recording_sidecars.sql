@@ -1,0 +1,1 @@
+UPDATE recording SET sidecars = $2 WHERE id = $1

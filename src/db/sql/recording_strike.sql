@@ -1,0 +1,1 @@
+DELETE FROM recording WHERE id = $1 AND purging = 1

@@ -1,0 +1,1 @@
+DELETE FROM recording_term WHERE id = $1

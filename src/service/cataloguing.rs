@@ -1,0 +1,70 @@
+//! The row of an import, which is added when its file is whole.
+
+use std::time::Duration;
+
+use super::{
+    Stop,
+    ingest::{Error, Ingest, Ingested, object_of},
+    live_row::{self, Row, is_away, is_same_content},
+};
+use crate::catalogue::{self, Recording};
+
+/// How often a server tries to add a row while the catalogue is away.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+impl Ingest {
+    /// Says what became of an import. A row that cannot be written takes the file with it, so that nothing half-done
+    /// stays.
+    pub(super) async fn catalogue(
+        &self,
+        recording: Recording,
+        broken_off: Option<String>,
+        stop: &mut Stop,
+    ) -> Result<Ingested, Error> {
+        let Err(error) = self.database.add_recording(&recording).await else {
+            return Ok(Ingested { recording, broken_off, is_catalogued: true });
+        };
+        match self.database.recording(&recording.id).await {
+            // It was catalogued all the same: by this transaction, or by a rebuild that found the file.
+            Ok(Some(row)) if is_same_content(&row.content, &recording.content) => {}
+            Ok(_) => {
+                self.store.remove(&object_of(&recording)).await?;
+                return Err(error.into());
+            }
+            // Whether a row needs the file cannot be told. A server can wait until it can.
+            Err(_) if self.unsettled.is_some() => self.wait_for_catalogue(&recording, stop).await?,
+            Err(_) => {
+                self.name_whole(&recording);
+                return Err(error.into());
+            }
+        }
+        Ok(Ingested { recording, broken_off, is_catalogued: true })
+    }
+
+    async fn wait_for_catalogue(&self, recording: &Recording, stop: &mut Stop) -> Result<(), Error> {
+        tracing::warn!(id = %recording.id, "it is on disk, and is catalogued when the database returns");
+        loop {
+            tokio::select! {
+                () = stop.asked() => {
+                    self.name_whole(recording);
+                    return Err(Error::Stopped);
+                }
+                () = tokio::time::sleep(RETRY_PAUSE) => {}
+            }
+            match live_row::settle(&*self.database, Row::Absent, recording).await {
+                Ok(Row::There) => return Ok(()),
+                Ok(Row::Absent | Row::Taken) => {
+                    self.store.remove(&object_of(recording)).await?;
+                    return Err(catalogue::Error::RecordingExists(recording.id.clone()).into());
+                }
+                Err(error) if is_away(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn name_whole(&self, recording: &Recording) {
+        let file = self.store.location(&object_of(recording));
+        tracing::warn!(%file, "this file is whole and may not be catalogued; `sealtape recordings rebuild` tells");
+    }
+}

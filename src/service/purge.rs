@@ -1,0 +1,185 @@
+//! Takes recordings away: on somebody's word, or when their time is over.
+//!
+//! First the catalogue says that a purge begins, unless a legal hold forbids it; then the wrapped keys are written over,
+//! then the files go, then the rows. Whoever is killed in between goes on where it stopped when asked again. What is on
+//! the playback record stays there.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{Clock, companions::object as companion_object};
+use crate::access::RecordingSet;
+use crate::base::{ErrorCode, RecordingId, Timestamp};
+use crate::catalogue::{self, Cursor, Database, Filter, Recording};
+use crate::media::{self, MediaKind, MediaObject, MediaStore, Stage};
+use crate::sealed::{HEADER_LEN, WRAPPED_FILE_KEY};
+
+/// How many rows are asked for at a time.
+const PAGE_LEN: u32 = 1000;
+
+/// How long recordings are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// How long; for ever when nothing was said.
+    pub keep: Option<Duration>,
+    /// The same for recordings with a tag. Of several the longest counts, also where it is shorter than the usual one.
+    pub by_tag: BTreeMap<String, Duration>,
+}
+
+/// Takes recordings away.
+pub struct Purge {
+    database: Arc<dyn Database>,
+    store: Arc<dyn MediaStore>,
+    clock: Clock,
+}
+
+/// Why a recording is still there.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller or the operator: no such recording, under hold, being recorded, or the database.
+    #[error(transparent)]
+    Catalogue(#[from] catalogue::Error),
+    /// The operator: the store.
+    #[error(transparent)]
+    Store(#[from] media::Error),
+}
+
+impl Error {
+    /// The name that users see.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Catalogue(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+}
+
+impl Retention {
+    /// When the time of a recording is over, or was; none when never.
+    #[must_use]
+    pub fn due_at(&self, recording: &Recording) -> Option<Timestamp> {
+        let tags = recording.about.iter().flat_map(|about| &about.metadata.tags);
+        let by_tag = tags.filter_map(|tag| self.by_tag.get(tag)).max();
+        let keep = u64::try_from(by_tag.or(self.keep.as_ref())?.as_millis()).ok()?;
+        Timestamp::from_millis(recording.listed_at().millis().checked_add(keep)?)
+    }
+
+    /// The shortest time that any recording is kept; none when all are kept for ever.
+    fn shortest(&self) -> Option<Duration> {
+        self.by_tag.values().copied().chain(self.keep).min()
+    }
+}
+
+impl Purge {
+    /// Takes recordings out of `database` and `store`.
+    #[must_use]
+    pub fn new(database: Arc<dyn Database>, store: Arc<dyn MediaStore>, clock: Clock) -> Self {
+        Self { database, store, clock }
+    }
+
+    /// Takes one recording away, with all that lies beside it; as it was.
+    ///
+    /// # Errors
+    ///
+    /// Why it is still there, or, when its purge had begun, as far as that got.
+    pub async fn purge(&self, id: &RecordingId) -> Result<Recording, Error> {
+        let recording = self.database.begin_purge(id, (self.clock)()).await?;
+        let mut objects: Vec<MediaObject> = self.database.companions(id).await?.iter().map(companion_object).collect();
+        for kind in [MediaKind::Sealed, MediaKind::Plain] {
+            objects.extend(
+                [Stage::Final, Stage::Part, Stage::Next].map(|stage| MediaObject::media(id.clone(), kind, stage)),
+            );
+        }
+        // A plain file of an archive that was catalogued in its place.
+        objects.extend(recording.content.outside().map(|outside| MediaObject {
+            outside: Some(outside.clone()),
+            ..MediaObject::media(id.clone(), MediaKind::Plain, Stage::Final)
+        }));
+        for object in objects.iter().filter(|object| object.kind == MediaKind::Sealed) {
+            self.erase_key(object).await?;
+        }
+        for object in &objects {
+            self.store.remove(object).await?;
+        }
+        self.database.end_purge(id).await?;
+        Ok(recording)
+    }
+
+    /// Writes over the wrapped file key of a sealed file: where no other copy of its header is left, nobody can open it
+    /// any more, whatever becomes of its blocks.
+    async fn erase_key(&self, object: &MediaObject) -> Result<(), Error> {
+        loop {
+            let Some(file) = self.store.open(object).await? else { return Ok(()) };
+            let version = file.version();
+            if version.len < HEADER_LEN as u64 {
+                return Ok(());
+            }
+            let mut head = file.read(0, vec![0; HEADER_LEN], 0).await?;
+            drop(file);
+            let Some(key) = head.get_mut(WRAPPED_FILE_KEY) else { return Ok(()) };
+            if key.iter().all(|byte| *byte == 0) {
+                return Ok(());
+            }
+            key.fill(0);
+            match self.store.rewrite_head(object, version, &head).await {
+                // It was wrapped anew meanwhile.
+                Err(media::Error::Changed { .. }) => {}
+                outcome => return Ok(outcome?),
+            }
+        }
+    }
+
+    /// Recordings whose time is over, a page at a time, the newest first. Those under legal hold are not among them.
+    ///
+    /// # Errors
+    ///
+    /// The catalogue, or what `each` says.
+    pub async fn due<E: From<Error>>(
+        &self,
+        retention: &Retention,
+        mut each: impl AsyncFnMut(Vec<Recording>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Some(shortest) = retention.shortest() else { return Ok(()) };
+        let now = (self.clock)();
+        let shortest = u64::try_from(shortest.as_millis()).unwrap_or(u64::MAX);
+        let Some(to) = now.millis().checked_sub(shortest).and_then(Timestamp::from_millis) else { return Ok(()) };
+        let filter = Filter { to: Some(to), ..Filter::default() };
+        let mut after: Option<Cursor> = None;
+        loop {
+            let page = self.database.search(&filter, after.as_ref(), PAGE_LEN, &RecordingSet::All).await;
+            let page = page.map_err(Error::from)?;
+            let is_due = |recording: &Recording| {
+                let is_held = recording.about.as_ref().is_some_and(|about| about.held_at.is_some());
+                !is_held && retention.due_at(recording).is_some_and(|due| due <= now)
+            };
+            each(page.recordings.into_iter().filter(is_due).collect()).await?;
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Puts recordings under legal hold, or ends that.
+    ///
+    /// # Errors
+    ///
+    /// No such recording, one that is going already, or the database.
+    pub async fn hold(&self, id: &RecordingId, is_held: bool) -> Result<(), Error> {
+        let since = is_held.then(|| (self.clock)());
+        Ok(self.database.hold(id, since).await?)
+    }
+}
+
+/// Tags that a retention speaks of.
+impl Retention {
+    /// The tags for which a time of their own was said.
+    #[must_use]
+    pub fn tags(&self) -> BTreeSet<&str> {
+        self.by_tag.keys().map(String::as_str).collect()
+    }
+}

@@ -1,0 +1,130 @@
+//! Damaged files that are kept when a mended one takes their place: `ID.sealed.damaged-SEALID`, beside it.
+//!
+//! A second name of the same file, given before the first one passes to another: there is no moment without either, and
+//! not a byte is copied where the file system has hard links.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use super::{location, sync_parent, unavailable};
+use crate::base::SealId;
+use crate::media::Error;
+
+/// What comes between an object's name and the name of its sealing.
+const MARK: &str = ".damaged-";
+/// How many digits the name of a sealing has.
+const SEAL_ID_DIGITS: usize = 32;
+
+/// Under which name the file of that path and sealing is kept.
+pub(super) fn path(path: PathBuf, seal_id: &SealId) -> PathBuf {
+    let mut name = path.into_os_string();
+    name.push(format!("{MARK}{seal_id}"));
+    name.into()
+}
+
+/// The name that a kept file had before, if it is one.
+pub(super) fn name_before(name: &str) -> Option<&str> {
+    let (before, seal_id) = name.rsplit_once(MARK)?;
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    (seal_id.len() == SEAL_ID_DIGITS && seal_id.bytes().all(is_digit)).then_some(before)
+}
+
+/// Keeps a file under another name as well.
+pub(super) fn keep(from: &Path, to: &Path) -> Result<(), Error> {
+    match fs::hard_link(from, to) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if !is_same(from, to).map_err(|error| unavailable(to, &error))? {
+                return Err(Error::Exists { location: location(to), being_written: false });
+            }
+        }
+        // Not every file system has hard links, nor lets everybody make them.
+        Err(error) if is_refusal(&error) => copy(from, to)?,
+        Err(error) => return Err(unavailable(from, &error)),
+    }
+    sync_parent(to).map_err(|error| unavailable(to, &error))
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    let refusals = [Errno::PERM, Errno::OPNOTSUPP, Errno::NOSYS, Errno::MLINK, Errno::INVAL];
+    error.raw_os_error().is_some_and(|number| refusals.iter().any(|refusal| refusal.raw_os_error() == number))
+}
+
+/// A copy is whole before it has the name.
+fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    let mut growing = to.as_os_str().to_owned();
+    growing.push(".part");
+    let growing = PathBuf::from(growing);
+    let copied = fs::copy(from, &growing).and_then(|_| File::open(&growing)?.sync_all());
+    copied.map_err(|error| unavailable(&growing, &error))?;
+    let renamed = match renameat_with(CWD, &growing, CWD, to, RenameFlags::NOREPLACE) {
+        // Such a file system has no name that is taken exclusively; one that is taken was seen above.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if !to.exists() => fs::rename(&growing, to),
+        other => other.map_err(io::Error::from),
+    };
+    renamed.map_err(|error| unavailable(to, &error))
+}
+
+/// Whether two names are of one file, or of two that hold the same.
+fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+    let (mut one, mut other) = (File::open(one)?, File::open(other)?);
+    let (left, right) = (one.metadata()?, other.metadata()?);
+    if (left.dev(), left.ino()) == (right.dev(), right.ino()) {
+        return Ok(true);
+    }
+    if left.len() != right.len() {
+        return Ok(false);
+    }
+    let (mut left, mut right) = (vec![0; PIECE_LEN], vec![0; PIECE_LEN]);
+    loop {
+        let len = one.read(&mut left)?;
+        other.read_exact(right.get_mut(..len).unwrap_or_default())?;
+        if left.get(..len) != right.get(..len) {
+            return Ok(false);
+        }
+        if len == 0 {
+            return Ok(true);
+        }
+    }
+}
+
+/// How much is compared at a time.
+const PIECE_LEN: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_kept_once_and_nothing_else_takes_its_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            fs::write(&path, bytes).expect("written");
+            path
+        };
+        let (from, seal_id) = (file("a.sealed", b"damaged"), SealId([0xab; 16]));
+        let to = path(from.clone(), &seal_id);
+        assert_eq!(name_before(to.file_name().and_then(|name| name.to_str()).expect("a name")), Some("a.sealed"));
+        for _ in 0..2 {
+            keep(&from, &to).expect("kept, and again");
+        }
+        fs::rename(file("new", b"mended!"), &from).expect("replaced");
+        assert_eq!(fs::read(&to).expect("read"), b"damaged");
+        assert!(matches!(keep(&from, &to), Err(Error::Exists { .. })), "of the same length, and something else");
+        let copied = folder.path().join("copied");
+        copy(&from, &copied).expect("copied");
+        assert!(copy(&from, &copied).is_err(), "never over another");
+        assert!(is_same(&from, &copied).expect("compares"));
+        for other in ["a.sealed", "a.sealed.damaged-", "a.damaged-AB", &format!("a.damaged-{}", "g".repeat(32))] {
+            assert_eq!(name_before(other), None, "{other}");
+        }
+    }
+}
