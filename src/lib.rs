@@ -17,7 +17,9 @@
 //! layer 4  faces      cli      one file a command; open.rs builds adapters and hands them to the service
 //!                     http     connections, who asks, routes, conditions and ranges, bodies, problems, the player's files
 //!                     config   TOML and environment -> validated settings
-//! layer 3  use cases  service  playback, who listens, ingest, keys and the watch over them, recordings that change keys
+//! layer 3  use cases  service  playback, also of what is being written, who listens, ingest, what lies beside recordings,
+//!                             keys and the watch over them, recordings that change keys, plain ones that are sealed,
+//!                             verification, salvage, scrub, purging
 //! layer 2  adapters   storage  local files            db   SQLite            kms   definition keys: in a file, embedded
 //!                     audit    the playback record
 //! layer 1  rules      catalogue  what a recording is; trait Database      media   trait MediaStore
@@ -32,7 +34,11 @@
 //!
 //! * The format: [`manual::format`], then [`sealed`].
 //! * One request's way: [`manual::playback`], then [`http`], [`service::Playback`] and [`service::SpanStream`].
-//! * One recording's way in: [`service::Ingest`].
+//! * One recording's way in: [`manual::ingest`], then [`service::Ingest`]; one that is played meanwhile:
+//!   [`service::Playback::follow`].
+//! * What is known of recordings, and how they go: [`manual::recordings`], then [`service::Companions`] and
+//!   [`service::Purge`].
+//! * Whether recordings are whole: [`mod@manual::verifying`], then [`service::Verifier`].
 //! * Who may listen: [`mod@manual::access`], then [`access::Grant`] and [`http::Auth`].
 //! * Keys: [`manual::keys`], then [`keys::KeyRing`], [`service::KeyWatch`] and [`service::KeyOps`].
 //! * A recording's way to another key: [`service::Maintenance`].
@@ -45,6 +51,8 @@
 //! * A recording is opened with the key that its header names or with none.
 //! * Nothing is overwritten: names are taken exclusively, and claim completeness. What takes a sealed file's place, or
 //!   its header's, is durable and named in the recording's row before a byte of the file changes.
+//! * A plain file goes only after its sealing was read back and catalogued, and while it is still what was sealed.
+//! * What lies beside recordings counts when the catalogue says so: a new version is a new object.
 //! * Every database key lies under one definition key; all of them move to another one at once.
 //! * A length is verified before it is promised.
 //! * Text from below `http` never reaches a client; secrets are never printed.

@@ -264,7 +264,7 @@ async fn settlements(database: &dyn Database) {
     assert_eq!(database.recording(&before.id).await.expect("asks"), Some(after.clone()));
     let late = database.settle_recording(&before.content, &after).await;
     assert!(matches!(late, Err(Error::RecordingChanged(_))), "it is not as it was");
-    let plain = |digest| Content::Plain { digest: [digest; 32], exempt: true };
+    let plain = |digest| Content::Plain { digest: [digest; 32], exempt: true, outside: None };
     let kept = recording("settles-plain", 12, plain(1));
     database.add_recording(&kept).await.expect("adds");
     let told = Recording { media_len: 1234, ..kept.clone() };

@@ -195,7 +195,7 @@ async fn local_reads_what_lies_outside() {
     let path = archive.join(std::ffi::OsStr::from_bytes(b"call \xff%.wav"));
     fs::write(&path, b"plain").expect("written");
     let outside = Some(LocalStore::location_of(&path).expect("a URL"));
-    let object = MediaObject { id: id("call"), kind: MediaKind::Plain, stage: Stage::Final, outside };
+    let object = MediaObject { outside, ..MediaObject::media(id("call"), MediaKind::Plain, Stage::Final) };
     assert!(
         store.location(&object).ends_with("/an%20archive,%20%C3%A4/call%20%FF%25.wav"),
         "{}",

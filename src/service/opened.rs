@@ -81,7 +81,7 @@ impl OpenRecording {
             content: OpenContent::Sealed {
                 fingerprint: header.fingerprint,
                 reads: meter::reads(&header.fingerprint),
-                opener: opener,
+                opener,
             },
             file,
             growth: None,

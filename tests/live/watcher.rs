@@ -7,7 +7,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use sealtape::{
-    base::{RecordingId, Timestamp},
+    base::{RecordingId, SealId, Timestamp},
     catalogue::Database,
     db::SqliteDatabase,
     kms::FileDefinitionKeys,
@@ -38,6 +38,22 @@ impl MediaStore for Counting {
 
     async fn create(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
         self.0.create(id, kind).await
+    }
+
+    async fn create_companion(&self, object: &MediaObject) -> Result<Box<dyn MediaWriter>, Error> {
+        self.0.create_companion(object).await
+    }
+
+    async fn keep(&self, object: &MediaObject, seal_id: &SealId) -> Result<String, Error> {
+        self.0.keep(object, seal_id).await
+    }
+
+    async fn place(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error> {
+        self.0.place(from, to).await
+    }
+
+    async fn remove_version(&self, object: &MediaObject, version: Version) -> Result<u64, Error> {
+        self.0.remove_version(object, version).await
     }
 
     async fn list(&self, after: Option<&str>) -> Result<Listing, Error> {
