@@ -24,8 +24,9 @@ pub(super) fn is_trusted(peer: Peer, trusted: &[TrustedPeer]) -> bool {
     }
 }
 
-/// The address that a request came from: `direct`, the peer's own, or what trusted peers say. They add the address of whoever asked them at the end of
-/// `X-Forwarded-For`, so that the last one which is not theirs is the client's; what stands before it may be invented.
+/// The address that a request came from: `direct`, the peer's own, or what trusted peers say. They add the address of
+/// whoever asked them at the end of `X-Forwarded-For`, so that the last one which is not theirs is the client's; what
+/// stands before it may be invented.
 pub(super) fn client<'a>(
     headers: &HeaderMap,
     peer: Peer,
