@@ -205,6 +205,14 @@ async fn local_reads_what_lies_outside() {
     let file = store.open(&object).await.expect("opens").expect("is there");
     assert_eq!((file.version(), version.len), (version, 5));
     assert_eq!(content(&store, &object).await, b"plain");
+    // While it is open its path is kept, and is not the path of the recording's own place in the store.
+    let within = MediaObject { outside: None, ..object.clone() };
+    assert!(store.try_version_now(&object).is_none_or(|now| now == version));
+    assert!(store.try_version_now(&within).is_none() && store.version(&within).await.expect("asks").is_none());
+    write(store.create(&within.id, MediaKind::Plain).await.expect("creates"), b"within").await;
+    let _open = store.open(&within).await.expect("opens").expect("is there");
+    assert_eq!(store.version(&within).await.expect("asks").expect("is there").len, 6);
+    assert_eq!(store.version(&object).await.expect("asks"), Some(version));
     fs::hard_link(&path, archive.join("other name")).expect("linked");
     assert!(
         matches!(store.remove_version(&object, version).await, Err(Error::Changed { .. })),

@@ -198,12 +198,24 @@ fn a_start_that_is_yet_to_come_is_waited_for_and_then_refused() {
     // The end comes meanwhile, and then its length can be told.
     thread::scope(|scope| {
         let past = scope.spawn(|| server.get_range(MEDIA, "bytes=70000-"));
+        let last = scope.spawn(|| server.get_range(MEDIA, "bytes=59990-"));
         thread::sleep(SECOND);
         recorder.feed_up_to(&media, media.len());
         recorder.end();
         let reply = past.join().expect("answered");
         assert_eq!((reply.status, reply.header("content-range")), (416, Some("bytes */60000")));
+        // It is described as it is when it is sent, not as it was when it was asked for.
+        let reply = last.join().expect("answered");
+        assert!(reply.status == 206 && reply.body == media[59_990..]);
+        let is_complete = reply.header("recording-state") == Some("complete");
+        let total = if is_complete { "60000" } else { "*" };
+        assert_eq!(reply.header("content-range"), Some(format!("bytes 59990-59999/{total}").as_str()));
+        let validators = (reply.header("etag").is_some(), reply.header("last-modified").is_some());
+        assert_eq!(validators, (is_complete, is_complete));
     });
+    let whole = server.get(MEDIA);
+    assert_eq!((whole.header("recording-state"), whole.header("content-length")), (Some("complete"), Some("60000")));
+    assert!(whole.header("etag").is_some() && whole.header("last-modified").is_some());
 }
 
 /// RFC 8673: a very large last position asks for what is there, and for what comes.
