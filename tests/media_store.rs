@@ -91,9 +91,16 @@ async fn local_names_are_looked_up_each_time() {
     let path = store.location(&object).strip_prefix("file://").expect("a file").to_owned();
     let (other, aside) = (folder.path().join("other"), folder.path().join("aside"));
     fs::write(&other, b"other").expect("written");
-    let mut seen = Vec::new();
-    for _ in 0..100 {
-        seen.push(store.version(&object).await.expect("asks").expect("is there"));
+    let (mut seen, mut open) = (Vec::new(), None);
+    for number in 0..200 {
+        // From then on as for a recording that is played: its path is kept, and is one and the other file all the same.
+        if number == 100 {
+            open = store.open(&object).await.expect("opens");
+            assert!(open.is_some());
+        }
+        let version = store.version(&object).await.expect("asks").expect("is there");
+        assert!(store.try_version_now(&object).is_none_or(|now| now == version));
+        seen.push(version);
         fs::rename(&path, &aside).expect("renamed");
         assert!(store.version(&object).await.expect("asks").is_none());
         fs::rename(&other, &path).expect("renamed");
@@ -101,6 +108,7 @@ async fn local_names_are_looked_up_each_time() {
     }
     let lens: Vec<u64> = seen.iter().map(|version| version.len).collect();
     assert!(lens.chunks(2).all(|pair| pair == [3, 5]), "{lens:?}");
+    drop(open);
     fs::remove_file(&path).expect("removed");
     fs::create_dir(&path).expect("made");
     assert!(matches!(store.version(&object).await, Err(Error::Unavailable { .. })), "it is no file");

@@ -1,25 +1,26 @@
 //! Who is asking, as the playback record names them.
 
 use core::{fmt, str::FromStr};
+use std::borrow::Cow;
 
 /// The longest name, in characters: an identity provider's subject has up to 255.
 const LEN_MAX: usize = 256;
 
 /// A caller's name: 1 to 256 characters, no control characters, no white space at its ends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Subject(String);
+pub struct Subject(Cow<'static, str>);
 
 impl Subject {
     /// Everyone on this machine, where nobody is asked who they are.
     #[must_use]
     pub fn local() -> Self {
-        Self("local".into())
+        Self(Cow::Borrowed("local"))
     }
 
     /// A caller who is not known.
     #[must_use]
     pub fn unknown() -> Self {
-        Self("unknown".into())
+        Self(Cow::Borrowed("unknown"))
     }
 
     /// The name.
@@ -37,7 +38,7 @@ impl FromStr for Subject {
             && text.chars().count() <= LEN_MAX
             && text.trim() == text
             && !text.contains(char::is_control);
-        if is_good { Ok(Self(text.to_owned())) } else { Err(()) }
+        if is_good { Ok(Self(Cow::Owned(text.to_owned()))) } else { Err(()) }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::service::{Clock, Listening, ListeningSettings, OnFailure, Player};
 /// The record of a command.
 pub(super) struct Record {
     listening: Arc<Listening>,
-    player: Player,
+    player: Arc<Player>,
 }
 
 impl Record {
@@ -31,7 +31,7 @@ impl Record {
     pub(super) async fn open_for(settings: &Settings, clock: &Clock) -> Result<Self, Failure> {
         let listening = listening(settings, clock).await?;
         let caller = Grant { subject: operator(), credential: Credential::Command, ..Grant::everything() };
-        Ok(Self { listening, player: Player::new(&caller, "local", None) })
+        Ok(Self { listening, player: Arc::new(Player::new(&caller, "local", None)) })
     }
 
     /// Writes an event.
@@ -53,7 +53,7 @@ impl Record {
     }
 
     /// Whoever runs this.
-    pub(super) fn player(&self) -> &Player {
+    pub(super) fn player(&self) -> &Arc<Player> {
         &self.player
     }
 }

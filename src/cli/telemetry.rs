@@ -23,11 +23,12 @@ use opentelemetry_sdk::{
     trace::{BatchSpanProcessor, SdkTracerProvider, SpanData},
 };
 use tokio::runtime::Handle;
+use tracing::Dispatch;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     filter::{FilterExt, LevelFilter, filter_fn},
-    layer::SubscriberExt,
+    layer::{Filter, Layered, SubscriberExt},
     util::SubscriberInitExt,
 };
 
@@ -45,6 +46,9 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Crates that see request heads: at their finest they log them, with links and tokens.
 const SEE_HEADS: [&str; 5] = ["h2", "hyper", "hyper_util", "rustls", "tokio_rustls"];
 
+type OnRegistry = Box<dyn Layer<Registry> + Send + Sync>;
+type OnLog = Box<dyn Layer<Layered<OnRegistry, Registry>> + Send + Sync>;
+
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 static ADOPT: OnceLock<Adopt> = OnceLock::new();
 
@@ -55,18 +59,14 @@ pub(super) struct Traces(SdkTracerProvider);
 /// `RUST_LOG` overrides `level`.
 pub(super) fn start(level: LevelFilter, format: LogFormat, is_server: bool, runtime: &Handle) -> Option<Traces> {
     let asked = env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
-    let filter = EnvFilter::builder().with_default_directive(level.into()).parse_lossy(&asked);
-    let may_log = filter_fn(move |metadata| {
-        metadata.target() != TRACE_TARGET
-            && (metadata.level() <= &LevelFilter::INFO || may_be_fine(metadata.target(), &asked))
-    });
+    let filter = log_filter(level, &asked);
     let writer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
-    let log: Box<dyn Layer<Registry> + Send + Sync> = match format {
-        LogFormat::Pretty => writer.with_filter(filter.and(may_log)).boxed(),
-        LogFormat::Json => writer.json().flatten_event(true).with_filter(filter.and(may_log)).boxed(),
+    let log: OnRegistry = match format {
+        LogFormat::Pretty => writer.with_filter(filter).boxed(),
+        LogFormat::Json => writer.json().flatten_event(true).with_filter(filter).boxed(),
     };
     let started = if is_server { start_traces(runtime) } else { Ok(None) };
     let (traces, problem) = match started {
@@ -80,9 +80,10 @@ pub(super) fn start(level: LevelFilter, format: LogFormat, is_server: bool, runt
             .with_threads(false)
             .with_target(false)
             // The spans alone: what is logged within them names recordings.
-            .with_filter(filter_fn(|metadata| metadata.target() == TRACE_TARGET))
+            .with_filter(filter_fn(|metadata| metadata.target() == TRACE_TARGET).with_max_level_hint(LevelFilter::INFO))
+            .boxed()
     });
-    tracing_subscriber::registry().with(log).with(spans).init();
+    collected_by(log, spans).init();
     if let Some(problem) = problem {
         tracing::warn!(%problem, "no traces are sent");
     }
@@ -90,6 +91,30 @@ pub(super) fn start(level: LevelFilter, format: LogFormat, is_server: bool, runt
         start_metrics();
     }
     traces
+}
+
+/// What the log takes. It says how fine that gets at most, so that whatever is finer is not even looked at.
+fn log_filter<S>(level: LevelFilter, asked: &str) -> impl Filter<S> + Send + Sync + use<S> {
+    let filter = EnvFilter::builder().with_default_directive(level.into()).parse_lossy(asked);
+    let (finest, asked) = (filter.max_level_hint(), asked.to_owned());
+    let may_log = filter_fn(move |metadata| {
+        metadata.target() != TRACE_TARGET
+            && (metadata.level() <= &LevelFilter::INFO || may_be_fine(metadata.target(), &asked))
+    });
+    filter.and(match finest {
+        Some(finest) => may_log.with_max_level_hint(finest),
+        None => may_log,
+    })
+}
+
+/// Hands what is told to those who collect it. A place left empty for `spans` would let each of them be made, for a
+/// layer that might want it.
+fn collected_by(log: OnRegistry, spans: Option<OnLog>) -> Dispatch {
+    let subscriber = tracing_subscriber::registry().with(log);
+    match spans {
+        Some(spans) => Dispatch::new(subscriber.with(spans)),
+        None => Dispatch::new(subscriber),
+    }
 }
 
 /// Whether a target may log more than its doings at large: ours may, and others when they are asked for by name,
@@ -220,7 +245,36 @@ impl opentelemetry_sdk::trace::SpanExporter for OnRuntime {
 
 #[cfg(test)]
 mod tests {
-    use super::may_be_fine;
+    use tracing::Level;
+
+    use super::*;
+
+    /// Whether the span of a request, and what is told at that level, reach anybody.
+    fn is_taken(asked: &str, spans: Option<OnLog>, level: Level) -> (bool, bool) {
+        let log = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
+        let log: OnRegistry = log.with_filter(log_filter(LevelFilter::INFO, asked)).boxed();
+        tracing::dispatcher::with_default(&collected_by(log, spans), || {
+            let span = tracing::info_span!(target: TRACE_TARGET, "request");
+            let told = match level {
+                Level::INFO => tracing::enabled!(target: "sealtape::http", Level::INFO),
+                _ => tracing::enabled!(target: "sealtape::http", Level::DEBUG),
+            };
+            (!span.is_disabled(), told)
+        })
+    }
+
+    #[test]
+    fn what_nobody_collects_is_not_made() {
+        assert_eq!(is_taken("", None, Level::INFO), (false, true));
+        assert_eq!(is_taken("", None, Level::DEBUG), (false, false));
+        assert_eq!(is_taken("sealtape=debug", None, Level::DEBUG), (false, true));
+        let spans = || {
+            let all = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
+            Some(all.with_filter(filter_fn(|metadata| metadata.target() == TRACE_TARGET)).boxed())
+        };
+        assert_eq!(is_taken("", spans(), Level::INFO), (true, true));
+        assert_eq!(is_taken("off", spans(), Level::INFO), (true, false));
+    }
 
     #[test]
     fn only_our_own_log_is_fine_grained_unless_asked_by_name() {

@@ -3,9 +3,9 @@
 use std::{convert::Infallible, sync::atomic::Ordering};
 
 use hyper::{
-    HeaderMap, Method, Response, StatusCode, Uri,
+    HeaderMap, Method, Response, StatusCode,
     body::Incoming,
-    header::{self, HeaderValue},
+    header::{self, HeaderName, HeaderValue},
 };
 
 use super::{
@@ -14,11 +14,11 @@ use super::{
     auth,
     body::Body,
     demo, link, media, openapi, player, problem_page, put,
+    request_id::RequestId,
     routes::Route,
 };
 use crate::access::{Credential, Grant, Scope};
 use crate::base::ErrorCode;
-use crate::crypto::random;
 
 impl App {
     /// Answers a request. Never fails: whatever goes wrong is an answer.
@@ -30,18 +30,21 @@ impl App {
     ) -> Result<Response<Body>, Infallible> {
         let (parts, body) = request.into_parts();
         let mut request = Request {
-            id: request_id(),
+            id: RequestId::fresh(),
             method: parts.method,
             version: parts.version,
-            query: parts.uri.query().map(str::to_owned),
-            authority: authority(&parts.uri, &parts.headers),
+            uri: parts.uri,
             headers: parts.headers,
             connection,
             caller: Grant::nobody(),
         };
         let outcome = match self.cors.preflight(&request.method, &request.headers, route.methods()) {
             Some(answer) => Ok(answer),
-            None => match self.auth.identify(&route, &parts.uri, &request.headers, connection, (self.clock)()).await {
+            None => match self
+                .auth
+                .identify(&route, &request.uri, &request.headers, &request.connection, (self.clock)())
+                .await
+            {
                 Ok(caller) => {
                     request.caller = caller;
                     self.route(&route, &request, body).await
@@ -62,14 +65,13 @@ impl App {
             response
         });
         let headers = response.headers_mut();
-        dress(headers, &request.id);
+        dress(headers, request.id);
         // Another site's page may embed what a link lets play, and nothing else.
         let is_by_link = matches!(request.caller.credential, Credential::Link { .. });
-        let policy = HeaderValue::from_static(if is_by_link { "cross-origin" } else { "same-origin" });
-        headers.insert("cross-origin-resource-policy", policy);
+        headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, if is_by_link { CROSS_ORIGIN } else { SAME_ORIGIN });
         self.cors.mark(&request.headers, headers);
         tracing::debug!(
-            request = %request.id, method = %request.method, path = parts.uri.path(), status = response.status().as_u16()
+            request = %request.id, method = %request.method, path = request.uri.path(), status = response.status().as_u16()
         );
         Ok(response)
     }
@@ -92,6 +94,7 @@ impl App {
         }
     }
 
+    // What is not asked for again and again has a place of its own: the largest of these is moved for each request.
     async fn route(&self, route: &Route, request: &Request, body: Incoming) -> Result<Response<Body>, Problem> {
         let is_known = match route {
             Route::Unknown => false,
@@ -113,42 +116,42 @@ impl App {
             Route::Asset(name) => player::asset(name).ok_or_else(|| Problem::new(ErrorCode::NotFound)),
             Route::Recordings => {
                 request.caller.check(&[Scope::List]).map_err(|refusal| auth::refused(refusal, None))?;
-                self.recordings(request).await
+                Box::pin(self.recordings(request)).await
             }
             Route::Recording(id) if request.method == Method::PATCH => {
                 request
                     .caller
                     .check_recording(&[Scope::Write], id)
                     .map_err(|refusal| auth::refused(refusal, Some(id)))?;
-                self.describe(request, id, body).await
+                Box::pin(self.describe(request, id, body)).await
             }
             Route::Recording(id) if request.method == Method::DELETE => {
                 request
                     .caller
                     .check_recording(&[Scope::Delete], id)
                     .map_err(|refusal| auth::refused(refusal, Some(id)))?;
-                self.delete(request, id).await
+                Box::pin(self.delete(request, id)).await
             }
             Route::Recording(id) => {
                 request
                     .caller
                     .check_recording(&[Scope::List, Scope::Play], id)
                     .map_err(|refusal| auth::refused(refusal, Some(id)))?;
-                self.recording(request, id).await
+                Box::pin(self.recording(request, id)).await
             }
             Route::Sidecar(id, name) => {
                 request
                     .caller
                     .check_recording(&[Scope::Play], id)
                     .map_err(|refusal| auth::refused(refusal, Some(id)))?;
-                self.sidecar(request, id, name).await
+                Box::pin(self.sidecar(request, id, name)).await
             }
             Route::Media(id) if request.method == Method::PUT => {
                 request
                     .caller
                     .check_recording(&[Scope::Write], id)
                     .map_err(|refusal| auth::refused(refusal, Some(id)))?;
-                put::take_in(self, request, id, body).await
+                Box::pin(put::take_in(self, request, id, body)).await
             }
             Route::Media(id) => {
                 request
@@ -162,7 +165,7 @@ impl App {
                     .caller
                     .check_recording(&[Scope::Play], id)
                     .map_err(|refusal| auth::refused(refusal, Some(id)))?;
-                link::mint(self, request, id, body).await
+                Box::pin(link::mint(self, request, id, body)).await
             }
             Route::ImpossibleId if request.method == Method::PUT => {
                 request.caller.check(&[Scope::Write]).map_err(|refusal| auth::refused(refusal, None))?;
@@ -176,7 +179,7 @@ impl App {
             Route::Ready => Ok(self.ready(request.connection.door)),
             Route::Metrics => self.metrics(),
             Route::OpenApi => Ok(openapi::document()),
-            Route::DemoEncryption if request.method == Method::POST => demo::turn(self, request, body).await,
+            Route::DemoEncryption if request.method == Method::POST => Box::pin(demo::turn(self, request, body)).await,
             Route::DemoEncryption => Ok(demo::show(self)),
             Route::Unknown => Err(Problem::new(ErrorCode::NotFound)),
         }
@@ -211,22 +214,16 @@ impl App {
     }
 }
 
-const X_REQUEST_ID: header::HeaderName = header::HeaderName::from_static("x-request-id");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+const CROSS_ORIGIN: HeaderValue = HeaderValue::from_static("cross-origin");
+const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 
 /// What every answer carries.
-pub(super) fn dress(headers: &mut HeaderMap, request_id: &str) {
-    headers.extend(HeaderValue::try_from(request_id).ok().map(|id| (X_REQUEST_ID, id)));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-}
-
-/// 16 hexadecimal digits; without random numbers nothing could be sealed, and requests still have names.
-pub(super) fn request_id() -> String {
-    random::<8>().map_or_else(|_| "unnamed".into(), hex::encode)
-}
-
-/// The host that a request names: with an absolute target its authority counts (RFC 9112, section 3.2.2).
-fn authority(uri: &Uri, headers: &HeaderMap) -> Option<String> {
-    let named = uri.authority().map(|authority| authority.as_str());
-    named.or_else(|| headers.get(header::HOST)?.to_str().ok()).map(str::to_owned)
+pub(super) fn dress(headers: &mut HeaderMap, request_id: RequestId) {
+    headers.extend(request_id.to_header().map(|id| (X_REQUEST_ID, id)));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    headers.insert(header::REFERRER_POLICY, NO_REFERRER);
 }

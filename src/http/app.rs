@@ -1,21 +1,22 @@
 //! What every answer needs: the use cases, the request, and JSON.
 
 use std::{
+    fmt,
     net::SocketAddr,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::{
-    HeaderMap, Method, Response, Version,
+    HeaderMap, Method, Response, Uri, Version,
     body::Incoming,
     header::{self, HeaderValue},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{auth::Auth, body::Body, cors::Cors, observe::Observers, put::Uploads};
+use super::{auth::Auth, body::Body, cors::Cors, observe::Observers, put::Uploads, request_id::RequestId};
 use crate::access::Grant;
 use crate::catalogue::Database;
 use crate::service::{Clock, Companions, KeyWatch, Listening, Playback, Player, Purge};
@@ -57,9 +58,10 @@ pub struct App {
 
 impl App {
     /// The player that a request comes from, as the playback record tells it.
-    pub(super) fn player(&self, request: &Request) -> Player {
+    pub(super) fn player(&self, request: &Request) -> Arc<Player> {
         let user_agent = request.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes);
-        Player::new(&request.caller, &self.auth.client(&request.headers, request.connection), user_agent)
+        let (caller, client) = (&request.caller, self.auth.client(&request.headers, &request.connection));
+        request.connection.client.player(caller, &client, user_agent)
     }
 
     pub(super) fn now(&self) -> SystemTime {
@@ -70,23 +72,31 @@ impl App {
 /// A request without its body.
 pub(super) struct Request {
     /// Fresh for each request; named in the answer and in the log.
-    pub id: String,
+    pub id: RequestId,
     pub method: Method,
     pub version: Version,
-    pub query: Option<String>,
+    pub uri: Uri,
     pub headers: HeaderMap,
-    /// The host, and port, that the request names.
-    pub authority: Option<String>,
     /// Where it came from.
     pub connection: Connection,
     /// Who asks, and what they may do.
     pub caller: Grant,
 }
 
+impl Request {
+    /// The host, and port, that it names: with an absolute target its authority counts (RFC 9112, section 3.2.2).
+    pub(super) fn authority(&self) -> Option<&str> {
+        let named = self.uri.authority().map(|authority| authority.as_str());
+        named.or_else(|| self.headers.get(header::HOST)?.to_str().ok())
+    }
+}
+
 /// What a request came by.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Connection {
     pub peer: Peer,
+    /// What is remembered of the other end.
+    pub client: Arc<Client>,
     /// Whether it is encrypted.
     pub is_secure: bool,
     /// By which listener it came.
@@ -112,6 +122,40 @@ pub(super) enum Peer {
     Unix,
 }
 
+/// What is remembered of the other end of a connection, so that it is not made anew for each request.
+#[derive(Debug)]
+pub(super) struct Client {
+    /// Its address, as text.
+    pub address: String,
+    /// Who asked last. One connection may bring many, through a proxy.
+    last: Mutex<Option<Arc<Player>>>,
+}
+
+impl Client {
+    pub(super) fn new(peer: Peer) -> Self {
+        Self { address: peer.to_string(), last: Mutex::default() }
+    }
+
+    fn player(&self, caller: &Grant, address: &str, user_agent: Option<&[u8]>) -> Arc<Player> {
+        // Nothing that holds it can panic half-way.
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some(player) if player.is(caller, address, user_agent) => Arc::clone(player),
+            _ => Arc::clone(last.insert(Arc::new(Player::new(caller, address, user_agent)))),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // An IPv4 peer of a socket that takes both is no IPv6 address.
+            Self::Tcp(address) => address.ip().to_canonical().fmt(f),
+            Self::Unix => f.write_str("unix"),
+        }
+    }
+}
+
 /// An answer in JSON that nobody keeps.
 pub(super) fn json(document: &impl Serialize) -> Response<Body> {
     // Text, numbers and lists always serialise.
@@ -131,4 +175,44 @@ pub(super) async fn read_body(body: Incoming, len_max: usize) -> Option<Bytes> {
 pub(super) fn read_object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body).ok()?;
     serde_json::from_value(fields.into()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Credential;
+
+    #[test]
+    fn who_asks_again_is_known_and_nobody_else_is_taken_for_them() {
+        let client = Client::new(Peer::Unix);
+        assert_eq!(client.address, "unix");
+        let (everything, nobody) = (Grant::everything(), Grant::nobody());
+        let by_link = |minted_by: &str| Grant {
+            credential: Credential::Link { minted_by: minted_by.parse().expect("a subject") },
+            ..Grant::everything()
+        };
+        let (by_ann, by_bob) = (by_link("ann"), by_link("bob"));
+        let agent = |text: &'static [u8]| Some(text);
+        let askers = [
+            (&everything, "192.0.2.1", agent(b"player")),
+            (&everything, "192.0.2.2", agent(b"player")),
+            (&everything, "192.0.2.2", agent(b"other")),
+            (&everything, "192.0.2.2", agent(b"")),
+            (&everything, "192.0.2.2", None),
+            (&nobody, "192.0.2.2", None),
+            (&by_ann, "192.0.2.2", None),
+            (&by_bob, "192.0.2.2", None),
+        ];
+        for (caller, address, user_agent) in askers {
+            let first = client.player(caller, address, user_agent);
+            let afresh = Player::new(caller, address, user_agent);
+            assert_eq!(format!("{first:?}"), format!("{afresh:?}"));
+            assert!(Arc::ptr_eq(&first, &client.player(caller, address, user_agent)), "it is not made again");
+        }
+        // What had to be changed to be told is made again each time, and right each time.
+        for user_agent in [&b"a\x07b"[..], b"a\xEF\xBF\xBDb", b"a\xFFb", b"a\x07b"] {
+            let player = client.player(&everything, "unix", Some(user_agent));
+            assert_eq!(format!("{player:?}"), format!("{:?}", Player::new(&everything, "unix", Some(user_agent))));
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     ops::Range,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -12,9 +13,12 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-use super::observe::{Active, count_media};
+use super::{
+    observe::{Active, count_media},
+    request_id::RequestId,
+};
 use crate::base::ErrorCode;
-use crate::service::{Listener, PlaybackError, SpanStream};
+use crate::service::{Listener, OpenRecording, PlaybackError, SpanStream};
 
 /// How long a cut waits for good bytes to be on their way, at most, and how often it looks.
 const LAST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,7 +40,7 @@ pub(super) struct MediaBody {
     /// A recording in progress has no length to promise: its media ends where its writer ends it.
     is_open_ended: bool,
     /// What the request and its recording are called in the log.
-    label: String,
+    label: Label,
     /// Held by every frame that the connection has not sent yet.
     unsent: Arc<()>,
     cut: Option<Cut>,
@@ -45,6 +49,18 @@ pub(super) struct MediaBody {
     listener: Option<Listener>,
     /// The request's span, which ends with the body.
     span: tracing::Span,
+}
+
+/// What a request and its recording are called.
+pub(super) struct Label {
+    pub request: RequestId,
+    pub recording: Arc<OpenRecording>,
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.request, self.recording.id)
+    }
 }
 
 /// What a body is made of, one after the other.
@@ -111,13 +127,13 @@ impl Body {
 
     /// The media that a stream gives; its length is promised unless the answer is open-ended: then it is no longer than
     /// `media`.
-    pub(super) fn media(stream: SpanStream, media: Range<u64>, is_open_ended: bool, label: String) -> Self {
+    pub(super) fn media(stream: SpanStream, media: Range<u64>, is_open_ended: bool, label: Label) -> Self {
         let pieces = [Piece::Media(Box::new(stream), media)].into();
         Self::Media(Box::new(MediaBody { is_open_ended, ..MediaBody::new(pieces, label) }))
     }
 
     /// Text and media by turns. A stream holds nothing before its turn comes.
-    pub(super) fn pieces(pieces: VecDeque<Piece>, label: String) -> Self {
+    pub(super) fn pieces(pieces: VecDeque<Piece>, label: Label) -> Self {
         Self::Media(Box::new(MediaBody::new(pieces, label)))
     }
 
@@ -180,7 +196,7 @@ impl Piece {
 }
 
 impl MediaBody {
-    fn new(pieces: VecDeque<Piece>, label: String) -> Self {
+    fn new(pieces: VecDeque<Piece>, label: Label) -> Self {
         // Parts do not overlap, and what stands around them is short.
         let left = pieces.iter().map(Piece::len).sum();
         Self {

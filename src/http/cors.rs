@@ -77,7 +77,7 @@ impl Cors {
 pub(super) fn check_origin(app: &App, request: &Request) -> Result<(), Problem> {
     let Some(origin) = request.headers.get(header::ORIGIN) else { return Ok(()) };
     let host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
-    let is_own = host.is_some() && host == request.authority.as_deref();
+    let is_own = host.is_some() && host == request.authority();
     let is_public =
         app.public_url.as_ref().is_some_and(|url| origin.to_str().is_ok_and(|origin| is_origin_of(origin, url)));
     if is_own || is_public || app.cors.allowed(&request.headers).is_some() {

@@ -35,7 +35,7 @@ pub(super) async fn turn(app: &App, request: &Request, body: Incoming) -> Result
     let body = read_body(body, BODY_LEN_MAX).await.ok_or_else(bad)?;
     let wanted: Wanted = read_object(&body).ok_or_else(bad)?;
     let kind = if wanted.enabled { EventKind::EncryptionEnable } else { EventKind::EncryptionDisable };
-    let event = Event { request_ids: vec![request.id.clone()], ..app.player(request).event(kind) };
+    let event = Event { request_ids: vec![request.id.to_string()], ..app.player(request).event(kind) };
     app.listening.record(event).await.map_err(|error| Problem::new(error.code()))?;
     let turned = match app.database.set_encryption(wanted.enabled).await {
         Ok(()) => app.keys.reload().await.map_err(|error| error.to_string()),

@@ -90,7 +90,7 @@ impl App {
     ) -> Result<(), Problem> {
         let event = Event {
             recording: Some(id.to_string()),
-            request_ids: vec![request.id.clone()],
+            request_ids: vec![request.id.to_string()],
             fingerprint,
             ..self.player(request).event(kind)
         };

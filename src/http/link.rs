@@ -76,7 +76,7 @@ impl App {
     async fn record_mint(&self, request: &Request, id: &RecordingId, minted: &Minted) -> Result<(), Problem> {
         let event = Event {
             recording: Some(id.to_string()),
-            request_ids: vec![request.id.clone()],
+            request_ids: vec![request.id.to_string()],
             detail: Some(format!("for {} until {}", minted.subject, minted.expires_at)),
             ..self.player(request).event(EventKind::LinkMint)
         };
@@ -120,7 +120,7 @@ fn base(app: &App, request: &Request) -> String {
         return url.clone();
     }
     let scheme = if request.connection.is_secure { "https" } else { "http" };
-    match &request.authority {
+    match request.authority() {
         Some(authority) => format!("{scheme}://{authority}"),
         // Relative to wherever it was asked for.
         None => String::new(),

@@ -28,7 +28,7 @@ impl App {
     /// A page of the recordings that the caller may know of.
     pub(super) async fn recordings(&self, request: &Request) -> Result<Response<Body>, Problem> {
         let now = (self.clock)();
-        let Wanted { limit, after, filter } = read(request.query.as_deref(), now).map_err(bad)?;
+        let Wanted { limit, after, filter } = read(request.uri.query(), now).map_err(bad)?;
         let page = self.playback.search(&filter, after.as_ref(), limit, &request.caller.recordings).await;
         let page = page.map_err(|error| {
             tracing::warn!(request = %request.id, %error, "the catalogue cannot be listed");

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    fmt::Write as _,
     ops::Range,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -17,9 +18,9 @@ use tokio::time::Instant;
 use super::{
     Problem,
     app::{App, Request},
-    body::{Body, Piece},
-    conditional::last_modified,
+    body::{Body, Label, Piece},
     decision::{Decision, Representation, decide},
+    description::Description,
     multipart::Multipart,
     range::{Extent, Selection},
 };
@@ -47,6 +48,9 @@ const MORE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Header fields of an answer with media.
 const HEADERS_LEN: usize = 20;
 
+/// How many digits a position in a recording has at most.
+const NUMBER_LEN_MAX: usize = 20;
+
 /// The longest file name that a download is given, in bytes.
 const DOWNLOAD_NAME_LEN_MAX: usize = 255;
 
@@ -58,7 +62,7 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
         problem
     };
     let recording = app.playback.open(id).await.map_err(failed)?;
-    let disposition = disposition(request.query.as_deref(), &recording)?;
+    let disposition = disposition(request.uri.query(), &recording)?;
     let now = app.now();
     let (recording, selection) = match select(app, request, recording, now).await.map_err(failed)? {
         (recording, Decision::Send(selection)) => (recording, selection),
@@ -66,15 +70,18 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
         (_, Decision::PreconditionFailed(_)) => return Err(Problem::new(ErrorCode::PreconditionFailed)),
     };
     let len = (!recording.is_growing()).then_some(recording.media_len);
+    // Of the recording as it is sent: one that was waited for may have come to its end.
+    let description = description(&recording);
 
     let mut response = Response::new(Body::empty());
     // As many as an answer with media has at most: a table that grows is filled again each time.
     response.headers_mut().reserve(HEADERS_LEN);
-    describe(response.headers_mut(), &recording, now);
+    description.describe(response.headers_mut(), now);
     if let Some(disposition) = disposition {
         response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
     }
-    let sender = Sender { app, recording: &recording, label: format!("{} {id}", request.id) };
+    let label = Label { request: request.id, recording: Arc::clone(&recording) };
+    let sender = Sender { app, recording: &recording, label };
     let body = match selection {
         Selection::Whole(_) => {
             let body = sender.whole().await.map_err(failed)?;
@@ -83,20 +90,25 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
             } else {
                 // What would refuse the GET refused the HEAD.
                 if let Some(len) = len {
-                    insert(response.headers_mut(), header::CONTENT_LENGTH, &len.to_string());
+                    response.headers_mut().insert(header::CONTENT_LENGTH, len.into());
                 }
                 Body::empty()
             }
         }
         Selection::Part(part) => {
-            let total = len.map_or_else(|| "*".to_owned(), |len| len.to_string());
-            let range = format!("bytes {}-{}/{total}", part.start, part.end - 1);
-            insert(response.headers_mut(), header::CONTENT_RANGE, &range);
+            let (first, last) = (part.start, part.end - 1);
+            // Of the length that three numbers have at most: a text that grows is copied each time.
+            let mut range = String::with_capacity("bytes -/".len() + 3 * NUMBER_LEN_MAX);
+            let _always_written = match len {
+                None => write!(range, "bytes {first}-{last}/*"),
+                Some(len) => write!(range, "bytes {first}-{last}/{len}"),
+            };
+            insert(response.headers_mut(), header::CONTENT_RANGE, range);
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             sender.part(part).await.map_err(failed)?
         }
         Selection::Follow { first, last } => {
-            insert(response.headers_mut(), header::CONTENT_RANGE, &format!("bytes {first}-{last}/*"));
+            insert(response.headers_mut(), header::CONTENT_RANGE, format!("bytes {first}-{last}/*"));
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             sender.followed(first..last.saturating_add(1)).await.map_err(failed)?
         }
@@ -105,14 +117,14 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
                 tracing::error!(request = %request.id, %id, %error, "no boundary can be made");
                 Problem::new(ErrorCode::Internal)
             })?;
-            insert(response.headers_mut(), header::CONTENT_TYPE, &multipart.content_type());
+            insert(response.headers_mut(), header::CONTENT_TYPE, multipart.content_type());
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             sender.parts(&multipart, parts).await.map_err(failed)?
         }
         Selection::NotYet | Selection::Unsatisfiable => return Ok(unsatisfiable(request, len)),
     };
     if let Some(len) = body.size_hint().exact().filter(|_| request.method == Method::GET) {
-        insert(response.headers_mut(), header::CONTENT_LENGTH, &len.to_string());
+        response.headers_mut().insert(header::CONTENT_LENGTH, len.into());
     }
     *response.body_mut() = body;
     if let Body::Media(_) = response.body() {
@@ -125,6 +137,12 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
         response.body_mut().tell(listener);
     }
     Ok(response)
+}
+
+/// What every answer says of a recording as it is known here: made once for all who ask for it. One in progress is
+/// another [`OpenRecording`] whenever more of it is known.
+fn description(recording: &OpenRecording) -> Arc<Description> {
+    recording.shown(|| Description::new(recording))
 }
 
 /// Decides what is sent of a recording. Of one in progress, media that is yet to come is waited for a while, before it
@@ -152,7 +170,8 @@ async fn select(
         if now >= deadline {
             return Ok((recording, decision));
         }
-        recording = app.playback.open_grown(&recording, deadline).await?;
+        // In a place of its own: most requests wait for nothing.
+        recording = Box::pin(app.playback.open_grown(&recording, deadline)).await?;
     }
 }
 
@@ -161,7 +180,7 @@ struct Sender<'a> {
     app: &'a App,
     recording: &'a Arc<OpenRecording>,
     /// What request and recording are called in the log.
-    label: String,
+    label: Label,
 }
 
 impl Sender<'_> {
@@ -213,34 +232,8 @@ impl Sender<'_> {
 fn not_modified(recording: &Arc<OpenRecording>) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NOT_MODIFIED;
-    describe_resource(response.headers_mut(), recording);
+    description(recording).describe_resource(response.headers_mut());
     response
-}
-
-/// What every answer says, with media or without.
-fn describe_resource(headers: &mut HeaderMap, recording: &OpenRecording) {
-    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    headers.insert("recording-state", HeaderValue::from_static(recording.state.as_str()));
-    if let Some(validators) = &recording.validators {
-        insert(headers, header::ETAG, &validators.etag);
-    }
-}
-
-/// What every answer with media says of it.
-fn describe(headers: &mut HeaderMap, recording: &OpenRecording, now: SystemTime) {
-    describe_resource(headers, recording);
-    insert(headers, header::CONTENT_TYPE, recording.media_type.as_str());
-    if let Some(validators) = &recording.validators {
-        insert(headers, header::LAST_MODIFIED, &last_modified(validators, now));
-    }
-    if !recording.media_type.is_inert() {
-        // Should a browser show it all the same, it is a page without rights.
-        let policy = HeaderValue::from_static("default-src 'none'; sandbox");
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    }
 }
 
 /// A download when that was asked for by `?download=NAME`, and for whatever a browser could run as a page.
@@ -258,7 +251,7 @@ fn disposition(query: Option<&str>, recording: &OpenRecording) -> Result<Option<
             }
             name
         }
-        None if recording.media_type.is_inert() => return Ok(None),
+        None if description(recording).is_inert() => return Ok(None),
         None => recording.id.to_string(),
     };
     // RFC 6266: the extended form says the name in full, the plain one what every client understands of it.
@@ -272,14 +265,14 @@ fn disposition(query: Option<&str>, recording: &OpenRecording) -> Result<Option<
 fn unsatisfiable(request: &Request, len: Option<u64>) -> Response<Body> {
     let mut response = Problem::new(ErrorCode::RangeNotSatisfiable).answer(&request.id, true);
     if let Some(len) = len {
-        insert(response.headers_mut(), header::CONTENT_RANGE, &format!("bytes */{len}"));
+        insert(response.headers_mut(), header::CONTENT_RANGE, format!("bytes */{len}"));
     }
     response
 }
 
 /// Inserts a value that holds printable ASCII by its making.
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::try_from(value) {
         headers.insert(name, value);
     }
 }

@@ -67,7 +67,7 @@ pub(super) async fn take_in(
         version: request.version,
         event: Event {
             recording: Some(id.to_string()),
-            request_ids: vec![request.id.clone()],
+            request_ids: vec![request.id.to_string()],
             ..app.player(request).event(EventKind::RecordingImport)
         },
     };

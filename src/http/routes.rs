@@ -7,6 +7,9 @@ use percent_encoding::percent_decode_str;
 
 use crate::base::{ErrorCode, RecordingId, SidecarName};
 
+/// As many segments as any path has that is answered.
+const SEGMENTS_MAX: usize = 4;
+
 /// What a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
@@ -76,8 +79,13 @@ impl Route {
 
     /// Decodes a path, as it stands in the request.
     pub(super) fn decode(path: &str) -> Self {
-        let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
-        match segments.as_slice() {
+        let mut segments = [""; SEGMENTS_MAX + 1];
+        let mut len = 0;
+        for (place, segment) in segments.iter_mut().zip(path.strip_prefix('/').unwrap_or(path).split('/')) {
+            *place = segment;
+            len += 1;
+        }
+        match segments.get(..len).unwrap_or_default() {
             [""] => Self::Home,
             ["player", name] if !name.is_empty() => Self::Asset((*name).to_owned()),
             ["recordings"] => Self::Recordings,
@@ -203,6 +211,9 @@ mod tests {
             ),
             ("/recordings/a/sidecars/..", Route::ImpossibleId),
             ("/recordings/a/sidecars/", Route::Unknown),
+            ("/recordings/a/sidecars/t.json/x", Route::Unknown),
+            ("/recordings/a/sidecars/t.json/", Route::Unknown),
+            ("/recordings/a/media/x/y/z", Route::Unknown),
             ("/recordings/a/sidecars", Route::Unknown),
             ("/recordings/a%2Fb/media", Route::ImpossibleId),
             ("/recordings/%2e%2e/media", Route::ImpossibleId),

@@ -34,7 +34,7 @@ impl App {
         if request.method == Method::GET {
             let event = Event {
                 recording: Some(id.to_string()),
-                request_ids: vec![request.id.clone()],
+                request_ids: vec![request.id.to_string()],
                 bytes: Some(companion.content_len),
                 detail: Some(name.to_string()),
                 ..self.player(request).event(EventKind::SidecarRead)

@@ -122,8 +122,11 @@ impl Version {
 /// Every implementation runs the conformance suite in `tests/media_store`.
 #[async_trait]
 pub trait MediaStore: Send + Sync {
-    /// The version of an object that is there now; `None` when there is none. Asked for each request: quick for one
-    /// that was just used, and never waited for on the thread that asks.
+    /// The version of an object that is there now, when that is known without a wait. `None` says nothing. Asked for
+    /// each request: quick for an object that was just used.
+    fn try_version_now(&self, object: &MediaObject) -> Option<Version>;
+
+    /// The version of an object that is there now; `None` when there is none. Never waited for on the thread that asks.
     async fn version(&self, object: &MediaObject) -> Result<Option<Version>, Error>;
 
     /// Opens an object for reading; `None` when there is none. What is opened stays one version until it is dropped.

@@ -114,7 +114,7 @@ impl Listening {
     /// It cannot be recorded, and settings say that it is refused then.
     pub async fn begin(
         self: &Arc<Self>,
-        player: &Player,
+        player: &Arc<Player>,
         heard: Heard,
         request_id: &str,
     ) -> Result<Listener, ListeningError> {
@@ -191,7 +191,7 @@ impl Listening {
     fn join(
         &self,
         key: &SessionKey,
-        player: &Player,
+        player: &Arc<Player>,
         heard: Heard,
         request_id: &str,
     ) -> Result<(Listener, bool), ListeningError> {

@@ -26,27 +26,30 @@ pub struct Player {
     minted_by: Option<String>,
     peer: String,
     user_agent: Option<String>,
+    /// Of all of it.
+    digest: [u8; 32],
 }
 
 impl Player {
     /// A caller, at an address, with what the client calls itself.
     #[must_use]
     pub fn new(caller: &Grant, peer: &str, user_agent: Option<&[u8]>) -> Self {
-        let (credential, minted_by) = match &caller.credential {
-            Credential::None => ("none", None),
-            Credential::Local => ("local", None),
-            Credential::Command => ("command", None),
-            Credential::Token => ("token", None),
-            Credential::Proxy => ("proxy", None),
-            Credential::Link { minted_by } => ("link", Some(minted_by.to_string())),
-        };
-        Self {
-            subject: caller.subject.to_string(),
-            credential,
-            minted_by,
-            peer: bounded(peer),
-            user_agent: user_agent.map(|text| bounded(&String::from_utf8_lossy(text))),
-        }
+        let (credential, minted_by) = credential(caller);
+        let (subject, minted_by) = (caller.subject.to_string(), minted_by.map(str::to_owned));
+        let peer = bounded(peer);
+        let user_agent = user_agent.map(|text| bounded(&String::from_utf8_lossy(text)));
+        let digest =
+            digest([Some(&subject), Some(credential), minted_by.as_deref(), Some(&peer), user_agent.as_deref()]);
+        Self { subject, credential, minted_by, peer, user_agent, digest }
+    }
+
+    /// Whether [`Self::new`] would make the same of this. It may say no of what had to be changed to be told.
+    #[must_use]
+    pub fn is(&self, caller: &Grant, peer: &str, user_agent: Option<&[u8]>) -> bool {
+        self.user_agent.as_deref().map(str::as_bytes) == user_agent
+            && self.subject == caller.subject.as_str()
+            && (self.credential, self.minted_by.as_deref()) == credential(caller)
+            && self.peer == peer
     }
 
     /// An event of this player's.
@@ -84,6 +87,15 @@ pub struct HeardVersion {
     media_len: u64,
     /// Whether there is an end that one can have reached.
     is_growing: bool,
+    /// Of recording and seal ID.
+    digest: [u8; 32],
+}
+
+impl HeardVersion {
+    fn new(recording: String, fingerprint: Option<String>, seal_id: Option<String>, media_len: u64) -> Self {
+        let digest = digest([Some(&recording), seal_id.as_deref()]);
+        Self { recording, fingerprint, seal_id, media_len, is_growing: false, digest }
+    }
 }
 
 impl Deref for Heard {
@@ -97,40 +109,49 @@ impl Deref for Heard {
 impl From<&OpenRecording> for Heard {
     fn from(recording: &OpenRecording) -> Self {
         let heard = recording.heard.get_or_init(|| {
-            Self(Arc::new(HeardVersion {
-                recording: recording.id.to_string(),
-                fingerprint: recording.fingerprint().map(|fingerprint| fingerprint.to_string()),
-                seal_id: recording.seal_id().map(|seal_id| seal_id.to_string()),
-                media_len: recording.media_len,
-                is_growing: matches!(recording.state, RecordingState::Recording { .. }),
-            }))
+            let fingerprint = recording.fingerprint().map(|fingerprint| fingerprint.to_string());
+            let seal_id = recording.seal_id().map(|seal_id| seal_id.to_string());
+            let version = HeardVersion::new(recording.id.to_string(), fingerprint, seal_id, recording.media_len);
+            let is_growing = matches!(recording.state, RecordingState::Recording { .. });
+            Self(Arc::new(HeardVersion { is_growing, ..version }))
         });
         heard.clone()
     }
 }
 
-/// What makes a session one: a digest of all of it, so that it takes the same room whatever callers send.
+/// What makes a session one: digests of all of it, so that it takes the same room whatever callers send.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct SessionKey([u8; 32]);
+pub(super) struct SessionKey {
+    player: [u8; 32],
+    heard: [u8; 32],
+}
 
 impl SessionKey {
     pub(super) fn new(player: &Player, heard: &Heard) -> Self {
-        let mut digest = Sha256Digest::default();
-        let parts = [
-            Some(&*player.subject),
-            Some(player.credential),
-            player.minted_by.as_deref(),
-            Some(&*player.peer),
-            player.user_agent.as_deref(),
-            Some(&*heard.recording),
-            heard.seal_id.as_deref(),
-        ];
-        for part in parts {
-            digest.update(&part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
-            digest.update(part.unwrap_or_default().as_bytes());
-        }
-        Self(digest.finish())
+        Self { player: player.digest, heard: heard.digest }
     }
+}
+
+/// What a caller's credential is called, and who minted it.
+fn credential(caller: &Grant) -> (&'static str, Option<&str>) {
+    match &caller.credential {
+        Credential::None => ("none", None),
+        Credential::Local => ("local", None),
+        Credential::Command => ("command", None),
+        Credential::Token => ("token", None),
+        Credential::Proxy => ("proxy", None),
+        Credential::Link { minted_by } => ("link", Some(minted_by.as_str())),
+    }
+}
+
+/// Of texts, each of which may be missing: where one ends and the next begins is part of it.
+fn digest<const N: usize>(parts: [Option<&str>; N]) -> [u8; 32] {
+    let mut digest = Sha256Digest::default();
+    for part in parts {
+        digest.update(&part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
+        digest.update(part.unwrap_or_default().as_bytes());
+    }
+    digest.finish()
 }
 
 /// Whether the session's beginning is recorded.
@@ -143,7 +164,7 @@ pub(super) enum Opening {
 
 pub(super) struct Session {
     id: String,
-    player: Player,
+    player: Arc<Player>,
     heard: Heard,
     opening: watch::Sender<Opening>,
     activity: Mutex<Activity>,
@@ -166,7 +187,7 @@ struct Activity {
 }
 
 impl Session {
-    pub(super) fn new(player: &Player, heard: Heard) -> Result<Self, audit::Error> {
+    pub(super) fn new(player: &Arc<Player>, heard: Heard) -> Result<Self, audit::Error> {
         let now = Instant::now();
         let activity = Activity {
             active: 0,
@@ -184,7 +205,7 @@ impl Session {
         };
         Ok(Self {
             id: hex::encode(random::<8>().map_err(|_| audit::Error::NoRandom)?),
-            player: player.clone(),
+            player: Arc::clone(player),
             heard,
             opening: watch::Sender::new(Opening::Pending),
             activity: Mutex::new(activity),
@@ -193,6 +214,9 @@ impl Session {
 
     /// Waits until it is known whether the session is recorded.
     pub(super) async fn opening(&self) -> Opening {
+        if matches!(*self.opening.borrow(), Opening::Recorded) {
+            return Opening::Recorded;
+        }
         let mut opening = self.opening.subscribe();
         let known = opening.wait_for(|opening| !matches!(opening, Opening::Pending)).await;
         // The sender lies in this very session.
@@ -341,12 +365,6 @@ impl Drop for Listener {
 #[cfg(test)]
 impl Heard {
     pub(super) fn of(recording: &str, media_len: u64) -> Self {
-        Self(Arc::new(HeardVersion {
-            recording: recording.into(),
-            fingerprint: Some("f00d".into()),
-            seal_id: Some("5ea1".into()),
-            media_len,
-            is_growing: false,
-        }))
+        Self(Arc::new(HeardVersion::new(recording.into(), Some("f00d".into()), Some("5ea1".into()), media_len)))
     }
 }

@@ -1,6 +1,7 @@
 //! A recording that is open for playing: one version of one file, verified as far as its length.
 
 use std::{
+    any::Any,
     ops::Range,
     sync::{Arc, OnceLock},
 };
@@ -30,6 +31,8 @@ pub struct OpenRecording {
     pub(super) content: OpenContent,
     /// The same for the playback record, made when somebody first plays it.
     pub(super) heard: OnceLock<Heard>,
+    /// What whoever shows it has made of it. Here nobody knows what that is.
+    pub(super) shown: OnceLock<Arc<dyn Any + Send + Sync>>,
     pub(super) file: Arc<dyn MediaFile>,
     /// What knows more of it later, while it is being written.
     pub(super) growth: Option<Arc<Growth>>,
@@ -74,6 +77,7 @@ impl OpenRecording {
             mended: header.mended,
             validators: None,
             heard: OnceLock::new(),
+            shown: OnceLock::new(),
             content: OpenContent::Sealed {
                 fingerprint: header.fingerprint,
                 reads: meter::reads(&header.fingerprint),
@@ -101,6 +105,7 @@ impl OpenRecording {
             validators: None,
             content,
             heard: OnceLock::new(),
+            shown: OnceLock::new(),
             file: Arc::clone(&self.file),
             growth,
         }
@@ -137,6 +142,13 @@ impl OpenRecording {
             OpenContent::Sealed { opener, .. } => Some(opener.seal_id()),
             OpenContent::Plain => None,
         }
+    }
+
+    /// What whoever shows it makes of it, once for all who play it. Whoever asks for another type than the one who
+    /// asked first gets one of their own.
+    pub fn shown<T: Send + Sync + 'static>(&self, make: impl Fn() -> T) -> Arc<T> {
+        let shown = Arc::clone(self.shown.get_or_init(|| Arc::new(make())));
+        shown.downcast().unwrap_or_else(|_| Arc::new(make()))
     }
 
     /// The longest stretch of media from `position` on that one frame of about `frame_len` bytes carries: up to the

@@ -27,6 +27,10 @@ struct CountingFile(Arc<dyn MediaFile>, Arc<AtomicU64>);
 
 #[async_trait]
 impl MediaStore for Counting {
+    fn try_version_now(&self, object: &MediaObject) -> Option<Version> {
+        self.0.try_version_now(object)
+    }
+
     async fn version(&self, object: &MediaObject) -> Result<Option<Version>, Error> {
         self.0.version(object).await
     }

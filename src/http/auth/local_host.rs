@@ -24,7 +24,7 @@ fn is_local(host: &str) -> bool {
     let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, port)) => return address == "::1" && is_port(port),
         None => match host.split_once(':') {
-            Some((name, port)) if is_port(&format!(":{port}")) => name,
+            Some((name, port)) if is_digits(port) => name,
             Some(_) => return false,
             None => host,
         },
@@ -34,7 +34,11 @@ fn is_local(host: &str) -> bool {
 
 /// Nothing, or a colon and digits.
 fn is_port(text: &str) -> bool {
-    text.is_empty() || text.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+    text.is_empty() || text.strip_prefix(':').is_some_and(is_digits)
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]

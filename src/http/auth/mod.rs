@@ -18,7 +18,7 @@ pub use local_key::{LocalKey, NewToken, SignedToken, TokenError};
 pub use peer::TrustedPeer;
 pub use private_file::Error as PrivateFileError;
 
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
 
 use hyper::{HeaderMap, Uri, header};
 
@@ -112,7 +112,7 @@ impl Auth {
         route: &Route,
         uri: &Uri,
         headers: &HeaderMap,
-        connection: Connection,
+        connection: &Connection,
         now: Timestamp,
     ) -> Result<Grant, Problem> {
         if self.settings.mode == AuthMode::None {
@@ -130,7 +130,7 @@ impl Auth {
             return self.by_proxy(headers, connection);
         }
         match bearer(headers) {
-            Ok(Some(token)) => self.tokens.verify(token, now).await.map_err(refused_token_of),
+            Ok(Some(token)) => Box::pin(self.tokens.verify(token, now)).await.map_err(refused_token_of),
             Ok(None) if self.settings.mode == AuthMode::None => Ok(Grant::everything()),
             Ok(None) => Err(Problem::new(ErrorCode::Unauthenticated).with_challenge(CHALLENGE)),
             Err(detail) => Err(refused_token(detail)),
@@ -138,8 +138,9 @@ impl Auth {
     }
 
     /// The address that a request came from, as trusted peers tell it.
-    pub(super) fn client(&self, headers: &HeaderMap, connection: Connection) -> String {
-        peer::client(headers, connection.peer, &self.settings.trusted_proxies)
+    pub(super) fn client<'a>(&self, headers: &HeaderMap, connection: &'a Connection) -> Cow<'a, str> {
+        let direct = Cow::Borrowed(&*connection.client.address);
+        peer::client(headers, connection.peer, direct, &self.settings.trusted_proxies)
     }
 
     fn by_link(&self, link: &str, id: &RecordingId, now: Timestamp) -> Result<Grant, Problem> {
@@ -157,7 +158,7 @@ impl Auth {
         })
     }
 
-    fn by_proxy(&self, headers: &HeaderMap, connection: Connection) -> Result<Grant, Problem> {
+    fn by_proxy(&self, headers: &HeaderMap, connection: &Connection) -> Result<Grant, Problem> {
         let refused = |detail| Problem::new(ErrorCode::Unauthenticated).with_detail(detail).with_challenge(CHALLENGE);
         if !peer::is_trusted(connection.peer, &self.settings.proxy_peers) {
             return Err(refused(

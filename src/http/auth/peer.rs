@@ -1,6 +1,6 @@
 //! Peers that are believed: who they are, and for whom they say that they ask.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use hyper::HeaderMap;
 use ipnet::IpNet;
@@ -24,13 +24,15 @@ pub(super) fn is_trusted(peer: Peer, trusted: &[TrustedPeer]) -> bool {
     }
 }
 
-/// The address that a request came from. Trusted peers add the address of whoever asked them at the end of
-/// `X-Forwarded-For`, so that the last one which is not theirs is the client's; what stands before it may be invented.
-pub(super) fn client(headers: &HeaderMap, peer: Peer, trusted: &[TrustedPeer]) -> String {
-    let direct = match peer {
-        Peer::Tcp(address) => address.ip().to_canonical().to_string(),
-        Peer::Unix => "unix".to_owned(),
-    };
+/// The address that a request came from: `direct`, the peer's own, or what trusted peers say. They add the address of
+/// whoever asked them at the end of `X-Forwarded-For`, so that the last one which is not theirs is the client's; what
+/// stands before it may be invented.
+pub(super) fn client<'a>(
+    headers: &HeaderMap,
+    peer: Peer,
+    direct: Cow<'a, str>,
+    trusted: &[TrustedPeer],
+) -> Cow<'a, str> {
     if !is_trusted(peer, trusted) {
         return direct;
     }
@@ -38,7 +40,7 @@ pub(super) fn client(headers: &HeaderMap, peer: Peer, trusted: &[TrustedPeer]) -
     let mut client = direct;
     for hop in lines.iter().flat_map(|line| line.split(',')).map(str::trim).rev() {
         let Some(address) = parse_hop(hop) else { break };
-        client = address.to_string();
+        client = address.to_string().into();
         if !is_address_trusted(address, trusted) {
             break;
         }
@@ -87,7 +89,7 @@ mod tests {
             for line in lines {
                 headers.append("x-forwarded-for", line.parse().expect("a value"));
             }
-            super::client(&headers, tcp(peer), &nets)
+            super::client(&headers, tcp(peer), tcp(peer).to_string().into(), &nets).into_owned()
         };
         assert_eq!(client("192.0.2.9:1", &["198.51.100.1"]), "192.0.2.9", "a stranger is not believed");
         assert_eq!(client("10.0.0.1:1", &[]), "10.0.0.1");

@@ -10,6 +10,9 @@ use super::Ignored;
 /// As many ranges as a request may ask for. More are a broken client or an attack (section 17.15).
 pub(super) const RANGES_MAX: usize = 64;
 
+/// How many digits a number has that an integer holds.
+const NUMERAL_LEN_MAX: usize = 20;
+
 /// One range-spec. Numbers that no integer holds count as the greatest one: a position past every end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spec {
@@ -48,7 +51,9 @@ fn range_spec(element: &[u8]) -> Option<Spec> {
     if !first.digits.is_empty() && !last.digits.is_empty() && last.order() < first.order() {
         return None;
     }
-    let text = format!("bytes={}-{}", first.clamped(), last.clamped());
+    // Of the length that two numbers have at most: a text that grows costs more than reading it.
+    let mut text = String::with_capacity("bytes=-".len() + 2 * NUMERAL_LEN_MAX);
+    ["bytes=", first.clamped(), "-", last.clamped()].iter().for_each(|part| text.push_str(part));
     match parse_range_header(&text).ok()?.into_ranges().as_slice() {
         [SyntacticallyCorrectRange::FromStart(first)] => Some(Spec::From(*first)),
         [SyntacticallyCorrectRange::Indexed(first, last)] => Some(Spec::Between(*first, *last)),

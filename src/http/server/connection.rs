@@ -22,7 +22,7 @@ use super::{
 use crate::base::ErrorCode;
 use crate::http::{
     App, Problem,
-    app::{Connection, Door, Peer},
+    app::{Client, Connection, Door, Peer},
     body::Body,
     observe::Active,
 };
@@ -60,7 +60,7 @@ pub(super) async fn serve(
             _ = stage.wait_for(|stage| *stage == Stage::Cut) => return,
         },
     };
-    let connection = Connection { peer, is_secure: tls.is_some(), door };
+    let connection = Connection { peer, client: Arc::new(Client::new(peer)), is_secure: tls.is_some(), door };
     tracing::trace!(peer = ?connection.peer, is_secure = connection.is_secure, "a connection");
     let speaking = speak(io, connected, connection, &admission, timeouts, &shared.app, stage);
     if admission.is_served {
@@ -105,7 +105,7 @@ async fn speak(
             Version::HTTP_11 => Pace::Connection(room()),
             _ => Pace::UntilClose(room()),
         };
-        answer(Arc::clone(app), request, connection, is_served, in_flight, pace)
+        answer(Arc::clone(app), request, connection.clone(), is_served, in_flight, pace)
     });
     let mut http = Http::new(Wire::new(io, activity.clone()), service, streams.clone(), timeouts.write);
     // No time begins between two looks that ends before the second.

@@ -11,7 +11,7 @@ use hyper::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::base::ErrorCode;
-use crate::http::{Problem, answer, body::Body};
+use crate::http::{Problem, answer, body::Body, request_id::RequestId};
 
 /// How long a URL may be, in bytes as sent.
 const TARGET_LEN_MAX: usize = 8 * 1024;
@@ -79,10 +79,10 @@ pub(super) fn check(parts: &Parts) -> Result<(), Problem> {
 
 /// The answer to a request that is not even looked at.
 pub(super) fn refuse(problem: &Problem, parts: &Parts) -> Response<Body> {
-    let id = answer::request_id();
+    let id = RequestId::fresh();
     let is_read = matches!(parts.method, Method::GET | Method::HEAD);
     let mut response = problem.answer(&id, is_read);
-    answer::dress(response.headers_mut(), &id);
+    answer::dress(response.headers_mut(), id);
     // HTTP/2 has no such header; there the connection ends by a frame.
     if problem.code() == ErrorCode::Overloaded && parts.version < Version::HTTP_2 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -94,13 +94,13 @@ pub(super) fn refuse(problem: &Problem, parts: &Parts) -> Response<Body> {
 /// Headers and body of the answer to something that is not even a request. Its method is not known; players send GET,
 /// and no other client minds one header more.
 pub(super) fn refuse_unread(code: ErrorCode) -> (Response<()>, Bytes) {
-    let id = answer::request_id();
+    let id = RequestId::fresh();
     let (mut parts, body) = Problem::new(code).answer(&id, true).into_parts();
     let body = match body {
         Body::Full(Some(document)) => document,
         Body::Full(None) | Body::Media(_) => Bytes::new(),
     };
-    answer::dress(&mut parts.headers, &id);
+    answer::dress(&mut parts.headers, id);
     let closes: HeaderMap = [
         (header::CONTENT_LENGTH, HeaderValue::from(body.len())),
         (header::CONNECTION, HeaderValue::from_static("close")),

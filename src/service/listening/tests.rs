@@ -47,7 +47,7 @@ impl Fixture {
     }
 
     async fn begin(&self, agent: &str, recording: &str, request: &str) -> Result<Listener, ListeningError> {
-        let player = Player::new(&Grant::everything(), "192.0.2.1", Some(agent.as_bytes()));
+        let player = Arc::new(Player::new(&Grant::everything(), "192.0.2.1", Some(agent.as_bytes())));
         self.listening.begin(&player, Heard::of(recording, 2000), request).await
     }
 }

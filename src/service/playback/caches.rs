@@ -110,6 +110,15 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static, V: Send + Sync + 'static> Sha
         Self { cache, in_use: InUse(Mutex::new(Open { by_key: HashMap::new(), full: 0 })) }
     }
 
+    /// What is open under `key`, if anything is and the cache knows it.
+    pub(super) async fn get(&self, key: &K) -> Option<Arc<V>> {
+        let opened = self.cache.get(key).await;
+        if opened.is_some() {
+            METER.opened.count(true);
+        }
+        opened
+    }
+
     /// What is open under `key`, or else what `opening` opens. Those who ask meanwhile wait for it.
     pub(super) async fn get_or_open(
         &self,

@@ -10,7 +10,11 @@ mod plain_watch;
 
 pub(in crate::service) use opening::read;
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    hash::{Hash, Hasher},
+    ops::Range,
+    sync::Arc,
+};
 
 use caches::{GROWING_MAX, OPENED_MAX, Rows, Shared};
 use growing::GrowingKey;
@@ -46,13 +50,20 @@ pub struct Playback {
     buffers: BufferPool,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 struct OpenedKey {
     object: MediaObject,
     version: Version,
     seal_ids: [Option<SealId>; 2],
     /// A writer that dies changes what its file is, and not a byte of it.
     state: &'static str,
+}
+
+impl Hash for OpenedKey {
+    /// Files of one version under two keys are rare, and those are compared.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.version.hash(state);
+    }
 }
 
 /// Why a recording does not play.
@@ -244,6 +255,11 @@ impl Playback {
                 outcome => return outcome,
             }
         }
+        Box::pin(self.open_fresh(id)).await
+    }
+
+    /// The same by a row that is asked for now. In a place of its own: what it takes is no part of most requests.
+    async fn open_fresh(&self, id: &RecordingId) -> Result<Arc<OpenRecording>, Error> {
         let mut tried: Option<(Arc<Recording>, Error)> = None;
         loop {
             let recording = match self.fresh_row(id).await {
@@ -313,7 +329,8 @@ impl Playback {
         let state = recording.state_at((self.clock)());
         let (object, version) = self.find(recording, state).await?;
         if matches!(recording.state, RecordingState::Recording { .. })
-            && let Some(open) = self.open_growing(recording, &object, version, state).await?
+            // In a place of its own: most recordings have come to their end.
+            && let Some(open) = Box::pin(self.open_growing(recording, &object, version, state)).await?
         {
             return Ok(open);
         }
@@ -348,11 +365,19 @@ impl Playback {
         };
         for stage in stages {
             let object = object(recording, *stage);
-            if let Some(version) = self.store.version(&object).await? {
+            if let Some(version) = self.version(&object).await? {
                 return Ok((object, version));
             }
         }
         Err(Error::MediaMissing)
+    }
+
+    /// The version of an object that is there. Almost always it is known at once, and there is no future to make.
+    async fn version(&self, object: &MediaObject) -> Result<Option<Version>, media::Error> {
+        match self.store.try_version_now(object) {
+            Some(version) => Ok(Some(version)),
+            None => self.store.version(object).await,
+        }
     }
 
     /// The store's layout lets an ID find its sealed file, and the file itself carries the rest. What only the
@@ -364,7 +389,7 @@ impl Playback {
     ) -> Result<Arc<OpenRecording>, Error> {
         for (stage, state) in [(Stage::Final, RecordingState::Complete), (Stage::Part, RecordingState::Unfinished)] {
             let object = MediaObject::media(id.clone(), MediaKind::Sealed, stage);
-            if let Some(version) = self.store.version(&object).await? {
+            if let Some(version) = self.version(&object).await? {
                 if stage == Stage::Part && self.store.is_being_written(&object).await? {
                     return self.open_growing_file(None, &object, version).await;
                 }

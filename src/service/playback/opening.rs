@@ -20,7 +20,14 @@ impl Playback {
         state: RecordingState,
         pending_header: Option<&[u8; HEADER_LEN]>,
     ) -> Result<Arc<OpenRecording>, Error> {
-        let opened = self.opened.get_or_open(&key, self.open_sealed_file(&key, state, pending_header)).await?;
+        let opened = match self.opened.get(&key).await {
+            Some(opened) => opened,
+            // In a place of its own: all that opening takes would else be part of every request.
+            None => {
+                let opening = self.open_sealed_file(&key, state, pending_header);
+                Box::pin(self.opened.get_or_open(&key, opening)).await?
+            }
+        };
         // Asked for each request: a key or switch withdrawn stops what is open already.
         if let Some(fingerprint) = opened.fingerprint() {
             self.keys.ring().opening(&fingerprint)?;
@@ -116,6 +123,9 @@ impl Playback {
         state: RecordingState,
         digest: [u8; 32],
     ) -> Result<Arc<OpenRecording>, Error> {
+        if let Some(opened) = self.opened.get(&key).await {
+            return Ok(opened);
+        }
         let opening = async {
             let file = self.store.open(&key.object).await?.ok_or(Error::MediaMissing)?;
             if state == RecordingState::Complete && file.version().len != recording.media_len {
@@ -127,7 +137,7 @@ impl Playback {
             });
             Ok(Arc::new(OpenRecording { validators, ..plain(recording, file, state) }))
         };
-        self.opened.get_or_open(&key, opening).await
+        Box::pin(self.opened.get_or_open(&key, opening)).await
     }
 
     /// The key of a fingerprint; one that is not loaded causes one immediate look for it, and no other is tried.
@@ -166,6 +176,7 @@ pub(super) fn sealed(
         mended: header.mended,
         validators: None,
         heard: OnceLock::new(),
+        shown: OnceLock::new(),
         content: OpenContent::Sealed {
             fingerprint: header.fingerprint,
             reads: meter::reads(&header.fingerprint),
@@ -186,6 +197,7 @@ pub(super) fn plain(recording: &Recording, file: Arc<dyn MediaFile>, state: Reco
         mended: recording.mended,
         validators: None,
         heard: OnceLock::new(),
+        shown: OnceLock::new(),
         content: OpenContent::Plain,
         file,
         growth: None,

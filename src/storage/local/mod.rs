@@ -127,13 +127,16 @@ impl LocalStore {
 
 #[async_trait]
 impl MediaStore for LocalStore {
-    async fn version(&self, object: &MediaObject) -> Result<Option<Version>, Error> {
-        let (path, is_outside) = (self.path(object)?, object.outside.is_some());
+    fn try_version_now(&self, object: &MediaObject) -> Option<Version> {
         // Of a file that was just used, the system remembers it: quicker than handing it to another thread.
-        if let Some(version) = self.names.version_now(&path) {
+        self.names.version_now(object, || self.path(object).ok())
+    }
+
+    async fn version(&self, object: &MediaObject) -> Result<Option<Version>, Error> {
+        if let Some(version) = self.try_version_now(object) {
             return Ok(Some(version));
         }
-        let store = self.clone();
+        let (store, path, is_outside) = (self.clone(), self.path(object)?, object.outside.is_some());
         let metadata = move |path: &Path| if is_outside { fs::symlink_metadata(path) } else { fs::metadata(path) };
         let look = move || match metadata(&path) {
             Ok(metadata) if metadata.is_file() => Ok(Some(reader::version(&metadata))),
@@ -146,7 +149,7 @@ impl MediaStore for LocalStore {
 
     async fn open(&self, object: &MediaObject) -> Result<Option<Arc<dyn MediaFile>>, Error> {
         let (store, path, folder) = (self.clone(), self.path(object)?, folder_number(&object.id));
-        let is_outside = object.outside.is_some();
+        let (object, is_outside) = (object.clone(), object.outside.is_some());
         let open = move || {
             // A pipe in a file's place would be waited for, for ever.
             let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -156,7 +159,7 @@ impl MediaStore for LocalStore {
             }
             match rustix::fs::open(&path, flags, Mode::empty()).map_err(io::Error::from) {
                 Ok(file) => {
-                    let file = reader::LocalFile::new(File::from(file), path, folder, &store)?;
+                    let file = reader::LocalFile::new(File::from(file), object, path, &store)?;
                     let file: Arc<dyn MediaFile> = Arc::new(file);
                     Ok(Some(file))
                 }

@@ -7,21 +7,24 @@
 
 use std::{
     collections::HashMap,
-    ffi::OsString,
+    ffi::{CStr, CString},
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::Path,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::{Path, PathBuf},
     sync::{
-        PoisonError, RwLock,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags, openat2, statfs, statx};
-use rustix::io::Errno;
+use rustix::{io::Errno, path::Arg};
 
 use super::reader;
-use crate::media::Version;
+use crate::media::{MediaObject, Version};
 
 /// What the system remembers of names on one file system.
 #[derive(Debug)]
@@ -32,8 +35,17 @@ pub(super) struct Names {
     is_known: bool,
     /// Whether it can be asked for that alone.
     can_ask: AtomicBool,
-    /// Names of files of that device that are open, and how often. As bytes: a path is compared part by part.
-    open: RwLock<HashMap<OsString, usize>>,
+    /// Objects whose files are open, on that device.
+    open: RwLock<HashMap<MediaObject, Open>>,
+}
+
+/// An object whose file is open.
+#[derive(Debug)]
+struct Open {
+    /// Kept, because whoever plays it asks for it again and again, and to make it takes a digest.
+    path: Arc<CStr>,
+    /// How often it is open.
+    times: usize,
 }
 
 impl Names {
@@ -44,24 +56,26 @@ impl Names {
         Ok(Self { device, is_known, can_ask: AtomicBool::new(true), open: RwLock::default() })
     }
 
-    /// A file of that name is open from now on.
-    pub(super) fn opened(&self, path: &Path, version: &Version) {
+    /// The file of that object, which lies at `path`, is open from now on.
+    pub(super) fn opened(&self, object: &MediaObject, path: &Path, version: &Version) {
+        // The system has opened it by that path, so there is no zero in it.
+        let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return };
         if version.stamp[0] == self.device {
             let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-            *open.entry(path.into()).or_default() += 1;
+            open.entry(object.clone()).or_insert_with(|| Open { path: path.into(), times: 0 }).times += 1;
         }
     }
 
     /// It is about to be closed.
-    pub(super) fn closed(&self, path: &Path, version: &Version) {
+    pub(super) fn closed(&self, object: &MediaObject, version: &Version) {
         if version.stamp[0] != self.device {
             return;
         }
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(times) = open.get_mut(path.as_os_str()) {
-            *times -= 1;
-            if *times == 0 {
-                open.remove(path.as_os_str());
+        if let Some(file) = open.get_mut(object) {
+            file.times -= 1;
+            if file.times == 0 {
+                open.remove(object);
             }
         }
     }
@@ -71,20 +85,24 @@ impl Names {
         self.is_known && version.stamp[0] == self.device
     }
 
-    /// The version of the file of that name, if the system knows it without a wait. Whatever else there is to say,
-    /// whoever may wait says.
-    pub(super) fn version_now(&self, path: &Path) -> Option<Version> {
+    /// The version of the file of that object, which lies at `path`, if the system knows it without a wait. Whatever
+    /// else there is to say, whoever may wait says.
+    pub(super) fn version_now(&self, object: &MediaObject, path: impl FnOnce() -> Option<PathBuf>) -> Option<Version> {
         if !self.is_known {
             return None;
         }
-        let known = if self.open.read().unwrap_or_else(PoisonError::into_inner).contains_key(path.as_os_str()) {
+        let known = match self.path_of_open(object) {
             // Not what a link points to, should one have taken the name: that may lie anywhere.
-            look(CWD, path, AtFlags::SYMLINK_NOFOLLOW)
-        } else {
-            self.remembered(path)
+            Some(path) => look(CWD, &*path, AtFlags::SYMLINK_NOFOLLOW),
+            None => self.remembered(&path()?),
         };
         // Another file system may be mounted within the folder.
         known.filter(|version| version.stamp[0] == self.device)
+    }
+
+    fn path_of_open(&self, object: &MediaObject) -> Option<Arc<CStr>> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.get(object).map(|file| Arc::clone(&file.path))
     }
 
     fn remembered(&self, path: &Path) -> Option<Version> {
@@ -101,12 +119,12 @@ impl Names {
             }
             Err(_) => return None,
         };
-        look(file.as_fd(), Path::new(""), AtFlags::EMPTY_PATH)
+        look(file.as_fd(), c"", AtFlags::EMPTY_PATH)
     }
 }
 
 /// The version of a file, as the system knows it now.
-fn look(folder: BorrowedFd<'_>, path: &Path, flags: AtFlags) -> Option<Version> {
+fn look(folder: BorrowedFd<'_>, path: impl Arg, flags: AtFlags) -> Option<Version> {
     let wanted = StatxFlags::TYPE | StatxFlags::SIZE | StatxFlags::INO | StatxFlags::MTIME | StatxFlags::CTIME;
     let found = statx(folder, path, flags | AtFlags::STATX_DONT_SYNC, wanted).ok()?;
     let is_file = FileType::from_raw_mode(found.stx_mode.into()) == FileType::RegularFile;

@@ -17,12 +17,15 @@ use rustix::fs::{Advice, Statx, StatxTimestamp, fadvise, makedev};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use tokio::sync::Semaphore;
 
-use super::{LocalStore, ahead::Ahead, in_background, lanes::Lanes, location, names::Names, unavailable};
-use crate::media::{Error, MediaFile, Version};
+use super::{
+    LocalStore, ahead::Ahead, folder_number, in_background, lanes::Lanes, location, names::Names, unavailable,
+};
+use crate::media::{Error, MediaFile, MediaObject, Version};
 
 pub(super) struct LocalFile {
     /// Always there, until it is closed elsewhere.
     file: Option<Arc<File>>,
+    object: MediaObject,
     path: PathBuf,
     version: Version,
     /// Cleared when the file system cannot say whether a read would wait.
@@ -36,23 +39,25 @@ pub(super) struct LocalFile {
 }
 
 impl LocalFile {
-    pub(super) fn new(file: File, path: PathBuf, folder: u8, store: &LocalStore) -> Result<Self, Error> {
+    /// The file of `object`, at `path`.
+    pub(super) fn new(file: File, object: MediaObject, path: PathBuf, store: &LocalStore) -> Result<Self, Error> {
         let metadata = file.metadata().map_err(|error| unavailable(&path, &error))?;
         if !metadata.is_file() {
             let reason = "it is not a file".into();
             return Err(Error::Unavailable { location: location(&path), reason });
         }
         let version = version(&metadata);
-        store.names.opened(&path, &version);
+        store.names.opened(&object, &path, &version);
         Ok(Self {
             file: Some(Arc::new(file)),
+            folder: folder_number(&object.id),
+            object,
             path,
             version,
             can_read_now: AtomicBool::new(true),
             names: Arc::clone(&store.names),
             lanes: Arc::clone(&store.lanes),
             line: Lanes::of_file(),
-            folder,
             ahead: Arc::default(),
         })
     }
@@ -64,7 +69,7 @@ impl LocalFile {
 
 impl Drop for LocalFile {
     fn drop(&mut self) {
-        self.names.closed(&self.path, &self.version);
+        self.names.closed(&self.object, &self.version);
         // Closing tells a network file system, and frees the blocks of a file that is gone: both are waited for.
         self.lanes.let_go(self.folder, self.file.take());
     }
