@@ -218,6 +218,7 @@ impl Run {
             ("DELETE", "/recordings/none"),
             ("PATCH", "/recordings/one"),
             ("PUT", one),
+            ("PUT", "/livez"),
             ("POST", "/recordings/one/link"),
         ] {
             let reply = request(&self.address(), method, path, &[], b"");

@@ -128,7 +128,8 @@ fn the_status_commands_say_how_things_stand() {
     let status = system.json(&["encryption", "status"]);
     assert_eq!(
         status,
-        serde_json::json!({ "switch": "untouched", "active": false, "wraps_new": null, "database_keys": 0 })
+        serde_json::json!({ "switch": "untouched", "active": false, "wraps_new": null, "database_keys": 0,
+            "plain": { "exempt": 0, "others": 0, "files_left": 0 } })
     );
     let fingerprint = system.json(&["keys", "generate"])["fingerprint"].clone();
     assert_eq!(system.json(&["encryption", "status"])["wraps_new"], fingerprint);
