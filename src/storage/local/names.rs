@@ -109,7 +109,8 @@ impl Names {
         if !self.can_ask.load(Ordering::Relaxed) {
             return None;
         }
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        // What a link points to may lie anywhere: whoever may wait looks there.
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file: OwnedFd = match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED) {
             Ok(file) => file,
             // Older than Linux 5.12, or forbidden.
