@@ -361,3 +361,39 @@ fn needed(system: &System, fingerprint: &str) -> u64 {
     let key = keys.as_array().expect("a list").iter().find(|key| key["fingerprint"] == fingerprint);
     key.expect("the key")["recordings"].as_u64().expect("a count")
 }
+
+#[test]
+fn what_lies_beside_is_verified_with_the_recordings() {
+    let system = imported(&[]);
+    let verify = |code: i32| -> Value {
+        let output = system.run(&["verify", "--all", "--json"]);
+        assert_eq!(output.status.code(), Some(code), "{}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    };
+    assert_eq!(verify(0)["faults"], json!([]));
+    let beside = |tildes: usize, part: &str| {
+        let mut files = system.media_files().into_iter().map(|path| path.to_string_lossy().into_owned());
+        let found = files.find(|path| path.matches('~').count() == tildes && path.contains(part));
+        std::path::PathBuf::from(found.expect("its file"))
+    };
+    let (metadata, notes, transcript) = (beside(1, ""), beside(2, "notes"), beside(2, "transcript"));
+    let kept = fs::read(&metadata).expect("read");
+    for (path, at, kind) in [(&metadata, 520, "corrupt-chunk"), (&notes, 490, "corrupt-header")] {
+        flip(path, at);
+        let faults = verify(3)["faults"].clone();
+        assert_eq!((faults.as_array().map(Vec::len), &faults[0]["id"]), (Some(1), &json!("call-1")), "{faults}");
+        assert_eq!(faults[0]["kind"], kind, "{faults}");
+        flip(path, at);
+    }
+    fs::remove_file(&transcript).expect("removed");
+    let faults = verify(3)["faults"].clone();
+    assert_eq!((&faults[0]["kind"], faults.as_array().map(Vec::len)), (&json!("media-missing"), Some(1)));
+    assert_eq!(system.run(&["verify", "call-1"]).status.code(), Some(3), "also of this one alone");
+    // What a writer left that was killed between two steps is no fault.
+    let server = system.serve();
+    patch(&server, CALL, &json!({ "agent": "later" }));
+    fs::write(&metadata, kept).expect("put back");
+    let report = verify(3);
+    assert_eq!(report["faults"].as_array().map(Vec::len), Some(1), "{report}");
+    assert!(report.to_string().contains("left-over"), "{report}");
+}

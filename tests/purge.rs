@@ -139,3 +139,24 @@ fn retention_purges_what_is_due_and_nothing_else() {
     assert_eq!(system.json(&["recordings", "list"]).as_array().map(Vec::len), Some(4));
     assert_eq!(serde_json::from_str::<serde_json::Value>(&purge(&["--json"])).expect("JSON"), json!([]));
 }
+
+#[test]
+fn what_was_kept_of_a_damaged_recording_goes_with_it() {
+    let system = System::with_key();
+    system.import("one", &media(100_000));
+    system.import("other", &media(100));
+    let stored = system.stored("one");
+    crate::support::flip(&stored, 90_000);
+    system.ok(&["verify", "one", "--repair", "--force"]);
+    let kept = |system: &System| {
+        let files = system.media_files().into_iter();
+        files.filter(|path| path.to_string_lossy().contains(".damaged-")).collect::<Vec<_>>()
+    };
+    let [evidence] = &kept(&system)[..] else { panic!("{:?}", system.media_files()) };
+    let held = system.path("held");
+    fs::hard_link(evidence, &held).expect("linked");
+    system.ok(&["recordings", "delete", "one"]);
+    assert_eq!(kept(&system), [""; 0].map(std::path::PathBuf::from));
+    assert_eq!(fs::read(held).expect("read")[64..104], [0; 40], "its key was written over");
+    assert!(system.stored("other").exists());
+}

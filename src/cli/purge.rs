@@ -170,7 +170,7 @@ fn end(global: &Global, done: &[RecordingId], failed: Vec<serde_json::Value>) ->
     let code = exit_code(done.len(), failed.len());
     if global.json {
         print::json(&json!({ "purged": texts(done), "failed": failed }))?;
-    } else {
+    } else if !done.is_empty() || failed.is_empty() {
         print::line(&format!(
             "{} recording(s) purged; running servers have forgotten them, and the playback record keeps what was heard.",
             done.len()

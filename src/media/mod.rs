@@ -3,7 +3,7 @@
 //! Knows no key and nothing of what the bytes mean. A name claims completeness: an object takes its final name only
 //! when its last byte is durable. Start with the trait [`MediaStore`].
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -163,6 +163,9 @@ pub trait MediaStore: Send + Sync {
 
     /// Gives an object a name that is free: at once, and durably. Fails with [`Error::Exists`] when one is there.
     async fn place(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error>;
+
+    /// Removes what [`Self::keep`] kept of a recording, once zeros are written over the bytes at `blank` of it, durably.
+    async fn remove_kept(&self, id: &RecordingId, blank: Range<usize>) -> Result<(), Error>;
 
     /// Writes `head` over the first bytes of an object, in one write, and makes that durable. Fails when the object is
     /// not the one of `version` any more.

@@ -102,6 +102,8 @@ impl Purge {
         for object in objects.iter().filter(|object| object.kind == MediaKind::Sealed) {
             self.erase_key(object).await?;
         }
+        // Damaged files that were kept when mended ones took their place.
+        self.store.remove_kept(id, WRAPPED_FILE_KEY).await?;
         for object in &objects {
             self.store.remove(object).await?;
         }

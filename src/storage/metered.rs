@@ -1,6 +1,7 @@
 //! A store that times another: one place for every kind of store.
 
 use std::{
+    ops::Range,
     sync::{Arc, LazyLock},
     time::Instant,
 };
@@ -74,6 +75,10 @@ impl<S: MediaStore> MediaStore for Metered<S> {
 
     async fn keep(&self, object: &MediaObject, seal_id: &SealId) -> Result<String, Error> {
         self.0.keep(object, seal_id).await
+    }
+
+    async fn remove_kept(&self, id: &RecordingId, blank: Range<usize>) -> Result<(), Error> {
+        self.0.remove_kept(id, blank).await
     }
 
     async fn place(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error> {

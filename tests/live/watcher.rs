@@ -52,6 +52,10 @@ impl MediaStore for Counting {
         self.0.keep(object, seal_id).await
     }
 
+    async fn remove_kept(&self, id: &RecordingId, blank: std::ops::Range<usize>) -> Result<(), Error> {
+        self.0.remove_kept(id, blank).await
+    }
+
     async fn place(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error> {
         self.0.place(from, to).await
     }

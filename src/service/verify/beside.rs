@@ -68,7 +68,13 @@ fn kind(companion: &Companion, error: &CompanionError) -> Kind {
         }
         (CompanionError::Sealed(_), Kept::Plain { .. }) => Kind::DigestMismatch,
         (CompanionError::Sealed(sealed::Error::Corrupt(Corruption::OtherSealing)), _) => Kind::OtherSealing,
-        (CompanionError::Sealed(sealed::Error::Corrupt(Corruption::Chunk(_))), _) => Kind::CorruptChunk,
+        // It is short: its end is most of it.
+        (
+            CompanionError::Sealed(sealed::Error::Corrupt(
+                Corruption::Chunk(_) | Corruption::Tail | Corruption::NotComplete,
+            )),
+            _,
+        ) => Kind::CorruptChunk,
         (CompanionError::Sealed(error), _) => kind_of(error),
         _ => Kind::Unreadable,
     }

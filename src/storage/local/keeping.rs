@@ -6,15 +6,16 @@
 use std::{
     fs::{self, File},
     io::{self, Read},
-    os::unix::fs::MetadataExt,
+    ops::Range,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::{location, sync_parent, unavailable};
-use crate::base::SealId;
+use super::{listing, location, sync_parent, unavailable};
+use crate::base::{RecordingId, SealId};
 use crate::media::Error;
 
 /// What comes between an object's name and the name of its sealing.
@@ -50,6 +51,35 @@ pub(super) fn keep(from: &Path, to: &Path) -> Result<(), Error> {
         Err(error) => return Err(unavailable(from, &error)),
     }
     sync_parent(to).map_err(|error| unavailable(to, &error))
+}
+
+/// Removes all that is kept of a recording in its folder, once zeros lie over a part of each.
+pub(super) fn remove(folder: &Path, id: &RecordingId, blank: &Range<usize>) -> Result<(), Error> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(|error| unavailable(folder, &error))?,
+    };
+    for entry in entries {
+        let path = entry.map_err(|error| unavailable(folder, &error))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_kept = name_before(&name).and_then(listing::object).is_some_and(|object| object.id == *id);
+        if is_kept {
+            let removed = blank_out(&path, blank).and_then(|()| fs::remove_file(&path));
+            removed.and_then(|()| sync_parent(&path)).map_err(|error| unavailable(&path, &error))?;
+        }
+    }
+    Ok(())
+}
+
+fn blank_out(path: &Path, blank: &Range<usize>) -> io::Result<()> {
+    // Neither through a link nor waiting for a pipe.
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if file.metadata()?.len() >= blank.end as u64 {
+        file.write_all_at(&vec![0; blank.len()], blank.start as u64)?;
+        file.sync_data()?;
+    }
+    Ok(())
 }
 
 fn is_refusal(error: &io::Error) -> bool {

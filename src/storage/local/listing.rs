@@ -59,7 +59,7 @@ fn is_folder_name(name: &str) -> bool {
     name.len() == 2 && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
-fn object(name: &str) -> Option<MediaObject> {
+pub(super) fn object(name: &str) -> Option<MediaObject> {
     [MediaKind::Sealed, MediaKind::Plain]
         .into_iter()
         .flat_map(|kind| [Stage::Final, Stage::Part, Stage::Next].map(|stage| (kind, stage)))

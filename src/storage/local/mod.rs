@@ -18,6 +18,7 @@ mod writer;
 use std::{
     fs::{self, File},
     io,
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -228,6 +229,11 @@ impl MediaStore for LocalStore {
         let last = MediaObject { stage: Stage::Final, ..object.clone() };
         let (from, to) = (self.path(object)?, keeping::path(self.path(&last)?, seal_id));
         self.waits.run(move || keeping::keep(&from, &to).map(|()| location(&to))).await
+    }
+
+    async fn remove_kept(&self, id: &RecordingId, blank: Range<usize>) -> Result<(), Error> {
+        let (folder, id) = (self.folder(id), id.clone());
+        self.waits.run(move || keeping::remove(&folder, &id, &blank)).await
     }
 
     async fn place(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error> {
