@@ -20,6 +20,8 @@ pub fn at_terminal(command: &Command, answers: &[&str]) -> Shown {
     let mut python = Command::new("/usr/bin/python3");
     python.arg(script).arg(serde_json::json!(answers).to_string());
     python.arg(command.get_program()).args(command.get_args());
+    // What can be drawn there does not depend on where the tests run.
+    python.env("TERM", "xterm-256color");
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => python.env(name, value),
