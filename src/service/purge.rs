@@ -4,11 +4,7 @@
 //! then the files go, then the rows. Whoever is killed in between goes on where it stopped when asked again. What is on
 //! the playback record stays there.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{Clock, companions::object as companion_object};
 use crate::access::RecordingSet;
@@ -174,14 +170,5 @@ impl Purge {
     pub async fn hold(&self, id: &RecordingId, is_held: bool) -> Result<(), Error> {
         let since = is_held.then(|| (self.clock)());
         Ok(self.database.hold(id, since).await?)
-    }
-}
-
-/// Tags that a retention speaks of.
-impl Retention {
-    /// The tags for which a time of their own was said.
-    #[must_use]
-    pub fn tags(&self) -> BTreeSet<&str> {
-        self.by_tag.keys().map(String::as_str).collect()
     }
 }
