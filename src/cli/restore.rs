@@ -78,13 +78,22 @@ async fn see_that_it_holds_keys(new: &Path) -> Result<(), Failure> {
     let failed = |what: &str| {
         Failure::new(format!("{}: {what}", new.display())).advise("nothing was changed; see to it, and run it again")
     };
-    if fs::metadata(with_suffix(new, "-wal")).is_ok_and(|log| log.len() > 0) {
-        return Err(failed("it could not be written whole: no room is left, or another program has it open"));
-    }
-    let database = SqliteDatabase::open(new, false).await?;
-    let table = database.load_keys().await;
-    database.close().await;
-    if table?.rows.is_empty() { Err(failed("it does not hold the keys")) } else { Ok(()) }
+    let deadline = Instant::now() + LOCK_TIMEOUT;
+    // Whoever closes it last moves the log into it: a connection that takes a moment to go is waited for.
+    let is_kept = loop {
+        let database = SqliteDatabase::open(new, false).await?;
+        let table = database.load_keys().await;
+        database.close().await;
+        let is_kept = !table?.rows.is_empty();
+        if fs::metadata(with_suffix(new, "-wal")).map_or(true, |log| log.len() == 0) {
+            break is_kept;
+        }
+        if Instant::now() > deadline {
+            return Err(failed("it could not be written whole: no room is left, or another program has it open"));
+        }
+        tokio::time::sleep(LOCK_PAUSE).await;
+    };
+    if is_kept { Ok(()) } else { Err(failed("it does not hold the keys")) }
 }
 
 /// The log of the lost database would be read into the new one.

@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions, Sqlite, Transaction, migrate::Migrator};
 use tokio::sync::Mutex;
 
 use super::{Adding, SqliteDatabase};
-use crate::catalogue::Error;
+use crate::catalogue::{Database as _, Error};
 use crate::db::unavailable;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/db/migrations/sqlite");
@@ -79,15 +79,26 @@ impl SqliteDatabase {
             .connect_with(options)
             .await
             .map_err(unavailable)?;
-        if !has_schema(&pool).await? && !may_create {
-            // A file that was cut to nothing is no database, and no more a new one than a file that is missing.
-            return Err(Error::Missing);
-        }
-        refuse_newer(&pool).await?;
-        MIGRATIONS.run(&pool).await.map_err(|error| Error::Unavailable(error.to_string()))?;
+        let outcome = bring_up_to_date(&pool, may_create).await;
         let file = InPlace { path: path.into(), identity, pool };
-        Ok(Self { file, adding: Adding::default(), watcher: Mutex::new(Some(watcher)) })
+        let database = Self { file, adding: Adding::default(), watcher: Mutex::new(Some(watcher)) };
+        if let Err(error) = outcome {
+            // Dropped, its connections would go when their threads come to it, and keep the next from being the last.
+            database.close().await;
+            return Err(error);
+        }
+        Ok(database)
     }
+}
+
+/// Brings the schema up to date; refuses a database that is empty, unless it may be made, and one of a newer version.
+async fn bring_up_to_date(pool: &SqlitePool, may_create: bool) -> Result<(), Error> {
+    if !has_schema(pool).await? && !may_create {
+        // A file that was cut to nothing is no database, and no more a new one than a file that is missing.
+        return Err(Error::Missing);
+    }
+    refuse_newer(pool).await?;
+    MIGRATIONS.run(pool).await.map_err(|error| Error::Unavailable(error.to_string()))
 }
 
 impl InPlace {
