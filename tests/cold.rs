@@ -151,7 +151,7 @@ fn what_a_player_reads_next_is_fetched_before() {
     let object = MediaObject::media("long".parse().expect("an ID"), MediaKind::Sealed, Stage::Final);
     let content = media(16 << 20);
     runtime.block_on(async {
-        let mut writer = store.create(&object.id, object.kind).await.expect("creates");
+        let mut writer = store.create(&object).await.expect("creates");
         writer.append(content.clone()).await.expect("appends");
         writer.finish().await.expect("finishes");
     });

@@ -390,7 +390,7 @@ async fn a_database_of_a_newer_version_is_left_alone() {
     make_newer(&path).await;
     let before = std::fs::read(&path).expect("read");
     match SqliteDatabase::open(&path, true).await.err() {
-        Some(Error::NewerVersion { found: 9999, known: 5 }) => {}
+        Some(Error::NewerVersion { found: 9999, known: 6 }) => {}
         other => panic!("{other:?}"),
     }
     assert!(std::fs::read(&path).expect("read") == before);
@@ -455,6 +455,7 @@ fn recording(name: &str, millis: u64, content: Content) -> Recording {
         mended: false,
         created_at: time(millis),
         content,
+        spool: None,
         about: None,
     }
 }

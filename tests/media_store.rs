@@ -29,7 +29,7 @@ async fn local_reads_what_memory_holds_and_waits_for_the_rest() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let store = LocalStore::open(&folder.path().join("media"), true).expect("opens");
     let (object, media) = (object(&id("partly"), MediaKind::Sealed, Stage::Final), media(LEN));
-    let mut writer = store.create(&object.id, object.kind).await.expect("creates");
+    let mut writer = store.create(&object).await.expect("creates");
     writer.append(media.clone()).await.expect("appends");
     writer.finish().await.expect("finishes");
     let path = store.location(&object).strip_prefix("file://").expect("a file").to_owned();
@@ -60,7 +60,7 @@ async fn local_reads_once_without_a_trace() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let store = LocalStore::open(&folder.path().join("media"), true).expect("opens");
     let (object, media) = (object(&id("once"), MediaKind::Sealed, Stage::Final), media(LEN));
-    let mut writer = store.create(&object.id, object.kind).await.expect("creates");
+    let mut writer = store.create(&object).await.expect("creates");
     writer.append(media.clone()).await.expect("appends");
     writer.finish().await.expect("finishes");
     let path = store.location(&object).strip_prefix("file://").expect("a file").to_owned();
@@ -87,7 +87,7 @@ async fn local_names_are_looked_up_each_time() {
     let store = LocalStore::open(&root, true).expect("opens");
     let object = object(&id("named"), MediaKind::Sealed, Stage::Final);
     assert!(store.version(&object).await.expect("asks").is_none());
-    write(store.create(&object.id, object.kind).await.expect("creates"), b"one").await;
+    write(store.create(&object).await.expect("creates"), b"one").await;
     let path = store.location(&object).strip_prefix("file://").expect("a file").to_owned();
     let (other, aside) = (folder.path().join("other"), folder.path().join("aside"));
     fs::write(&other, b"other").expect("written");
@@ -137,12 +137,12 @@ async fn conforms(store: Arc<dyn MediaStore>) {
 async fn gives_another_object_its_place(store: &dyn MediaStore, kind: MediaKind) {
     let id = id("replaced");
     let (next, last) = (object(&id, kind, Stage::Next), object(&id, kind, Stage::Final));
-    write(store.create(&id, kind).await.expect("creates"), b"old").await;
+    write(store.create(&object(&id, kind, Stage::Final)).await.expect("creates"), b"old").await;
     let playing = store.open(&last).await.expect("opens").expect("is there");
-    let mut dead = store.create_replacement(&id, kind).await.expect("creates");
+    let mut dead = store.create(&object(&id, kind, Stage::Next)).await.expect("creates");
     dead.append(b"left by a dead command".to_vec()).await.expect("appends");
     drop(dead);
-    write(store.create_replacement(&id, kind).await.expect("begins anew"), b"new!").await;
+    write(store.create(&object(&id, kind, Stage::Next)).await.expect("begins anew"), b"new!").await;
     assert_eq!(content(store, &last).await, b"old", "finished, and in nobody's place yet");
     assert_eq!(content(store, &next).await, b"new!");
     store.replace(&next, &last).await.expect("replaces");
@@ -157,11 +157,11 @@ async fn gives_another_object_its_place(store: &dyn MediaStore, kind: MediaKind)
 async fn gives_a_name_that_is_free(store: &dyn MediaStore, kind: MediaKind) {
     let id = id("placed");
     let (next, last) = (object(&id, kind, Stage::Next), object(&id, kind, Stage::Final));
-    write(store.create_replacement(&id, kind).await.expect("begins"), b"one").await;
+    write(store.create(&object(&id, kind, Stage::Next)).await.expect("begins"), b"one").await;
     store.place(&next, &last).await.expect("is free");
     assert_eq!(content(store, &last).await, b"one");
     assert!(store.version(&next).await.expect("asks").is_none());
-    write(store.create_replacement(&id, kind).await.expect("begins"), b"two").await;
+    write(store.create(&object(&id, kind, Stage::Next)).await.expect("begins"), b"two").await;
     assert!(matches!(store.place(&next, &last).await, Err(Error::Exists { .. })), "nothing is overwritten");
     assert_eq!((content(store, &last).await, content(store, &next).await), (b"one".to_vec(), b"two".to_vec()));
     store.remove(&next).await.expect("removes");
@@ -172,9 +172,9 @@ async fn gives_a_name_that_is_free(store: &dyn MediaStore, kind: MediaKind) {
 async fn removes_one_version(store: &dyn MediaStore, kind: MediaKind) {
     let id = id("versioned");
     let last = object(&id, kind, Stage::Final);
-    write(store.create(&id, kind).await.expect("creates"), b"one").await;
+    write(store.create(&object(&id, kind, Stage::Final)).await.expect("creates"), b"one").await;
     let one = store.open(&last).await.expect("opens").expect("is there");
-    write(store.create_replacement(&id, kind).await.expect("begins"), b"two").await;
+    write(store.create(&object(&id, kind, Stage::Next)).await.expect("begins"), b"two").await;
     store.replace(&object(&id, kind, Stage::Next), &last).await.expect("replaces");
     let changed = store.remove_version(&last, one.version()).await;
     assert!(matches!(changed, Err(Error::Changed { .. })), "{changed:?}");
@@ -209,7 +209,7 @@ async fn local_reads_what_lies_outside() {
     let within = MediaObject { outside: None, ..object.clone() };
     assert!(store.try_version_now(&object).is_none_or(|now| now == version));
     assert!(store.try_version_now(&within).is_none() && store.version(&within).await.expect("asks").is_none());
-    write(store.create(&within.id, MediaKind::Plain).await.expect("creates"), b"within").await;
+    write(store.create(&within).await.expect("creates"), b"within").await;
     let _open = store.open(&within).await.expect("opens").expect("is there");
     assert_eq!(store.version(&within).await.expect("asks").expect("is there").len, 6);
     assert_eq!(store.version(&object).await.expect("asks"), Some(version));
@@ -236,7 +236,7 @@ async fn local_reads_what_lies_outside() {
 async fn writes_over_a_head(store: &dyn MediaStore, kind: MediaKind) {
     let id = id("headed");
     let last = object(&id, kind, Stage::Final);
-    write(store.create(&id, kind).await.expect("creates"), b"old head, and the rest").await;
+    write(store.create(&object(&id, kind, Stage::Final)).await.expect("creates"), b"old head, and the rest").await;
     let version = store.version(&last).await.expect("asks").expect("is there");
     store.rewrite_head(&last, version, b"new head").await.expect("writes");
     assert_eq!(content(store, &last).await, b"new head, and the rest");
@@ -266,10 +266,10 @@ async fn keeps_what_another_takes_the_place_of(store: &dyn MediaStore, kind: Med
         }
     };
     let before = all_kept().await.len();
-    write(store.create(&id, kind).await.expect("creates"), b"damaged").await;
+    write(store.create(&object(&id, kind, Stage::Final)).await.expect("creates"), b"damaged").await;
     let location = store.keep(&last, &seal_id(1)).await.expect("keeps");
     assert_eq!(store.keep(&last, &seal_id(1)).await.expect("again"), location);
-    write(store.create_replacement(&id, kind).await.expect("begins"), b"mended").await;
+    write(store.create(&object(&id, kind, Stage::Next)).await.expect("begins"), b"mended").await;
     store.replace(&next, &last).await.expect("replaces");
     let path = location.strip_prefix("file://").expect("a file");
     assert_eq!(fs::read(path).expect("read"), b"damaged");
@@ -287,15 +287,15 @@ async fn lists_what_is_there(store: &dyn MediaStore) {
     let mut expected = Vec::new();
     for n in 0..40 {
         let id = id(&format!("listed-{n}"));
-        write(store.create(&id, MediaKind::Sealed).await.expect("creates"), b"x").await;
+        write(store.create(&object(&id, MediaKind::Sealed, Stage::Final)).await.expect("creates"), b"x").await;
         expected.push(object(&id, MediaKind::Sealed, Stage::Final));
     }
-    let growing = store.create(&id("listed-7.part"), MediaKind::Plain).await.expect("creates");
+    let growing = store.create(&object(&id("listed-7.part"), MediaKind::Plain, Stage::Final)).await.expect("creates");
     assert!(store.is_being_written(&object(&id("listed-7.part"), MediaKind::Plain, Stage::Part)).await.expect("asks"));
     assert!(!store.is_being_written(&expected[0]).await.expect("asks"));
     drop(growing);
     expected.push(object(&id("listed-7.part"), MediaKind::Plain, Stage::Part));
-    write(store.create_replacement(&id("listed-0"), MediaKind::Sealed).await.expect("creates"), b"y").await;
+    write(store.create(&object(&id("listed-0"), MediaKind::Sealed, Stage::Next)).await.expect("creates"), b"y").await;
     expected.push(object(&id("listed-0"), MediaKind::Sealed, Stage::Next));
     let (mut found, mut after) = (Vec::new(), None);
     loop {
@@ -326,7 +326,7 @@ async fn lets_one_at_a_time_replace(store: &dyn MediaStore) {
 async fn keeps_long_ones_whole(store: &dyn MediaStore, kind: MediaKind) {
     let id = id("long");
     let content_written = media(50 << 20);
-    let mut writer = store.create(&id, kind).await.expect("creates");
+    let mut writer = store.create(&object(&id, kind, Stage::Final)).await.expect("creates");
     let (most, end) = content_written.split_at(content_written.len() - 16);
     for piece in most.chunks(3 << 20) {
         writer.append(piece.to_vec()).await.expect("appends");
@@ -355,7 +355,7 @@ async fn grows_under_its_part_name(store: &dyn MediaStore, kind: MediaKind) {
     let id = id("grows");
     let (part, last) = (object(&id, kind, Stage::Part), object(&id, kind, Stage::Final));
     assert!(store.version(&part).await.expect("asks").is_none());
-    let mut writer = store.create(&id, kind).await.expect("creates");
+    let mut writer = store.create(&object(&id, kind, Stage::Final)).await.expect("creates");
     let buffer = writer.append(b"one".to_vec()).await.expect("appends");
     assert!(buffer.is_empty() && buffer.capacity() >= 3, "the buffer comes back");
     writer.append(b"two".to_vec()).await.expect("appends");
@@ -374,18 +374,27 @@ async fn grows_under_its_part_name(store: &dyn MediaStore, kind: MediaKind) {
 
 async fn never_overwrites(store: &dyn MediaStore, kind: MediaKind) {
     let id = id("once");
-    let writer = store.create(&id, kind).await.expect("creates");
-    assert!(matches!(store.create(&id, kind).await.err(), Some(Error::Exists { being_written: true, .. })));
+    let writer = store.create(&object(&id, kind, Stage::Final)).await.expect("creates");
+    assert!(matches!(
+        store.create(&object(&id, kind, Stage::Final)).await.err(),
+        Some(Error::Exists { being_written: true, .. })
+    ));
     drop(writer);
-    assert!(matches!(store.create(&id, kind).await.err(), Some(Error::Exists { being_written: false, .. })));
+    assert!(matches!(
+        store.create(&object(&id, kind, Stage::Final)).await.err(),
+        Some(Error::Exists { being_written: false, .. })
+    ));
     store.remove(&object(&id, kind, Stage::Part)).await.expect("removes");
-    store.create(&id, kind).await.expect("creates").finish().await.expect("finishes");
-    assert!(matches!(store.create(&id, kind).await.err(), Some(Error::Exists { being_written: false, .. })));
+    store.create(&object(&id, kind, Stage::Final)).await.expect("creates").finish().await.expect("finishes");
+    assert!(matches!(
+        store.create(&object(&id, kind, Stage::Final)).await.err(),
+        Some(Error::Exists { being_written: false, .. })
+    ));
 }
 
 async fn reads_any_range_of_one_version(store: &dyn MediaStore, kind: MediaKind) {
     let (id, media) = (id("reads"), media(100_000));
-    let mut writer = store.create(&id, kind).await.expect("creates");
+    let mut writer = store.create(&object(&id, kind, Stage::Final)).await.expect("creates");
     writer.append(media.clone()).await.expect("appends");
     writer.finish().await.expect("finishes");
     let object = object(&id, kind, Stage::Final);

@@ -12,6 +12,18 @@ pub struct Fingerprint(pub [u8; 32]);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SealId(pub [u8; 16]);
 
+impl SealId {
+    /// What stands for it where a recording is kept in plain: the first bytes of the SHA-256 of its media.
+    #[must_use]
+    pub fn of_plain(digest: &[u8; 32]) -> Self {
+        let mut bytes = [0; 16];
+        for (byte, from) in bytes.iter_mut().zip(digest) {
+            *byte = *from;
+        }
+        Self(bytes)
+    }
+}
+
 /// The start of a fingerprint as a person types it: 8 to 64 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FingerprintPrefix(String);

@@ -160,6 +160,8 @@ pub struct Recording {
     pub created_at: Timestamp,
     /// How its media is kept.
     pub content: Content,
+    /// The proxy in whose spool the media lies, until it is in the media store: by the URL where other proxies reach it.
+    pub spool: Option<Location>,
     /// What is known beside; none when nothing is.
     pub about: Option<Arc<About>>,
 }

@@ -170,7 +170,7 @@ async fn add_with_missing_key(system: &System, id: &RecordingId, media: &[u8]) -
     let mut file = header.to_vec();
     sealer.update(media, &mut file).map_err(failed)?;
     let sealed = sealer.finish(&mut file);
-    let mut writer = system.store.create(id, MediaKind::Sealed).await?;
+    let mut writer = system.store.create(&object(id.clone())).await?;
     writer.append(file).await?;
     writer.finish().await?;
     let recording = Recording {
@@ -181,6 +181,7 @@ async fn add_with_missing_key(system: &System, id: &RecordingId, media: &[u8]) -
         mended: false,
         created_at: sealed_at,
         content: Content::Sealed { fingerprint, seal_id: sealed.seal_id, replacement: None },
+        spool: None,
         about: None,
     };
     Ok(system.database.add_recording(&recording).await?)

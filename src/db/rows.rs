@@ -38,6 +38,7 @@ pub(super) struct RecordingRecord {
     pub metadata: Option<String>,
     pub sidecars: Option<String>,
     pub held_at: Option<i64>,
+    pub spool: Option<String>,
 }
 
 /// A row of `companion`.
@@ -126,6 +127,7 @@ impl TryFrom<RecordingRecord> for Recording {
             mended: record.mended != 0,
             created_at: time(record.created_at, what)?,
             content: record.content.read(what)?,
+            spool: outside(record.spool.as_deref(), what)?,
             about: record.about()?.map(Arc::new),
         })
     }
@@ -290,6 +292,7 @@ impl From<&Recording> for RecordingRecord {
             metadata: None,
             sidecars: None,
             held_at: None,
+            spool: recording.spool.as_ref().map(ToString::to_string),
         }
     }
 }

@@ -20,6 +20,10 @@ pub struct MediaObject {
     pub kind: MediaKind,
     /// Final or growing.
     pub stage: Stage,
+    /// Of the media: which of those that one recording may have had, where the caller knows; of a plain one, the first
+    /// bytes of its digest. A store in which nothing is ever overwritten keeps each under a name of its own, and without
+    /// it takes the only one there is; where one name holds whatever is current it says nothing.
+    pub sealing: Option<SealId>,
     /// Where it lies, when it is not in the store: a plain file of an archive that was catalogued in its place. Such an
     /// object is looked at, read and removed through the store; it is never listed, made or written there.
     pub outside: Option<Location>,
@@ -49,7 +53,16 @@ impl MediaObject {
     /// The object of a recording's media.
     #[must_use]
     pub fn media(id: RecordingId, kind: MediaKind, stage: Stage) -> Self {
-        Self { id, role: ObjectRole::Media, kind, stage, outside: None }
+        Self { id, role: ObjectRole::Media, kind, stage, sealing: None, outside: None }
+    }
+
+    /// Whether both are the same, or may be: one of them does not say which sealing it is.
+    #[must_use]
+    pub fn may_be(&self, other: &Self) -> bool {
+        let unsaid = self.sealing.is_none() || other.sealing.is_none();
+        (unsaid || self.sealing == other.sealing)
+            && (&self.id, &self.role, self.kind, self.stage, &self.outside)
+                == (&other.id, &other.role, other.kind, other.stage, &other.outside)
     }
 }
 
@@ -132,12 +145,10 @@ pub trait MediaStore: Send + Sync {
     /// Opens an object for reading; `None` when there is none. What is opened stays one version until it is dropped.
     async fn open(&self, object: &MediaObject) -> Result<Option<Arc<dyn MediaFile>>, Error>;
 
-    /// Begins an object of that recording and kind. Fails with [`Error::Exists`] when one is there, final or growing:
-    /// nothing is ever overwritten.
-    async fn create(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error>;
-
-    /// The same for an object that lies beside the media; its stage is the one that it has in the end.
-    async fn create_companion(&self, object: &MediaObject) -> Result<Box<dyn MediaWriter>, Error>;
+    /// Begins an object, whose stage is the one that it has in the end. Fails with [`Error::Exists`] when one is there,
+    /// final or growing: nothing is ever overwritten. [`Stage::Next`] is for an object that is to take another one's
+    /// place: what a dead command left there goes, and finishing it makes it durable, and gives it no other name.
+    async fn create(&self, object: &MediaObject) -> Result<Box<dyn MediaWriter>, Error>;
 
     /// What is there, a page at a time; `after` is where the last page ended.
     async fn list(&self, after: Option<&str>) -> Result<Listing, Error>;
@@ -148,10 +159,6 @@ pub trait MediaStore: Send + Sync {
     /// Waits for nobody: fails with [`Error::Busy`] while another one has begun. Whatever replaces or rewrites objects
     /// holds this, so that what it finds half done is a dead one's.
     async fn begin_maintenance(&self) -> Result<MaintenanceGuard, Error>;
-
-    /// Begins the object that is to take another one's place ([`Stage::Next`]); what a dead command left there goes.
-    /// Finishing it makes it durable, and gives it no other name.
-    async fn create_replacement(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error>;
 
     /// Gives an object the name of another one, which is gone then: at once, and durably.
     async fn replace(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error>;
@@ -171,7 +178,7 @@ pub trait MediaStore: Send + Sync {
     /// not the one of `version` any more.
     async fn rewrite_head(&self, object: &MediaObject, version: Version, head: &[u8]) -> Result<(), Error>;
 
-    /// Removes an object, if it is there.
+    /// Removes an object, if it is there; of media without a sealing, every one of that name.
     async fn remove(&self, object: &MediaObject) -> Result<(), Error>;
 
     /// Removes an object, durably, if it is there and still that version: how many other names its bytes have. Whoever

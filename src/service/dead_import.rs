@@ -2,23 +2,22 @@
 //! It gives way to the next import of that ID.
 
 use super::ingest::{Error, Ingest};
-use crate::base::RecordingId;
 use crate::media::{self, MediaFile, MediaKind, MediaObject, MediaWriter, Stage};
 use crate::sealed::{ChunkLen, HEADER_LEN, Role, UnverifiedHeader};
 
 impl Ingest {
     /// Begins the file of an import that is in no row, in the place of what a dead one left there.
-    pub(super) async fn create_again(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
-        let taken = match self.store.create(id, kind).await {
+    pub(super) async fn create_again(&self, object: &MediaObject) -> Result<Box<dyn MediaWriter>, Error> {
+        let taken = match self.store.create(object).await {
             Err(error @ media::Error::Exists { being_written: false, .. }) => error,
             outcome => return Ok(outcome?),
         };
-        let part = MediaObject::media(id.clone(), kind, Stage::Part);
+        let part = MediaObject::media(object.id.clone(), object.kind, Stage::Part);
         match self.store.open(&part).await? {
             Some(file) if self.is_of_dead_import(&part, &*file).await? => {
                 tracing::warn!(file = %self.store.location(&part), "left by an import that was killed, and removed");
                 self.store.remove(&part).await?;
-                Ok(self.store.create(id, kind).await?)
+                Ok(self.store.create(object).await?)
             }
             Some(_) | None => Err(taken.into()),
         }

@@ -13,6 +13,7 @@ use std::{
 
 use tokio::time::Instant;
 
+use super::objects::media_object;
 use super::{
     Clock, KeyWatch, Source,
     bulk::{Claims, Shelf},
@@ -280,12 +281,9 @@ impl Ingest {
         let media_type = new.media_type.unwrap_or_else(|| detect_media_type(&head, new.name.as_deref()));
         let mut incoming = Incoming { id, media_type, is_live: new.is_live, head, source, stop, progress };
         let (encoder, header, recording) = self.begin(&incoming, key, new.exempt)?;
-        let kind = object_of(&recording).kind;
-        let writer = if incoming.is_live {
-            self.store.create(&incoming.id, kind).await?
-        } else {
-            self.create_again(&incoming.id, kind).await?
-        };
+        let object = media_object(&recording, Stage::Final);
+        let writer =
+            if incoming.is_live { self.store.create(&object).await? } else { self.create_again(&object).await? };
         let _counted = Growing::count();
         METER.count_ingested(incoming.head.len());
         let mut writing = Writing { recording, encoder: Some(encoder), row: None, unsynced_since: None };
@@ -294,7 +292,7 @@ impl Ingest {
         match (written, row) {
             // Nothing was promised: what there is of the file goes.
             (Ok(Some(broken_off)), None) => {
-                self.take_away(&recording.id, kind).await;
+                self.take_away(object).await;
                 Err(broken_off.into())
             }
             (Ok(None), None) => self.catalogue(recording, None, incoming.stop).await,
@@ -303,7 +301,7 @@ impl Ingest {
                 Ok(Ingested { recording, broken_off: broken_off.map(Break::into_text), is_catalogued })
             }
             (Err(error), None) => {
-                self.take_away(&recording.id, kind).await;
+                self.take_away(object).await;
                 Err(error)
             }
             (Err(error), Some(row)) => {
@@ -395,6 +393,7 @@ impl Ingest {
             mended: false,
             created_at,
             content,
+            spool: None,
             about: None,
         };
         Ok((encoder, header, recording))
@@ -526,8 +525,8 @@ impl Ingest {
 
     /// Removes the growing file of an ingest that came to nothing. The error that ended it is the one that tells; if
     /// the file cannot be removed either, it is named here.
-    pub(super) async fn take_away(&self, id: &RecordingId, kind: MediaKind) {
-        let object = MediaObject::media(id.clone(), kind, Stage::Part);
+    pub(super) async fn take_away(&self, object: MediaObject) {
+        let object = MediaObject { stage: Stage::Part, ..object };
         if let Err(error) = self.store.remove(&object).await {
             tracing::warn!(%error, "a file that nothing needs could not be removed");
         }
@@ -561,12 +560,7 @@ pub(super) fn id(new: &NewRecording) -> Result<RecordingId, Error> {
 
 /// Where a recording's file lies in the end.
 pub(super) fn object_of(recording: &Recording) -> MediaObject {
-    let kind = if recording.is_sealed() { MediaKind::Sealed } else { MediaKind::Plain };
-    let stage = if recording.state == RecordingState::Complete { Stage::Final } else { Stage::Part };
-    MediaObject {
-        outside: recording.content.outside().cloned(),
-        ..MediaObject::media(recording.id.clone(), kind, stage)
-    }
+    media_object(recording, if recording.state == RecordingState::Complete { Stage::Final } else { Stage::Part })
 }
 
 pub(super) fn later(time: Timestamp, by: Duration) -> Timestamp {

@@ -67,6 +67,7 @@ impl Ingest {
             // Not the file's own time: validators are made of it, and a file time is anybody's to set.
             created_at: (self.clock)(),
             content: Content::Plain { digest: digest.finish(), exempt: new.exempt, outside: object.outside },
+            spool: None,
             about: None,
         };
         self.database.add_recording(&recording).await?;

@@ -53,11 +53,13 @@ impl Ingest {
         let is_part = new.name.as_deref().is_some_and(|name| name.extension().is_some_and(|end| end == "part"));
         let claim = if is_part { NameClaim::Part } else { NameClaim::Final };
 
-        let mut writer = self.store.create(&id, MediaKind::Sealed).await?;
+        let sealing = Some(verified.seal_id());
+        let object = MediaObject { sealing, ..MediaObject::media(id.clone(), MediaKind::Sealed, Stage::Final) };
+        let mut writer = self.store.create(&object).await?;
         let copied = async {
             self.copy(head, source, stop, progress, &mut *writer).await?;
-            let object = MediaObject::media(id.clone(), MediaKind::Sealed, Stage::Part);
-            let file = self.store.open(&object).await?.ok_or(Error::Stopped)?;
+            let part = MediaObject { stage: Stage::Part, ..object.clone() };
+            let file = self.store.open(&part).await?.ok_or(Error::Stopped)?;
             let file_len = file.version().len;
             let tail = verified.tail(file_len).map_err(Error::NotVerified)?;
             let tail = read(&file, tail.start, tail.end).await?;
@@ -74,7 +76,7 @@ impl Ingest {
         let opener: Opener = match copied.await {
             Ok(opener) => opener,
             Err(error) => {
-                self.take_away(&id, MediaKind::Sealed).await;
+                self.take_away(object).await;
                 return Err(error);
             }
         };
@@ -88,6 +90,7 @@ impl Ingest {
             mended: header.mended,
             created_at: header.sealed_at,
             content: Content::Sealed { fingerprint: header.fingerprint, seal_id: opener.seal_id(), replacement: None },
+            spool: None,
             about: None,
         };
         tracing::debug!(file = %self.store.location(&object_of(&recording)), "taken in as it is");

@@ -23,6 +23,7 @@ mod maintenance;
 mod media_duration;
 mod media_type;
 mod meter;
+mod objects;
 mod opened;
 mod pace;
 mod pieces;

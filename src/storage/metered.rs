@@ -10,9 +10,7 @@ use async_trait::async_trait;
 use metrics::{Counter, Histogram, counter, histogram};
 
 use crate::base::{RecordingId, SealId, metrics as names};
-use crate::media::{
-    Error, Listing, MaintenanceGuard, MediaFile, MediaKind, MediaObject, MediaStore, MediaWriter, Version,
-};
+use crate::media::{Error, Listing, MaintenanceGuard, MediaFile, MediaObject, MediaStore, MediaWriter, Version};
 
 /// A store whose operations are timed and whose failures are counted.
 pub struct Metered<S>(S);
@@ -45,12 +43,8 @@ impl<S: MediaStore> MediaStore for Metered<S> {
         Ok(file.map(|file| Arc::new(MeteredFile(file)) as Arc<dyn MediaFile>))
     }
 
-    async fn create(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
-        self.0.create(id, kind).await
-    }
-
-    async fn create_companion(&self, object: &MediaObject) -> Result<Box<dyn MediaWriter>, Error> {
-        self.0.create_companion(object).await
+    async fn create(&self, object: &MediaObject) -> Result<Box<dyn MediaWriter>, Error> {
+        self.0.create(object).await
     }
 
     async fn list(&self, after: Option<&str>) -> Result<Listing, Error> {
@@ -63,10 +57,6 @@ impl<S: MediaStore> MediaStore for Metered<S> {
 
     async fn begin_maintenance(&self) -> Result<MaintenanceGuard, Error> {
         self.0.begin_maintenance().await
-    }
-
-    async fn create_replacement(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
-        self.0.create_replacement(id, kind).await
     }
 
     async fn replace(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error> {

@@ -11,7 +11,7 @@ use sealtape::{
     catalogue::Database,
     db::SqliteDatabase,
     kms::FileDefinitionKeys,
-    media::{Error, Listing, MaintenanceGuard, MediaFile, MediaKind, MediaObject, MediaStore, MediaWriter, Version},
+    media::{Error, Listing, MaintenanceGuard, MediaFile, MediaObject, MediaStore, MediaWriter, Version},
     service::{FRAME_LEN_MAX, KeyWatch, Playback, PlaybackSettings, SpanStream},
     storage::LocalStore,
 };
@@ -40,12 +40,8 @@ impl MediaStore for Counting {
         Ok(file.map(|file| Arc::new(CountingFile(file, Arc::clone(&self.1))) as Arc<dyn MediaFile>))
     }
 
-    async fn create(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
-        self.0.create(id, kind).await
-    }
-
-    async fn create_companion(&self, object: &MediaObject) -> Result<Box<dyn MediaWriter>, Error> {
-        self.0.create_companion(object).await
+    async fn create(&self, object: &MediaObject) -> Result<Box<dyn MediaWriter>, Error> {
+        self.0.create(object).await
     }
 
     async fn keep(&self, object: &MediaObject, seal_id: &SealId) -> Result<String, Error> {
@@ -74,10 +70,6 @@ impl MediaStore for Counting {
 
     async fn begin_maintenance(&self) -> Result<MaintenanceGuard, Error> {
         self.0.begin_maintenance().await
-    }
-
-    async fn create_replacement(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
-        self.0.create_replacement(id, kind).await
     }
 
     async fn replace(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error> {

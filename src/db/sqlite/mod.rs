@@ -85,6 +85,7 @@ async fn insert_recording(connection: &mut SqliteConnection, recording: &Recordi
         .bind(record.content.exempt)
         .bind(column(recording.listed_at().millis()))
         .bind(record.content.location)
+        .bind(record.spool)
         .execute(connection)
         .await
         .map_err(unavailable)?;

@@ -19,7 +19,7 @@ const AFTER_ALL: char = '\u{10FFFF}';
 const AFTER_ID: char = '\x7F';
 
 const COLUMNS: &str = "SELECT recording.id, media_type, media_len, state, lease_until, mended, created_at, sealed, fingerprint, \
-     seal_id, replacement_seal_id, replacement_fingerprint, replacement_header, digest, exempt, metadata, sidecars, held_at, location ";
+     seal_id, replacement_seal_id, replacement_fingerprint, replacement_header, digest, exempt, metadata, sidecars, held_at, location, spool ";
 
 /// What a query goes along.
 enum Along<'a> {

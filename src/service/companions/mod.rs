@@ -233,7 +233,14 @@ pub(super) fn object(companion: &Companion) -> MediaObject {
         Kept::Sealed { .. } => MediaKind::Sealed,
         Kept::Plain { .. } => MediaKind::Plain,
     };
-    MediaObject { id: companion.id.clone(), role: role_object(companion), kind, stage: Stage::Final, outside: None }
+    MediaObject {
+        id: companion.id.clone(),
+        role: role_object(companion),
+        kind,
+        stage: Stage::Final,
+        sealing: None,
+        outside: None,
+    }
 }
 
 fn role_object(companion: &Companion) -> ObjectRole {

@@ -46,7 +46,7 @@ impl Companions {
             }
         };
         let companion = Companion { id: id.clone(), name, version, media_type, content_len, kept };
-        let mut writer = self.store.create_companion(&object(&companion)).await?;
+        let mut writer = self.store.create(&object(&companion)).await?;
         let written = async {
             if !bytes.is_empty() {
                 writer.append(bytes).await?;

@@ -169,7 +169,8 @@ impl Maintenance {
                 return Err(error);
             }
         };
-        let place = sealed(id, Stage::Final);
+        let sealing = Some(copy.seal_id);
+        let (next, place) = (MediaObject { sealing, ..next }, MediaObject { sealing, ..sealed(id, Stage::Final) });
         match self.store.place(&next, &place).await {
             Err(media::Error::Exists { .. }) => {
                 let _best_effort = self.store.remove(&next).await;
@@ -190,7 +191,8 @@ impl Maintenance {
             sealed_at: (self.clock)(),
         };
         let (mut sealer, header) = Sealer::new(sealing, to.fingerprint, &to.key)?;
-        let mut writer = self.store.create_replacement(&row.id, MediaKind::Sealed).await?;
+        let next = MediaObject { sealing: Some(sealer.seal_id()), ..sealed(&row.id, Stage::Next) };
+        let mut writer = self.store.create(&next).await?;
         let mut records = writer.append(header.to_vec()).await?;
         let mut pieces = Pieces::new(plain.file);
         let mut check = Check::new(plain)?;
@@ -217,20 +219,20 @@ impl Maintenance {
         let seal_id = sealer.finish(&mut records).seal_id;
         writer.append(records).await?;
         writer.finish().await?;
-        self.read_copy_back(&row.id, seal_id, digest, conduct).await?;
+        self.read_copy_back(&next, seal_id, digest, conduct).await?;
         Ok(Copy { fingerprint: to.fingerprint, seal_id, digest })
     }
 
     /// The plain file is about to go: the copy must open, as it lies there, to the same media.
     async fn read_copy_back(
         &self,
-        id: &RecordingId,
+        next: &MediaObject,
         seal_id: SealId,
         digest: [u8; 32],
         conduct: Conduct<'_>,
     ) -> Result<(), Error> {
-        let file = self.store.open(&sealed(id, Stage::Next)).await?.ok_or(Error::MediaMissing)?;
-        let opener = judge(self.verified_header(&*file, id).await?, &*file, Stage::Final).await?;
+        let file = self.store.open(next).await?.ok_or(Error::MediaMissing)?;
+        let opener = judge(self.verified_header(&*file, &next.id).await?, &*file, Stage::Final).await?;
         if opener.seal_id() != seal_id
             || digest_of_sealed(&opener, &*file, conduct.stop, conduct.progress).await? != digest
         {

@@ -5,7 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Error, Maintenance, judge, object, rebuild::Rebuilt};
+use super::super::objects::media_object;
+use super::{Error, Maintenance, judge, rebuild::Rebuilt};
 use crate::base::RecordingId;
 use crate::catalogue::{Recording, RecordingState};
 use crate::media::{MediaKind, MediaObject, ObjectRole, Stage};
@@ -113,7 +114,7 @@ impl Maintenance {
         let is_left = matches!(row.state, RecordingState::Recording { .. })
             && row.state_at((self.clock)()) == RecordingState::Unfinished
             && row.is_sealed()
-            && !self.store.is_being_written(&object(&row, Stage::Part)).await?;
+            && !self.store.is_being_written(&media_object(&row, Stage::Part)).await?;
         if !is_left {
             return Ok(());
         }

@@ -5,7 +5,8 @@
 //! that died left its file under a name that claims no end; the mended one takes the name that does, and then the old
 //! one lets go of its own.
 
-use super::{Error, Maintenance, object};
+use super::super::objects::media_object;
+use super::{Error, Maintenance};
 use crate::base::SealId;
 use crate::catalogue::{Content, Recording, RecordingState, Replacement};
 use crate::keys::WrappingKey;
@@ -40,7 +41,7 @@ impl Maintenance {
     ) -> Result<Mended, Error> {
         let Content::Sealed { fingerprint, seal_id, .. } = row.content else { return Err(Error::Plain) };
         let to = self.sealing_key()?;
-        let (next, last) = (object(row, Stage::Next), object(row, Stage::Final));
+        let (next, last) = (media_object(row, Stage::Next), media_object(row, Stage::Final));
         if *place != last && self.store.version(&last).await?.is_some() {
             // Of two files neither displaces the other.
             let location = self.store.location(&last);
@@ -75,8 +76,8 @@ impl Maintenance {
     ) -> Result<Mended, Error> {
         let Content::Sealed { seal_id, .. } = &pending.content else { return Err(Error::Plain) };
         let kept = self.store.keep(place, seal_id).await?;
-        let last = object(pending, Stage::Final);
-        self.store.replace(&object(pending, Stage::Next), &last).await?;
+        let last = media_object(pending, Stage::Final);
+        self.store.replace(&media_object(pending, Stage::Next), &last).await?;
         self.settle_mended(pending, place, mended_len, kept).await
     }
 
@@ -113,10 +114,10 @@ impl Maintenance {
         else {
             return Ok(None);
         };
-        let (next, last) = (object(row, Stage::Next), object(row, Stage::Final));
+        let (next, last) = (media_object(row, Stage::Next), media_object(row, Stage::Final));
         if let Some(len) = self.mended_len(row, &last, seal_id).await? {
             // Whatever lies under the name of a growing file is the old one, which was kept before.
-            let part = object(row, Stage::Part);
+            let part = media_object(row, Stage::Part);
             let place = if self.store.version(&part).await?.is_some() {
                 self.store.keep(&part, &old).await?;
                 part

@@ -19,12 +19,13 @@ pub use repair::Repaired;
 
 use std::sync::Arc;
 
+use super::objects::{media_object, media_objects};
 use super::{Clock, KeyError, KeyWatch};
 use crate::access::RecordingSet;
 use crate::base::{ErrorCode, Fingerprint, RecordingId, SealId};
 use crate::catalogue::{self, Content, Database, Recording, RecordingState};
 use crate::keys::{NoActiveKey, OpeningRefused};
-use crate::media::{self, MaintenanceGuard, MediaFile, MediaKind, MediaObject, MediaStore, Stage};
+use crate::media::{self, MaintenanceGuard, MediaFile, MediaObject, MediaStore, Stage};
 use crate::sealed::{self, Corruption, HEADER_LEN, NameClaim, Opener, Role, UnverifiedHeader, VerifiedHeader};
 
 /// How many rows are asked for at a time.
@@ -296,7 +297,7 @@ impl Maintenance {
     async fn without_dead_writer(&self, row: Recording) -> Result<Recording, Error> {
         let RecordingState::Recording { .. } = row.state else { return Ok(row) };
         let is_lapsed = row.state_at((self.clock)()) == RecordingState::Unfinished;
-        if !is_lapsed || self.store.is_being_written(&object(&row, Stage::Part)).await? {
+        if !is_lapsed || self.store.is_being_written(&media_object(&row, Stage::Part)).await? {
             return Err(Error::BeingRecorded);
         }
         let row = Recording { state: RecordingState::Unfinished, ..row };
@@ -306,12 +307,7 @@ impl Maintenance {
 
     /// The file of a recording: its final name, or, where its end is missing, the one that it grew under.
     async fn find(&self, row: &Recording) -> Result<(MediaObject, Arc<dyn MediaFile>), Error> {
-        let stages: &[Stage] = match row.state {
-            RecordingState::Complete => &[Stage::Final],
-            RecordingState::Recording { .. } | RecordingState::Unfinished => &[Stage::Part, Stage::Final],
-        };
-        for stage in stages {
-            let object = object(row, *stage);
+        for object in media_objects(row, row.state) {
             if let Some(file) = self.store.open(&object).await? {
                 return Ok((object, file));
             }
@@ -341,11 +337,6 @@ async fn judge(header: VerifiedHeader, file: &dyn MediaFile, stage: Stage) -> Re
     let tail = read(file, tail.start, tail.end).await?;
     let claim = if stage == Stage::Part { NameClaim::Part } else { NameClaim::Final };
     Ok(header.judge(file_len, &tail, claim)?)
-}
-
-fn object(row: &Recording, stage: Stage) -> MediaObject {
-    let kind = if row.is_sealed() { MediaKind::Sealed } else { MediaKind::Plain };
-    MediaObject { outside: row.content.outside().cloned(), ..MediaObject::media(row.id.clone(), kind, stage) }
 }
 
 async fn read(file: &dyn MediaFile, start: u64, end: u64) -> Result<Vec<u8>, Error> {

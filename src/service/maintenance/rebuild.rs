@@ -213,6 +213,7 @@ impl Maintenance {
             mended: header.mended,
             created_at: header.sealed_at,
             content: Content::Sealed { fingerprint: header.fingerprint, seal_id: opener.seal_id(), replacement: None },
+            spool: None,
             about: None,
         })
     }
@@ -244,6 +245,7 @@ impl Maintenance {
             mended: false,
             created_at: (self.clock)(),
             content: Content::Plain { digest: digest.finish(), exempt: false, outside: None },
+            spool: None,
             about: None,
         })
     }

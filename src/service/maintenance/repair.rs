@@ -1,9 +1,10 @@
 //! Repairs one recording, as far as what verifies allows: nothing is thrown away, and nothing is made up.
 
+use super::super::objects::media_object;
 use super::{
     Error, Maintenance, Rebuilt, judge,
     mending::{Mended, Old},
-    object, read,
+    read,
     reseal::verified_len,
 };
 use crate::base::{RecordingId, SealId};
@@ -160,7 +161,7 @@ impl Maintenance {
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<u64, Error> {
         let Content::Plain { digest, .. } = row.content else { return Err(Error::Plain) };
-        let file = self.store.open(&object(row, Stage::Final)).await?.ok_or(Error::MediaMissing)?;
+        let file = self.store.open(&media_object(row, Stage::Final)).await?.ok_or(Error::MediaMissing)?;
         let (len, mut found, mut start) = (file.version().len, Sha256Digest::default(), 0);
         while start < len {
             if stop.is_asked() {

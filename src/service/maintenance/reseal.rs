@@ -7,7 +7,8 @@ use std::{ops::Range, time::Duration};
 
 use zeroize::Zeroizing;
 
-use super::{Error, Maintenance, Outcome, judge, object, read};
+use super::super::objects::media_object;
+use super::{Error, Maintenance, Outcome, judge, read};
 use crate::base::{RecordingId, SealId};
 use crate::catalogue::{Content, Recording, Replacement, ResealRun};
 use crate::crypto::Sha256Digest;
@@ -95,7 +96,7 @@ impl Maintenance {
             });
         }
         let old = judge(header, &*file, place.stage).await?;
-        let next = object(&row, Stage::Next);
+        let next = media_object(&row, Stage::Next);
         let new = match self.write_replacement(&old, None, &*file, &to, stop, progress).await {
             Ok(new) => new,
             Err(error) => {
@@ -126,7 +127,7 @@ impl Maintenance {
             return Ok(done);
         }
         let (place, file) = self.find(&row).await?;
-        let next = object(&row, Stage::Next);
+        let next = media_object(&row, Stage::Next);
         let content = if self.verified_header(&*file, &row.id).await?.seal_id() == new {
             let done = Content::Sealed { fingerprint: new_key, seal_id: new, replacement: None };
             self.database.replace_content(&row.id, &row.content, &done).await?;
@@ -162,7 +163,11 @@ impl Maintenance {
             sealed_at: (self.clock)(),
         };
         let (mut sealer, head) = Sealer::new(sealing, to.fingerprint, &to.key)?;
-        let mut writer = self.store.create_replacement(&header.id, MediaKind::Sealed).await?;
+        let next = MediaObject {
+            sealing: Some(sealer.seal_id()),
+            ..MediaObject::media(header.id.clone(), MediaKind::Sealed, Stage::Next)
+        };
+        let mut writer = self.store.create(&next).await?;
         writer.append(head.to_vec()).await?;
         let mut records = Vec::new();
         let mut media_written = Sha256Digest::default();
@@ -188,21 +193,20 @@ impl Maintenance {
         }
         writer.finish().await?;
         let written = Written { seal_id: sealed.seal_id, state: new_state, digest: media_written.finish() };
-        self.read_back(&header.id, &written, stop, progress).await?;
+        self.read_back(&next, &written, stop, progress).await?;
         Ok(sealed.seal_id)
     }
 
     /// The old file is about to go: the new one must open, from the disk, to the same media.
     async fn read_back(
         &self,
-        id: &RecordingId,
+        next: &MediaObject,
         written: &Written,
         stop: &Stop,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<(), Error> {
-        let next = MediaObject::media(id.clone(), MediaKind::Sealed, Stage::Next);
-        let file = self.store.open(&next).await?.ok_or(Error::MediaMissing)?;
-        let header = self.verified_header(&*file, id).await?;
+        let file = self.store.open(next).await?.ok_or(Error::MediaMissing)?;
+        let header = self.verified_header(&*file, &next.id).await?;
         let stage = if written.state.is_complete() { Stage::Final } else { Stage::Part };
         let new = judge(header, &*file, stage).await?;
         let mut media_read = Sha256Digest::default();

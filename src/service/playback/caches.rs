@@ -206,6 +206,7 @@ mod tests {
             mended: false,
             created_at: Timestamp::MAX,
             content: Content::Sealed { fingerprint: Fingerprint([1; 32]), seal_id: SealId([2; 16]), replacement },
+            spool: None,
             about: None,
         }
     }

@@ -19,6 +19,7 @@ use std::{
 use caches::{GROWING_MAX, OPENED_MAX, Rows, Shared};
 use growing::GrowingKey;
 
+use super::objects::{media_object, media_objects};
 use super::{
     Clock, KeyWatch, OpenRecording, SpanStream, buffers::BufferPool, growth::Growth, meter::METER, opened::OpenContent,
 };
@@ -230,7 +231,7 @@ impl Playback {
     pub async fn location(&self, recording: &Recording) -> String {
         let found = self.find(recording, recording.state_at((self.clock)())).await;
         let expected = if recording.state == RecordingState::Complete { Stage::Final } else { Stage::Part };
-        self.store.location(&found.map_or_else(|_| object(recording, expected), |(object, _)| object))
+        self.store.location(&found.map_or_else(|_| media_object(recording, expected), |(object, _)| object))
     }
 
     /// Opens a recording: finds its file, verifies header and end, and so knows its length.
@@ -356,15 +357,9 @@ impl Playback {
         }
     }
 
-    /// The file of a recording. One that is not catalogued complete grows under its `….part` name, and may just have
-    /// taken its final one.
+    /// The file of a recording.
     async fn find(&self, recording: &Recording, state: RecordingState) -> Result<(MediaObject, Version), Error> {
-        let stages: &[Stage] = match state {
-            RecordingState::Complete => &[Stage::Final],
-            RecordingState::Recording { .. } | RecordingState::Unfinished => &[Stage::Part, Stage::Final],
-        };
-        for stage in stages {
-            let object = object(recording, *stage);
+        for object in media_objects(recording, state) {
             if let Some(version) = self.version(&object).await? {
                 return Ok((object, version));
             }
@@ -402,13 +397,5 @@ impl Playback {
 
     fn may_play_plain(&self, exempt: bool) -> bool {
         exempt || self.settings.allow_plain
-    }
-}
-
-fn object(recording: &Recording, stage: Stage) -> MediaObject {
-    let kind = if recording.is_sealed() { MediaKind::Sealed } else { MediaKind::Plain };
-    MediaObject {
-        outside: recording.content.outside().cloned(),
-        ..MediaObject::media(recording.id.clone(), kind, stage)
     }
 }

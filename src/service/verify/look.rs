@@ -2,6 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
+use super::super::objects::{media_object, media_objects};
 use super::{
     Error, Finding, FindingKind as Kind, Pace, Place, Verifier,
     records::{Records, STRETCHES_MAX},
@@ -9,7 +10,7 @@ use super::{
 use crate::catalogue::{Content, Recording, RecordingState, Replacement};
 use crate::crypto::Sha256Digest;
 use crate::keys::OpeningRefused;
-use crate::media::{MediaFile, MediaKind, MediaObject, Stage, Version};
+use crate::media::{MediaFile, MediaObject, Stage, Version};
 use crate::sealed::{self, Corruption, HEADER_LEN, NameClaim, Opener, Role, UnverifiedHeader, VerifiedHeader};
 use crate::service::OpenRecording;
 
@@ -79,21 +80,17 @@ impl Verifier {
 
     fn location(&self, look: &Look) -> String {
         let stage = if look.row.state == RecordingState::Complete { Stage::Final } else { Stage::Part };
-        let expected = object(&look.row, stage);
+        let expected = media_object(&look.row, stage);
         self.store.location(look.file.as_ref().map_or(&expected, |(object, _)| object))
     }
 
     /// The file of a row, noted in the look.
     async fn open(&self, look: &mut Look) -> Result<(Stage, Arc<dyn MediaFile>), Cut> {
-        let stages: &[Stage] = match look.row.state {
-            RecordingState::Complete => &[Stage::Final],
-            RecordingState::Recording { .. } | RecordingState::Unfinished => &[Stage::Part, Stage::Final],
-        };
-        for stage in stages {
-            let object = object(&look.row, *stage);
+        for object in media_objects(&look.row, look.row.state) {
             if let Some(file) = self.store.open(&object).await.map_err(Error::from)? {
+                let stage = object.stage;
                 look.file = Some((object, file.version()));
-                return Ok((*stage, file));
+                return Ok((stage, file));
             }
         }
         let location = self.location(look);
@@ -244,7 +241,7 @@ impl Verifier {
     /// Whether a writer is at work on it: its lease says so, or its lock, where it could not renew that.
     pub(super) async fn is_live(&self, row: &Recording) -> Result<bool, Error> {
         let RecordingState::Recording { lease_until } = row.state else { return Ok(false) };
-        Ok(lease_until >= (self.clock)() || self.store.is_being_written(&object(row, Stage::Part)).await?)
+        Ok(lease_until >= (self.clock)() || self.store.is_being_written(&media_object(row, Stage::Part)).await?)
     }
 
     /// Adds the chunks that do not verify.
@@ -355,9 +352,4 @@ fn media(opener: &Opener, chunks: &Range<u64>) -> Range<u64> {
 
 fn ratio(byte: u64, whole_len: u64) -> f64 {
     if whole_len == 0 { 0.0 } else { byte as f64 / whole_len as f64 }
-}
-
-pub(super) fn object(row: &Recording, stage: Stage) -> MediaObject {
-    let kind = if row.is_sealed() { MediaKind::Sealed } else { MediaKind::Plain };
-    MediaObject { outside: row.content.outside().cloned(), ..MediaObject::media(row.id.clone(), kind, stage) }
 }

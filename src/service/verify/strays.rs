@@ -2,7 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use super::{Checked, Error, Finding, FindingKind as Kind, Pace, Verifier, look::object};
+use super::super::objects::{media_object, media_objects};
+use super::{Checked, Error, Finding, FindingKind as Kind, Pace, Verifier};
 use crate::base::RecordingId;
 use crate::catalogue::{Content, Recording, RecordingState, Replacement};
 use crate::media::{MediaFile, MediaKind, MediaObject, ObjectRole, Stage};
@@ -79,12 +80,7 @@ impl Verifier {
 
     /// The row's own file, if there is one.
     pub(super) async fn file_of(&self, row: &Recording) -> Result<Option<MediaObject>, Error> {
-        let stages: &[Stage] = match row.state {
-            RecordingState::Complete => &[Stage::Final],
-            RecordingState::Recording { .. } | RecordingState::Unfinished => &[Stage::Part, Stage::Final],
-        };
-        for stage in stages {
-            let object = object(row, *stage);
+        for object in media_objects(row, row.state) {
             if self.store.version(&object).await?.is_some() {
                 return Ok(Some(object));
             }
@@ -130,9 +126,14 @@ impl Verifier {
                 }
                 let is_own = match rows.get(&found.id) {
                     None => false,
-                    Some(row) if row.state == RecordingState::Complete => *found == object(row, Stage::Final),
+                    Some(row) if row.state == RecordingState::Complete => {
+                        found.may_be(&media_object(row, Stage::Final))
+                    }
                     // It lies under either name.
-                    Some(row) => *found == object(row, Stage::Part) || self.file_of(row).await?.as_ref() == Some(found),
+                    Some(row) => {
+                        found.may_be(&media_object(row, Stage::Part))
+                            || self.file_of(row).await?.is_some_and(|file| found.may_be(&file))
+                    }
                 };
                 if !is_own {
                     strange.push(found.clone());
@@ -195,7 +196,7 @@ impl Verifier {
                 if !self.is_verified(stray, &*file).await? {
                     return tell(Kind::LeftOver, "it lies beside the recording's own file, and does not verify");
                 }
-                let own = self.file_of(row).await?.unwrap_or_else(|| object(row, Stage::Final));
+                let own = self.file_of(row).await?.unwrap_or_else(|| media_object(row, Stage::Final));
                 let locations = vec![self.store.location(&own), self.store.location(stray)];
                 let detail = "another file of this recording verifies beside the one that the catalogue names";
                 let finding = Finding::new(Some(&stray.id), Kind::TwoFiles, None, detail);

@@ -65,7 +65,7 @@ pub(super) fn object(name: &str) -> Option<MediaObject> {
         .flat_map(|kind| [Stage::Final, Stage::Part, Stage::Next].map(|stage| (kind, stage)))
         .find_map(|(kind, stage)| {
             let (id, role) = role(name.strip_suffix(suffix(kind, stage))?)?;
-            Some(MediaObject { id, role, kind, stage, outside: None })
+            Some(MediaObject { id, role, kind, stage, sealing: None, outside: None })
         })
 }
 

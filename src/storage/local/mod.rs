@@ -171,20 +171,22 @@ impl MediaStore for LocalStore {
         self.lanes.look(folder, open).await
     }
 
-    async fn create(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
-        self.create_companion(&MediaObject::media(id.clone(), kind, Stage::Final)).await
-    }
-
-    async fn create_companion(&self, object: &MediaObject) -> Result<Box<dyn MediaWriter>, Error> {
+    async fn create(&self, object: &MediaObject) -> Result<Box<dyn MediaWriter>, Error> {
         let id = &object.id;
         let (folder, number, folders) = (self.folder(id), folder_number(id), Arc::clone(&self.folders));
         let part = self.path(&MediaObject { stage: Stage::Part, ..object.clone() })?;
-        let (last, waits) = (self.path(object)?, self.waits);
+        let (last, waits, is_next) = (self.path(object)?, self.waits, object.stage == Stage::Next);
         let writer: Box<dyn MediaWriter> = self
             .waits
             .run(move || {
+                // What is to be replaced may lie outside.
                 folders.make(number, &folder)?;
-                writer::LocalWriter::create(part, last, waits).map(Box::new)
+                let writer = if is_next {
+                    writer::LocalWriter::create_replacement(last, waits)
+                } else {
+                    writer::LocalWriter::create(part, last, waits)
+                };
+                writer.map(Box::new)
             })
             .await?;
         Ok(writer)
@@ -203,21 +205,6 @@ impl MediaStore for LocalStore {
     async fn begin_maintenance(&self) -> Result<MaintenanceGuard, Error> {
         let root = self.root.clone();
         self.waits.run(move || replacing::lock(&root)).await
-    }
-
-    async fn create_replacement(&self, id: &RecordingId, kind: MediaKind) -> Result<Box<dyn MediaWriter>, Error> {
-        let next = MediaObject::media(id.clone(), kind, Stage::Next);
-        let (path, waits) = (self.path(&next)?, self.waits);
-        let (folder, number, folders) = (self.folder(id), folder_number(id), Arc::clone(&self.folders));
-        let writer: Box<dyn MediaWriter> = self
-            .waits
-            .run(move || {
-                // What it replaces may lie outside.
-                folders.make(number, &folder)?;
-                writer::LocalWriter::create_replacement(path, waits).map(Box::new)
-            })
-            .await?;
-        Ok(writer)
     }
 
     async fn replace(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error> {
