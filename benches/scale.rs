@@ -30,7 +30,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use catalogue::{OLD, OLDEST_MILLIS, RARE, TEAM};
+use catalogue::{AGENT, OLD, OLDEST_MILLIS, RARE, TAG, TEAM, WORDS};
 use exports::{PASSPHRASE, handmade_export, handmade_key};
 
 /// How often each thing is done in a turn.
@@ -142,6 +142,7 @@ impl System {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let rest = recordings - system.imported.len() as u64;
         runtime.block_on(catalogue::fill(&system.database(), rest));
+        runtime.block_on(catalogue::describe(&system.database()));
         for (name, only) in [("all", None), (RARE, Some(RARE)), (OLD, Some(OLD)), (TEAM, Some(TEAM))] {
             let mut arguments = vec!["token", "create", "--scope", "recordings:list,recordings:play", "--subject", "b"];
             arguments.extend(["--ttl", "8h", "--json"]);
@@ -208,6 +209,34 @@ impl System {
         {
             for (page, after) in [("first", &first), ("last", &last)] {
                 self.list(&server, name, after, &format!("the same of {set}, {page} page, ms"), add);
+            }
+        }
+        let [often, seldom] = WORDS;
+        let until = OLDEST_MILLIS + self.recordings.min(1000) / 12 * 1000;
+        let days = format!(
+            "from=2023-11-14T00:00:00Z&to={}",
+            jiff::Timestamp::from_millisecond(until as i64).expect("a time")
+        );
+        for (wish, what) in [
+            (format!("tag={TAG}"), "of a tag that one in five has"),
+            (format!("agent={AGENT}"), "of an agent who has one in five"),
+            ("group=call-7".into(), "of a group of two"),
+            ("state=complete".into(), "of complete ones"),
+            ("state=unfinished".into(), "of unfinished ones, of which there are none"),
+            (days, "of a stretch of time"),
+            (format!("q={often}"), "with a word that all have"),
+            (format!("q={seldom}"), "with a word that 7 of the oldest have"),
+            (format!("tag={TAG}&agent={AGENT}"), "of a tag and an agent that never meet"),
+            (format!("tag={TAG}&q={often}"), "of a tag, with a word that all have"),
+        ] {
+            for (page, after) in [("first", &first), ("last", &last)] {
+                self.list(
+                    &server,
+                    "all",
+                    &format!("{after}&{wish}"),
+                    &format!("the same {what}, {page} page, ms"),
+                    add,
+                );
             }
         }
         self.describe_many(&mut client);

@@ -24,6 +24,23 @@ fn the_second_schema_goes_on() {
     assert_eq!(counts, [Some(2), Some(1), Some(1)]);
 }
 
+/// With metadata, a sidecar, a legal hold and an exempt recording.
+#[test]
+fn the_fifth_schema_goes_on() {
+    let recordings =
+        [("described", 20_000), ("plain", 20_000), ("sealed", 20_000), ("live", 10_000), ("exempt", 5_000)];
+    let system = goes_on("schema-5", &recordings, "b0a6d2c5650fe535573bf6b31fe65852");
+    let shown = system.json(&["recordings", "show", "described"]);
+    assert_eq!((&shown["metadata"]["agent"], &shown["metadata"]["group"]), (&"ann".into(), &"call-7".into()));
+    assert_eq!(shown["sidecars"], serde_json::json!(["notes.xml"]));
+    let server = system.serve();
+    assert_eq!(server.get("/recordings/described/sidecars/notes.xml").body, b"<call><agent>ann</agent></call>\n");
+    let found = server.get("/recordings?tag=complaint").json();
+    assert_eq!(found["recordings"][0]["id"], "described");
+    assert!(system.fails(1, &["recordings", "delete", "sealed"]).contains("legal hold"), "held for ever");
+    system.ok(&["verify", "--all"]);
+}
+
 /// Recordings of a fixture, and how long they are, oldest first; `etag` is the one of `sealed`.
 fn goes_on(fixture: &str, recordings: &[(&str, u64)], etag: &str) -> System {
     let system = System::empty();

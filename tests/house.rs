@@ -28,6 +28,7 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
         USED_BY_SERVICE,
         &[
             "moka",
+            "crc_fast",
             "symphonia",
             "infer",
             "metrics",

@@ -5,6 +5,7 @@
 mod buffers;
 mod bulk;
 mod cataloguing;
+mod checksum;
 mod companions;
 mod dead_import;
 mod encoder;

@@ -25,6 +25,26 @@ pub async fn connect(database: &Path) -> SqliteConnection {
     options.connect().await.expect("connects")
 }
 
+/// A tag of every fifth recording.
+pub const TAG: &str = "complaint";
+/// An agent of every fifth.
+pub const AGENT: &str = "agent-3";
+/// A word in the metadata of all, and one in that of the few oldest alone.
+pub const WORDS: [&str; 2] = ["billing", "zebra"];
+
+/// Says something of every recording, as their metadata would: agent, group of two, tags, parties, and terms to find
+/// them by.
+pub async fn describe(database: &Path) {
+    let mut connection = connect(database).await;
+    sqlx::query("PRAGMA synchronous = OFF").execute(&mut connection).await.expect("set");
+    let mut transaction = connection.begin().await.expect("begins");
+    let statements = DESCRIPTIONS.replace("$1", &OLDEST_MILLIS.to_string());
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(&mut *transaction).await.expect("describes");
+    transaction.commit().await.expect("commits");
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await.expect("moved into the file");
+    connection.close().await.expect("closes");
+}
+
 /// Adds `count` recordings to a catalogue that has keys and at least one recording.
 pub async fn fill(database: &Path, count: u64) {
     let mut connection = connect(database).await;
@@ -37,6 +57,27 @@ pub async fn fill(database: &Path, count: u64) {
     sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await.expect("moved into the file");
     connection.close().await.expect("closes");
 }
+
+/// By age: agents in turn, two recordings a group, every fifth tagged, and terms as `db` writes them.
+const DESCRIPTIONS: &str = "
+UPDATE recording SET
+    agent = 'agent-' || ((listed_at - $1) / 1000 % 5),
+    group_name = 'call-' || ((listed_at - $1) / 2000),
+    metadata = json_object(
+        'agent', 'agent-' || ((listed_at - $1) / 1000 % 5),
+        'group', 'call-' || ((listed_at - $1) / 2000),
+        'parties', json_array('billing desk', 'caller-' || ((listed_at - $1) / 1000)),
+        'tags', json_array(CASE (listed_at - $1) / 1000 % 5 WHEN 1 THEN 'complaint' ELSE 'usual' END)
+    );
+INSERT INTO recording_term (kind, term, listed_at, id)
+SELECT 0, json_extract(metadata, '$.tags[0]'), listed_at, id FROM recording WHERE metadata IS NOT NULL
+UNION ALL
+SELECT 1, word.value, listed_at, recording.id FROM recording CROSS JOIN json_each('[\"billing\", \"desk\", \"caller\"]') AS word
+UNION ALL
+SELECT 1, agent, listed_at, id FROM recording
+UNION ALL
+SELECT 1, 'zebra', listed_at, id FROM recording WHERE listed_at < $1 + 7000;
+";
 
 /// Keys by number; rows, whose IDs end in digits that order them in another way than their age; and those that were
 /// there before, moved.

@@ -7,14 +7,14 @@
 
 use super::{
     Candidate, Error, Maintenance, PAGE_LEN, Selection, judge,
-    plain::{Check, Plain, digest_of_file, digest_of_sealed},
+    plain::{Check, Plain, checksum_of_sealed, digest_of_file, digest_of_sealed},
 };
 use crate::base::{Fingerprint, RecordingId, SealId};
 use crate::catalogue::{self, Content, PlainCount, PlainLeft, Recording, RecordingState};
 use crate::keys::{NoActiveKey, OpeningRefused, Switch, WrappingKey};
 use crate::media::{self, MediaKind, MediaObject, Stage};
 use crate::sealed::{ChunkLen, Corruption, Role, Sealer, Sealing};
-use crate::service::{RatePace, Stop, pieces::Pieces};
+use crate::service::{RatePace, Stop, checksum::Checksum, pieces::Pieces};
 
 /// What became of a recording that was to be sealed.
 #[derive(Debug)]
@@ -195,13 +195,14 @@ impl Maintenance {
         let mut writer = self.store.create(&next).await?;
         let mut records = writer.append(header.to_vec()).await?;
         let mut pieces = Pieces::new(plain.file);
-        let mut check = Check::new(plain)?;
+        let (mut check, mut written) = (Check::new(plain)?, Checksum::default());
         loop {
             let piece = pieces.next(check.next_stop()).await?;
             if piece.is_empty() {
                 break;
             }
             check.update(piece)?;
+            written.update(piece);
             sealer.update(piece, &mut records)?;
             let len = piece.len() as u64;
             if !records.is_empty() {
@@ -219,7 +220,7 @@ impl Maintenance {
         let seal_id = sealer.finish(&mut records).seal_id;
         writer.append(records).await?;
         writer.finish().await?;
-        self.read_copy_back(&next, seal_id, digest, conduct).await?;
+        self.read_copy_back(&next, seal_id, written.finish(), conduct).await?;
         Ok(Copy { fingerprint: to.fingerprint, seal_id, digest })
     }
 
@@ -228,13 +229,13 @@ impl Maintenance {
         &self,
         next: &MediaObject,
         seal_id: SealId,
-        digest: [u8; 32],
+        written: u64,
         conduct: Conduct<'_>,
     ) -> Result<(), Error> {
         let file = self.store.open(next).await?.ok_or(Error::MediaMissing)?;
         let opener = judge(self.verified_header(&*file, &next.id).await?, &*file, Stage::Final).await?;
         if opener.seal_id() != seal_id
-            || digest_of_sealed(&opener, &*file, conduct.stop, conduct.progress).await? != digest
+            || checksum_of_sealed(&opener, &*file, conduct.stop, conduct.progress).await? != written
         {
             return Err(Corruption::OtherSealing.into());
         }

@@ -9,6 +9,7 @@ use crate::media::{MediaFile, MediaObject};
 use crate::sealed::Opener;
 use crate::service::{
     Stop,
+    checksum::Checksum,
     pieces::{PIECE_LEN, Pieces},
 };
 
@@ -106,9 +107,34 @@ pub(super) async fn digest_of_sealed(
     stop: &Stop,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<[u8; 32], Error> {
+    let mut media = Sha256Digest::default();
+    open_all(opener, file, stop, progress, |plaintext| media.update(plaintext)).await?;
+    Ok(media.finish())
+}
+
+/// The checksum of the media in a sealed file, every record of which must verify.
+pub(super) async fn checksum_of_sealed(
+    opener: &Opener,
+    file: &dyn MediaFile,
+    stop: &Stop,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<u64, Error> {
+    let mut media = Checksum::default();
+    open_all(opener, file, stop, progress, |plaintext| media.update(plaintext)).await?;
+    Ok(media.finish())
+}
+
+/// All media in a sealed file, piece by piece.
+async fn open_all(
+    opener: &Opener,
+    file: &dyn MediaFile,
+    stop: &Stop,
+    progress: &(dyn Fn(u64) + Send + Sync),
+    mut each: impl FnMut(&[u8]) + Send,
+) -> Result<(), Error> {
     // Both are powers of two: a whole number of records, none of which is read twice.
     let piece_len = PIECE_LEN.max(opener.header().chunk_len.bytes());
-    let (media_len, mut media) = (opener.state().media_len(), Sha256Digest::default());
+    let media_len = opener.state().media_len();
     let mut plaintext = Zeroizing::new(Vec::new());
     let mut start = 0;
     while start < media_len {
@@ -123,9 +149,9 @@ pub(super) async fn digest_of_sealed(
         }
         plaintext.truncate(usize::try_from(end - start).unwrap_or(usize::MAX));
         opener.open_span(&span, &records, &mut plaintext).map_err(|damage| damage.corruption)?;
-        media.update(&plaintext);
+        each(&plaintext);
         progress(end - start);
         start = end;
     }
-    Ok(media.finish())
+    Ok(())
 }

@@ -11,11 +11,10 @@ use super::super::objects::media_object;
 use super::{Error, Maintenance, Outcome, judge, read};
 use crate::base::{RecordingId, SealId};
 use crate::catalogue::{Content, Recording, Replacement, ResealRun};
-use crate::crypto::Sha256Digest;
 use crate::keys::WrappingKey;
 use crate::media::{MediaFile, MediaKind, MediaObject, Stage};
 use crate::sealed::{ChunkLen, Corruption, Opener, Role, Sealer, Sealing, State};
-use crate::service::Stop;
+use crate::service::{Stop, checksum::Checksum};
 
 /// How much media is sealed at a time; a whole number of chunks.
 const PIECE_LEN: u64 = 1 << 20;
@@ -170,7 +169,7 @@ impl Maintenance {
         let mut writer = self.store.create(&next).await?;
         writer.append(head.to_vec()).await?;
         let mut records = Vec::new();
-        let mut media_written = Sha256Digest::default();
+        let mut media_written = Checksum::default();
         let new_state = mended_len.map_or(old.state(), |media_len| State::Complete { media_len });
         let mut start = 0;
         while let Some(plaintext) = open_piece(old, file, start..new_state.media_len(), stop).await? {
@@ -192,7 +191,7 @@ impl Maintenance {
             writer.append(records).await?;
         }
         writer.finish().await?;
-        let written = Written { seal_id: sealed.seal_id, state: new_state, digest: media_written.finish() };
+        let written = Written { seal_id: sealed.seal_id, state: new_state, checksum: media_written.finish() };
         self.read_back(&next, &written, stop, progress).await?;
         Ok(sealed.seal_id)
     }
@@ -209,14 +208,14 @@ impl Maintenance {
         let header = self.verified_header(&*file, &next.id).await?;
         let stage = if written.state.is_complete() { Stage::Final } else { Stage::Part };
         let new = judge(header, &*file, stage).await?;
-        let mut media_read = Sha256Digest::default();
+        let mut media_read = Checksum::default();
         let mut start = 0;
         while let Some(plaintext) = open_piece(&new, &*file, start..new.state().media_len(), stop).await? {
             media_read.update(&plaintext);
             progress(plaintext.len() as u64);
             start += plaintext.len() as u64;
         }
-        if new.state() != written.state || new.seal_id() != written.seal_id || media_read.finish() != written.digest {
+        if new.state() != written.state || new.seal_id() != written.seal_id || media_read.finish() != written.checksum {
             return Err(Corruption::OtherSealing.into());
         }
         Ok(())
@@ -285,7 +284,7 @@ impl Maintenance {
 struct Written {
     seal_id: SealId,
     state: State,
-    digest: [u8; 32],
+    checksum: u64,
 }
 
 /// How much media verifies, from the first byte on, without a gap; `progress` hears of it.
