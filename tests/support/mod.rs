@@ -5,6 +5,7 @@ pub mod catalogue;
 mod client;
 mod exports;
 mod plain_archive;
+pub mod postgres;
 mod server;
 mod terminal;
 mod upload;
