@@ -489,7 +489,7 @@ pub async fn make_newer(path: &Path) {
     connection.close().await.expect("closes");
 }
 
-fn options(url: &str) -> PostgresOptions {
+pub fn options(url: &str) -> PostgresOptions {
     PostgresOptions {
         url: url.to_owned(),
         max_connections: 8,
@@ -499,11 +499,11 @@ fn options(url: &str) -> PostgresOptions {
     }
 }
 
-fn definition_key() -> LocalDefinitionKey {
+pub fn definition_key() -> LocalDefinitionKey {
     LocalDefinitionKey::new(Key::generate().expect("random"))
 }
 
-fn recording(name: &str, millis: u64, content: Content) -> Recording {
+pub fn recording(name: &str, millis: u64, content: Content) -> Recording {
     Recording {
         id: id(name),
         media_type: "audio/ogg; codecs=opus".parse().expect("a media type"),
@@ -521,10 +521,10 @@ fn sealed_under(key: u8) -> Content {
     Content::Sealed { fingerprint: Fingerprint([key; 32]), seal_id: SealId([1; 16]), replacement: None }
 }
 
-fn id(text: &str) -> RecordingId {
+pub fn id(text: &str) -> RecordingId {
     text.parse().expect("an ID")
 }
 
-fn time(millis: u64) -> Timestamp {
+pub fn time(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis).expect("in range")
 }
