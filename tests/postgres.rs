@@ -14,7 +14,7 @@ use sealtape::keys::{KeyRow, KeyState, Switch};
 use serde_json::json;
 use sqlx::{Connection, Executor};
 
-use crate::db::{definition_key, id, options, recording, time};
+use crate::db::{definition_key, options, recording, time};
 use crate::support::postgres::{PASSWORD, Postgres, Way};
 use crate::support::{Server, System, Upload, media, put, request, text};
 
@@ -284,6 +284,63 @@ async fn what_a_player_waits_for_ends_when_the_server_does_not_answer() {
     assert_eq!(one.recording(&there.id).await.expect("asks"), Some(there));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_met_others_in_a_circle_is_tried_again() {
+    let server = Postgres::shared();
+    let (one, _, key) = two_proxies("circle").await;
+    let there = recording("there", 10, sealed_by(&key));
+    one.add_recording(&there).await.expect("adds");
+    let beside = |version| Companion {
+        id: there.id.clone(),
+        name: Some("notes".parse().expect("a name")),
+        version: SealId([version; 16]),
+        media_type: "text/plain".parse().expect("a media type"),
+        content_len: 5,
+        kept: Kept::Sealed { fingerprint: key.fingerprint },
+    };
+    one.put_companion(&beside(1), None).await.expect("puts");
+    // Another one takes the same rows in the other order, as no transaction of ours does.
+    let mut other = sqlx::PgConnection::connect(&server.url("circle")).await.expect("connects");
+    other.execute("BEGIN; UPDATE companion SET content_len = 6").await.expect("holds one row");
+    let putting = tokio::spawn({
+        let (one, companion) = (Arc::clone(&one), beside(2));
+        async move { one.put_companion(&companion, None).await }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    other.execute("UPDATE recording SET agent = 'x'").await.expect("the other one gave way");
+    other.execute("COMMIT").await.expect("commits");
+    let old = putting.await.expect("runs").expect("it was tried again");
+    assert_eq!(old.map(|old| (old.version, old.content_len)), Some((SealId([1; 16]), 6)));
+    assert_eq!(one.companions(&there.id).await.expect("asks"), [beside(2)]);
+    let log = server.log();
+    assert!(log.contains("deadlock detected"), "there was a circle: {log}");
+}
+
+#[tokio::test]
+async fn tls_is_as_the_url_says() {
+    let server = Postgres::start();
+    server.database("tls");
+    let certificate = server.speak_tls();
+    let url =
+        |host: &str, ssl: &str| options(&format!("postgres://sealtape:{PASSWORD}@{host}:{}/tls?{ssl}", server.port()));
+    let verified = format!("sslmode=verify-full&sslrootcert={}", certificate.display());
+    let database = PostgresDatabase::make(&url("localhost", &verified)).await.expect("opens");
+    let key = KeyRow::generate(&definition_key(), time(1000)).await.expect("generates");
+    database.add_keys(&[key]).await.expect("adds");
+    database.change_counter().await.expect("listens");
+    database.close().await;
+    PostgresDatabase::open(&url("127.0.0.1", "sslmode=require")).await.expect("encrypted, whoever it is");
+    for (host, ssl) in [
+        ("localhost", "sslmode=disable"),
+        ("localhost", "sslmode=verify-full"),
+        ("127.0.0.1", verified.as_str()),
+        ("localhost", "sslmode=verify-full&sslrootcert=/nonexistent"),
+    ] {
+        let refused = PostgresDatabase::open(&url(host, ssl)).await.err();
+        assert!(matches!(refused, Some(Error::Unavailable(_))), "{host}, {ssl}: {refused:?}");
+    }
+}
+
 #[tokio::test]
 async fn one_command_at_a_time_rewrites_objects_wherever_it_runs() {
     let server = Postgres::shared();
@@ -543,6 +600,49 @@ fn players_play_and_recorders_record_while_the_server_stops_starts_and_moves() {
     let verified = system.run(&["verify", "--all"]);
     assert!(verified.status.success(), "{}", text(&verified.stdout));
     assert!(!server.log().contains("PANIC"), "{}", server.log());
+}
+
+/// Its machine is gone without a word: nothing answers, and no connection ends.
+#[test]
+fn players_play_on_while_the_server_stands_still() {
+    let server = Postgres::start();
+    let (system, bytes) = (System::on_postgres(server.database("still")), media(200_000));
+    system.ok(&["keys", "generate"]);
+    for id in ["played", "never", "never-either"] {
+        system.import(id, &bytes);
+    }
+    let proxy = system.serve();
+    assert!(proxy.get("/recordings/played/media").body == bytes);
+    let mut live = Upload::begin(&proxy.address, "live", &[]);
+    live.send(&bytes[..20_000]);
+    assert!(proxy.wait_until(PATIENCE, |proxy| proxy.get("/recordings/live").status == 200));
+    server.stand_still(true);
+    for id in ["played", "never"] {
+        let begun = Instant::now();
+        let reply = proxy.get(&format!("/recordings/{id}/media"));
+        assert!(reply.status == 200 && reply.body == bytes, "{id}: {reply:?}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{id}: {:?}", begun.elapsed());
+    }
+    let is_known = |proxy: &Server| {
+        let begun = Instant::now();
+        proxy.get("/recordings").status == 503 && begun.elapsed() < Duration::from_millis(500)
+    };
+    assert!(proxy.wait_until(Duration::from_secs(10), is_known), "it is known to be away: {}", proxy.log());
+    assert_eq!(proxy.get("/readyz").json()["degraded"], json!(["keys-not-checked"]));
+    let begun = Instant::now();
+    assert!(proxy.get("/recordings/never-either/media").body == bytes);
+    assert!(begun.elapsed() < WITHIN_A_SECOND, "and nobody waits for it any more: {:?}", begun.elapsed());
+    let begun = Instant::now();
+    let reply = put(&proxy.address, "during", &[], &bytes);
+    assert_eq!((reply.status, &reply.json()["catalogued"]), (201, &json!(false)));
+    println!("a PUT while the server stands still: {:?}", begun.elapsed());
+    live.send(&bytes[20_000..40_000]);
+    server.stand_still(false);
+    assert!(proxy.wait_until(PATIENCE, |proxy| proxy.get("/recordings/during").status == 200), "{}", proxy.log());
+    assert!(proxy.wait_until(PATIENCE, |proxy| proxy.get("/readyz").json()["degraded"] == json!([])));
+    let reply = live.finish();
+    assert_eq!((reply.status, &reply.json()["catalogued"]), (201, &json!(true)), "{}", proxy.log());
+    assert!(proxy.get("/recordings/live/media").body == bytes[..40_000]);
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub use upload::{Upload, put};
 use std::{
     ffi::OsStr,
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -68,6 +69,10 @@ impl System {
         let system = Self { database: Some(url), ..Self::empty() };
         fs::create_dir(system.data_dir()).expect("made");
         system.ok(&["definition-key", "generate"]);
+        // Where settings say where the database is, nothing secret is made without a word.
+        let secrets = system.data_dir().join("link.secrets");
+        fs::write(&secrets, format!("{:064x}\n", 0x5EA1_u32)).expect("written");
+        fs::set_permissions(secrets, fs::Permissions::from_mode(0o600)).expect("set");
         system
     }
 

@@ -2,9 +2,9 @@
 //! user. And a way to it that can be cut, and moved.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     net::{TcpListener, TcpStream},
-    os::unix::fs::chown,
+    os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{Arc, Mutex, OnceLock},
@@ -45,14 +45,10 @@ impl Postgres {
         // A short path: a socket's may have 107 bytes.
         let folder = tempfile::Builder::new().prefix("st-pg-").tempdir_in("/tmp").expect("a folder");
         let server = Self { folder, port: free_port() };
-        if rustix::process::geteuid().is_root() {
-            chown(server.folder.path(), Some(NOBODY), Some(NOBODY)).expect("given away");
-        }
+        give_away(server.folder.path());
         let password = server.folder.path().join("password");
         fs::write(&password, PASSWORD).expect("written");
-        if rustix::process::geteuid().is_root() {
-            chown(&password, Some(NOBODY), Some(NOBODY)).expect("given away");
-        }
+        give_away(&password);
         // A collation that orders otherwise than bytes do, as most have it.
         let mut initdb = server.program("initdb");
         initdb.args(["--username", USER, "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-sync"]);
@@ -86,6 +82,49 @@ impl Postgres {
     /// Stops it at once, whoever is connected.
     pub fn stop(&self) {
         run(self.program("pg_ctl").args(["stop", "--wait", "--silent", "--mode", "fast"]).arg("-D").arg(self.data()));
+    }
+
+    /// Has it stand still, connections and all, as if its machine were gone; or go on.
+    pub fn stand_still(&self, is_still: bool) {
+        let signal = if is_still { "-STOP" } else { "-CONT" };
+        let Some(pid) = self.pid() else { return };
+        let children = tool("pgrep").args(["-P", &pid]).output().expect("runs");
+        // Some of them may end meanwhile.
+        let children = text(&children.stdout);
+        let _done =
+            Command::new("kill").arg(signal).arg(&pid).args(children.split_whitespace()).output().expect("runs");
+    }
+
+    fn pid(&self) -> Option<String> {
+        let pid = fs::read_to_string(self.data().join("postmaster.pid")).ok()?;
+        pid.lines().next().map(str::to_owned)
+    }
+
+    /// Has it speak TLS with a certificate for `localhost`, and nothing else; the certificate.
+    pub fn speak_tls(&self) -> PathBuf {
+        let (certificate, key) = (self.folder.path().join("server.crt"), self.folder.path().join("server.key"));
+        let mut openssl = tool("openssl");
+        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
+        openssl.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
+        openssl.args(["-addext", "basicConstraints=critical,CA:FALSE", "-out"]);
+        run(openssl.arg(&certificate).arg("-keyout").arg(&key));
+        for path in [&certificate, &key] {
+            fs::set_permissions(path, Permissions::from_mode(0o600)).expect("set");
+            give_away(path);
+        }
+        self.execute("postgres", &format!("ALTER SYSTEM SET ssl_cert_file = '{}'", certificate.display()));
+        self.execute("postgres", &format!("ALTER SYSTEM SET ssl_key_file = '{}'", key.display()));
+        self.execute("postgres", "ALTER SYSTEM SET ssl = on");
+        let access = self.data().join("pg_hba.conf");
+        fs::write(&access, "hostssl all all 127.0.0.1/32 scram-sha-256\n").expect("written");
+        self.stop();
+        self.resume();
+        certificate
+    }
+
+    /// The port at which it listens.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// An empty database, by the URL of its name.
@@ -140,6 +179,7 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
+        self.stand_still(false);
         let mut stop = self.program("pg_ctl");
         let _may_be_stopped =
             stop.args(["stop", "--wait", "--silent", "--mode", "immediate"]).arg("-D").arg(self.data()).output();
@@ -150,8 +190,7 @@ impl Drop for Postgres {
 fn stop_at_exit(server: &Postgres) {
     static STARTED: OnceLock<()> = OnceLock::new();
     STARTED.get_or_init(|| {
-        let pid = fs::read_to_string(server.data().join("postmaster.pid")).expect("it runs");
-        let pid = pid.lines().next().expect("a number");
+        let pid = server.pid().expect("it runs");
         let script = format!(
             "while kill -0 {} 2>/dev/null; do sleep 1; done; kill -QUIT {pid}; sleep 1; rm -rf '{}'",
             std::process::id(),
@@ -225,6 +264,13 @@ fn join(from: &TcpStream, to: &TcpStream) {
 
 fn url(port: u16, name: &str) -> String {
     format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{port}/{name}?sslmode=disable")
+}
+
+/// To the user that the server runs as.
+fn give_away(path: &Path) {
+    if rustix::process::geteuid().is_root() {
+        chown(path, Some(NOBODY), Some(NOBODY)).expect("given away");
+    }
 }
 
 fn free_port() -> u16 {

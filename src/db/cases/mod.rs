@@ -136,7 +136,7 @@ impl Database for EngineDatabase {
         limit: u32,
     ) -> Result<Vec<Recording>, Error> {
         let asking = async {
-            let records: Vec<RecordingRecord> = sqlx::query_as(include_str!("../sql/recordings_under.sql"))
+            let records: Vec<RecordingRecord> = sqlx::query_as(engine::RECORDINGS_UNDER)
                 .bind(key.0.to_vec())
                 .bind(after.map_or("", RecordingId::as_str))
                 .bind(i64::from(limit))

@@ -29,6 +29,7 @@ mod engine {
     use crate::catalogue::Error;
 
     pub(super) const RECORDINGS_OF: &str = include_str!("../sql/postgres/recordings_of.sql");
+    pub(super) const RECORDINGS_UNDER: &str = include_str!("../sql/postgres/recordings_under.sql");
     pub(super) const RECORDINGS_PAGE_ALL: &str = include_str!("../sql/postgres/recordings_page_all.sql");
     pub(super) const RECORDINGS_PAGE_NEAR: &str = include_str!("../sql/postgres/recordings_page_near.sql");
     /// Holds the row until the transaction ends.

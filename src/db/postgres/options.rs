@@ -67,6 +67,10 @@ impl PostgresOptions {
                 ("lock_timeout", millis(self.lock_timeout)),
                 ("idle_in_transaction_session_timeout", millis(IDLE_IN_TRANSACTION_TIMEOUT)),
                 ("client_min_messages", "warning".into()),
+                // Plans are made for the values that are asked for: one for any page or range would read the whole table.
+                ("plan_cache_mode", "force_custom_plan".into()),
+                // Compiling takes longer than what is asked.
+                ("jit", "off".into()),
             ])
             .options(KEEPALIVE)
             .application_name("sealtape")

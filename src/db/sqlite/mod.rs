@@ -25,6 +25,7 @@ mod engine {
     use crate::catalogue::Error;
 
     pub(super) const RECORDINGS_OF: &str = include_str!("../sql/sqlite/recordings_of.sql");
+    pub(super) const RECORDINGS_UNDER: &str = include_str!("../sql/sqlite/recordings_under.sql");
     pub(super) const RECORDINGS_PAGE_ALL: &str = include_str!("../sql/sqlite/recordings_page_all.sql");
     pub(super) const RECORDINGS_PAGE_NEAR: &str = include_str!("../sql/sqlite/recordings_page_near.sql");
     /// One writer at a time: what a transaction has read stays so.

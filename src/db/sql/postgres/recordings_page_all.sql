@@ -7,9 +7,13 @@ WHERE id IN (
     WITH item AS MATERIALIZED (
         SELECT item.value ->> 0 AS low, item.value ->> 1 AS high FROM jsonb_array_elements($4::jsonb) AS item (value)
     )
-    SELECT granted.id FROM item CROSS JOIN recording AS granted
-    WHERE granted.id >= item.low AND granted.id < item.high
-        AND (granted.listed_at, granted.id) < ($1, $2)
+    SELECT granted.id
+    FROM item
+    -- With OFFSET the order does not lead into the ranges: each is read from the index of IDs, never the whole catalogue.
+    CROSS JOIN LATERAL (
+        SELECT id, listed_at FROM recording WHERE id >= item.low AND id < item.high OFFSET 0
+    ) AS granted
+    WHERE (granted.listed_at, granted.id) < ($1, $2)
     ORDER BY granted.listed_at DESC, granted.id DESC
     LIMIT $3
 )
