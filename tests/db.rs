@@ -1,34 +1,59 @@
 //! The conformance suite of [`Database`], run on every implementation, and what is SQLite's own.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use sealtape::access::RecordingSet;
 use sealtape::base::{Fingerprint, RecordingId, SealId, Timestamp};
 use sealtape::catalogue::{Content, Database, Error, PlainLeft, Recording, RecordingState, Replacement, ResealRun};
 use sealtape::crypto::Key;
-use sealtape::db::SqliteDatabase;
+use sealtape::db::{PostgresDatabase, PostgresOptions, SqliteDatabase};
 use sealtape::keys::{KeyRow, KeyState, LocalDefinitionKey, Switch};
+
+use crate::support::postgres::Postgres;
 
 #[tokio::test]
 async fn sqlite() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("s.db");
-    let database = SqliteDatabase::open(&path, true).await.expect("opens");
-    keys_and_switch(&database).await;
-    changes_of_keys(&database).await;
-    recordings(&database).await;
-    keys_that_recordings_need(&database).await;
-    replacements(&database).await;
-    plain_ones(&database).await;
-    let database = Arc::new(database);
-    adds_side_by_side(Arc::clone(&database) as Arc<dyn Database>).await;
-    let database = &*database;
-    progress(database).await;
-    settlements(database).await;
-    let again = SqliteDatabase::open(&path, true).await.expect("opens beside");
-    changes_are_seen(database, &again).await;
+    let database = Arc::new(SqliteDatabase::open(&path, true).await.expect("opens"));
+    conforms(database, async {
+        Arc::new(SqliteDatabase::open(&path, true).await.expect("opens beside")) as Arc<dyn Database>
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn postgres() {
+    let options = options(&Postgres::shared().database("conformance"));
+    let database = Arc::new(PostgresDatabase::make(&options).await.expect("opens"));
+    conforms(database, async {
+        Arc::new(PostgresDatabase::open(&options).await.expect("opens beside")) as Arc<dyn Database>
+    })
+    .await;
+}
+
+/// What holds of every implementation; `open_beside` opens an empty database a second time.
+async fn conforms(database: Arc<dyn Database>, open_beside: impl Future<Output = Arc<dyn Database>>) {
+    keys_and_switch(&*database).await;
+    changes_of_keys(&*database).await;
+    recordings(&*database).await;
+    keys_that_recordings_need(&*database).await;
+    replacements(&*database).await;
+    plain_ones(&*database).await;
+    adds_side_by_side(Arc::clone(&database)).await;
+    progress(&*database).await;
+    settlements(&*database).await;
+    let again = open_beside.await;
+    changes_are_seen(&*database, &*again).await;
     let keys = again.load_keys().await.expect("loads");
     assert_eq!(keys, database.load_keys().await.expect("loads"), "what was written is there");
+    again.close().await;
+    database.close().await;
+    assert!(matches!(database.load_keys().await, Err(Error::Unavailable(_))), "it was closed");
 }
 
 /// However many come at once: each has its own outcome, and is there when it has it.
@@ -373,13 +398,35 @@ async fn progress(database: &dyn Database) {
 }
 
 async fn changes_are_seen(one: &dyn Database, other: &dyn Database) {
-    let before = one.change_counter().await.expect("counts");
-    assert_eq!(before, one.change_counter().await.expect("counts"), "nothing changed");
+    let counted = async |before: u64, what: &str| {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        loop {
+            let now = one.change_counter().await.expect("counts");
+            if now != before {
+                return now;
+            }
+            assert!(Instant::now() < deadline, "{what} is not seen within a second");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let settled = async || {
+        one.change_counter().await.expect("counts");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        one.change_counter().await.expect("counts")
+    };
+    let before = settled().await;
+    assert_eq!(before, settled().await, "nothing changed");
     other.set_encryption(false).await.expect("switches");
-    let after = one.change_counter().await.expect("counts");
-    assert_ne!(before, after, "another process's change");
+    counted(before, "another process's change").await;
+    let before = settled().await;
     one.set_encryption(true).await.expect("switches");
-    assert_ne!(after, one.change_counter().await.expect("counts"), "its own change");
+    assert_ne!(before, one.change_counter().await.expect("counts"), "its own change, at once");
+    let held = other.recording(&id("plain")).await.expect("asks").expect("is there");
+    for (what, change) in [("a hold", Some(time(5))), ("the end of a hold", None)] {
+        let before = settled().await;
+        other.hold(&held.id, change).await.expect("holds");
+        counted(before, what).await;
+    }
 }
 
 #[tokio::test]
@@ -442,11 +489,21 @@ pub async fn make_newer(path: &Path) {
     connection.close().await.expect("closes");
 }
 
-fn definition_key() -> LocalDefinitionKey {
+pub fn options(url: &str) -> PostgresOptions {
+    PostgresOptions {
+        url: url.to_owned(),
+        max_connections: 8,
+        connect_timeout: Duration::from_secs(5),
+        statement_timeout: Duration::from_secs(15),
+        lock_timeout: Duration::from_secs(5),
+    }
+}
+
+pub fn definition_key() -> LocalDefinitionKey {
     LocalDefinitionKey::new(Key::generate().expect("random"))
 }
 
-fn recording(name: &str, millis: u64, content: Content) -> Recording {
+pub fn recording(name: &str, millis: u64, content: Content) -> Recording {
     Recording {
         id: id(name),
         media_type: "audio/ogg; codecs=opus".parse().expect("a media type"),
@@ -464,10 +521,10 @@ fn sealed_under(key: u8) -> Content {
     Content::Sealed { fingerprint: Fingerprint([key; 32]), seal_id: SealId([1; 16]), replacement: None }
 }
 
-fn id(text: &str) -> RecordingId {
+pub fn id(text: &str) -> RecordingId {
     text.parse().expect("an ID")
 }
 
-fn time(millis: u64) -> Timestamp {
+pub fn time(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis).expect("in range")
 }

@@ -39,6 +39,7 @@ mod openapi;
 mod plain_archive;
 mod playback_http;
 mod players;
+mod postgres;
 mod purge;
 mod put;
 mod rebuild;

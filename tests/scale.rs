@@ -144,9 +144,9 @@ async fn a_page_takes_as_much_work_in_a_large_catalogue_as_in_a_small_one() {
         let newest = || vec![Parameter::Int(i64::MAX), Parameter::Text(String::new()), Parameter::Int(101)];
         let rare = || Parameter::Text(format!(r#"[["{RARE}","{RARE}\u007f"]]"#));
         let page = include_str!("../src/db/sql/recordings_page.sql");
-        let page_near = include_str!("../src/db/sql/recordings_page_near.sql");
-        let page_all = include_str!("../src/db/sql/recordings_page_all.sql");
-        let under = include_str!("../src/db/sql/recordings_under.sql");
+        let page_near = include_str!("../src/db/sql/sqlite/recordings_page_near.sql");
+        let page_all = include_str!("../src/db/sql/sqlite/recordings_page_all.sql");
+        let under = include_str!("../src/db/sql/sqlite/recordings_under.sql");
         let find = include_str!("../src/db/sql/recording_find.sql");
         let mut works = Vec::new();
         for (what, statement, values) in [

@@ -153,9 +153,18 @@ pub trait Database: Send + Sync {
     /// Writes out what is pending and lets go; afterwards nothing can be asked any more.
     async fn close(&self);
 
-    /// A number that is another one whenever anything was committed since it was last asked.
+    /// A number that is another one, at the latest a second later, when anything was committed since it was last asked
+    /// that somebody may remember; a new recording that is sealed need not count, for nobody remembers that one is not
+    /// there. It is asked often: cheap, and never waited for where the database is away.
     async fn change_counter(&self) -> Result<u64, Error>;
+
+    /// Waits for nobody: fails with [`Error::Busy`] while another one has begun, on this machine or another. Held, with
+    /// the media store's own guard, while objects are replaced or rewritten.
+    async fn begin_maintenance(&self) -> Result<DatabaseGuard, Error>;
 }
+
+/// Held while recordings are wrapped or sealed anew; dropping it lets the next one begin.
+pub type DatabaseGuard = Box<dyn Send + Sync>;
 
 /// Of what lies beside recordings, which.
 /// Sealed, but for the last.
@@ -198,6 +207,9 @@ pub enum Error {
     /// The operator: it is not there, and was.
     #[error("there is no database here")]
     Missing,
+    /// The caller, later: another command replaces or rewrites objects now, here or on another machine.
+    #[error("another command is wrapping or sealing recordings anew")]
+    Busy,
     /// The operator: it was written by a newer version of this program.
     #[error(
         "the database was written by a newer version (schema {found}; this build knows up to {known}); run that version, or one after it"
@@ -253,7 +265,7 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Unavailable(_) | Self::Missing | Self::NewerVersion { .. } | Self::MalformedRow(_) => {
+            Self::Unavailable(_) | Self::Missing | Self::Busy | Self::NewerVersion { .. } | Self::MalformedRow(_) => {
                 ErrorCode::CatalogueUnavailable
             }
             Self::RecordingExists(_) => ErrorCode::RecordingExists,

@@ -11,7 +11,7 @@ mod page;
 mod recording;
 
 pub use companion::{COMPANION_LEN_MAX, Companion, Kept};
-pub use database::{CompanionsOf, Database, Error, KeyUsage, ResealRun};
+pub use database::{CompanionsOf, Database, DatabaseGuard, Error, KeyUsage, ResealRun};
 pub use filter::{Filter, ListedState, WORD_LEN_MIN};
 pub use metadata::{Metadata, MetadataError};
 pub use page::{Cursor, Page};

@@ -10,10 +10,10 @@ use super::{
     open::settings,
     print,
     serve::refuse_strangers,
-    warnings::{warn_of_definition_key, warn_of_embedded_key},
+    warnings::{warn_of_definition_key, warn_of_embedded_key, warn_of_unverified_server},
 };
 use crate::config::{
-    AuditFailure, AuthMode, DefinitionKeyKind, DefinitionKeySettings, Jwks, LogFormat, Peer, Settings,
+    AuditFailure, AuthMode, DatabaseSettings, DefinitionKeyKind, DefinitionKeySettings, Jwks, LogFormat, Peer, Settings,
 };
 use crate::http::Tls;
 use crate::kms::FileDefinitionKeys;
@@ -56,10 +56,12 @@ pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, F
         }
     }
     warn_of_definition_key(&settings);
+    warn_of_unverified_server(&settings);
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is in force, under the keys of the configuration. Nothing in it is secret: secrets lie in the files it names.
+/// What is in force, under the keys of the configuration. Nothing in it is secret: secrets lie in the files it names, and a
+/// password in a URL is left out.
 fn sections(settings: &Settings) -> Value {
     let DefinitionKeySettings { kind, path, allow_embedded, max_age } = &settings.definition_key;
     let (server, auth) = (&settings.server, &settings.auth);
@@ -84,7 +86,7 @@ fn sections(settings: &Settings) -> Value {
             "drain_timeout": time(server.drain_timeout),
             "log": match server.log { LogFormat::Pretty => "pretty", LogFormat::Json => "json" },
         },
-        "database": { "url": format!("sqlite://{}", settings.database.display()) },
+        "database": database(&settings.database),
         "storage": {
             "url": format!("file://{}", settings.storage.display()),
             "scrub_interval": settings.scrub_interval.map(time),
@@ -135,6 +137,19 @@ fn sections(settings: &Settings) -> Value {
             })).collect::<Vec<_>>(),
         },
     })
+}
+
+fn database(database: &DatabaseSettings) -> Value {
+    match database {
+        DatabaseSettings::Sqlite(_) => json!({ "url": database.url() }),
+        DatabaseSettings::Postgres(server) => json!({
+            "url": database.url(),
+            "max_connections": server.max_connections,
+            "connect_timeout": time(server.connect_timeout),
+            "statement_timeout": time(server.statement_timeout),
+            "lock_timeout": time(server.lock_timeout),
+        }),
+    }
 }
 
 /// Every value under its whole key; what is not set is left out.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     Failure, Global,
-    open::{Purpose, System, clock, make_data_dir, settings},
+    open::{Purpose, System, clock, database_exists, make_data_dir, settings},
     print,
     record::Record,
     warnings::{warn_of_definition_key, warn_of_embedded_key},
@@ -71,7 +71,7 @@ async fn generate(global: &Global) -> Result<ExitCode, Failure> {
     make_data_dir(&settings)?;
     let keys = FileDefinitionKeys::at(path);
     // A database that is not there, new or lost, has no key that another definition key wraps.
-    if settings.database.exists() && !keys.exist() {
+    if !keys.exist() && database_exists(&settings).await? {
         refuse_to_hide_a_lost_key(settings.clone(), path).await?;
     }
     let record = Record::open_for(&settings, &clock()).await?;

@@ -88,11 +88,12 @@ impl From<catalogue::Error> for Failure {
                 "restore it from a backup; or move it away, and fill a new one with `sealtape keys import` and `sealtape recordings rebuild`"
             }
             catalogue::Error::Unavailable(_) => {
-                "see that the database file, and what SQLite keeps beside it, can be read and written"
+                "see that the database file, and what SQLite keeps beside it, can be read and written; or that its server runs, and lets the user of database.url in"
             }
             catalogue::Error::Missing => {
                 "restore it from a backup, or fill a new one with `sealtape keys import` and `sealtape recordings rebuild`; in an empty system `sealtape keys generate` makes a first one"
             }
+            catalogue::Error::Busy => "wait until it is done; this one goes on where it has to when it is run then",
             catalogue::Error::NewerVersion { .. } => "nothing was changed",
             catalogue::Error::MalformedRow(_) => "restore the database from a backup",
             catalogue::Error::RecordingExists(_) => "choose another ID with --id; recordings are never overwritten",

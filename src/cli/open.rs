@@ -12,9 +12,9 @@ use super::{Failure, Global, failure::io, record::Record, warnings::warn_of_embe
 use crate::access::Subject;
 use crate::audit::{Event, EventKind};
 use crate::base::{Location, Timestamp};
-use crate::catalogue::Database;
-use crate::config::{DefinitionKeyKind, DefinitionKeySettings, Settings};
-use crate::db::SqliteDatabase;
+use crate::catalogue::{self, Database};
+use crate::config::{DatabaseSettings, DefinitionKeyKind, DefinitionKeySettings, PostgresSettings, Settings};
+use crate::db::{PostgresDatabase, PostgresOptions, SqliteDatabase};
 use crate::keys::{DefinitionKey, DefinitionKeyHolder};
 use crate::kms::{self, EmbeddedDefinitionKey, FileDefinitionKeys};
 use crate::media::MediaStore;
@@ -28,7 +28,8 @@ use crate::storage::{LocalStore, Metered};
 pub(super) enum Purpose {
     /// Using a system.
     Use,
-    /// Making its database, under another name until its keys are in it ([`super::restore`]).
+    /// Making its database: a file under another name until its keys are in it, tables in the transaction that adds them
+    /// ([`super::restore`]).
     Make,
 }
 
@@ -56,18 +57,9 @@ impl System {
     /// The same, but for a definition key.
     pub(super) async fn open_without_definition_key(settings: Settings, purpose: Purpose) -> Result<Self, Failure> {
         make_data_dir(&settings)?;
-        // An empty database in the place of a missing one would keep new recordings in plain: it is made only where
-        // nothing was ever kept, and, where settings name a place for it, only with keys in it.
-        let is_new = !settings.database.exists();
-        let may_make = match purpose {
-            Purpose::Use => settings.data_dir.is_some() && LocalStore::is_empty(&settings.storage),
-            Purpose::Make => true,
-        };
-        let database = SqliteDatabase::open(&settings.database, may_make)
-            .await
-            .map_err(|error| Failure::from(error).of(settings.database.display()))?;
+        let (database, is_new) = open_database(&settings, purpose).await?;
         let store = Metered::new(LocalStore::open(&settings.storage, is_new || settings.data_dir.is_some())?);
-        Ok(Self { settings, database: Arc::new(database), store: Arc::new(store), clock: clock() })
+        Ok(Self { settings, database, store: Arc::new(store), clock: clock() })
     }
 
     /// Lets go of the database in order, so that its file is whole; gives `outcome` back.
@@ -166,6 +158,51 @@ impl System {
         let (database, store) = (Arc::clone(&self.database), Arc::clone(&self.store));
         let settings = PlaybackSettings { allow_plain: self.settings.allow_plain };
         Playback::new(database, store, Arc::clone(keys), Arc::clone(&self.clock), settings)
+    }
+}
+
+/// The database, and whether it is a new one. An empty database in the place of a missing one would keep new recordings in
+/// plain: it is made only where nothing was ever kept, and, where settings name a place for it, only with keys in it.
+async fn open_database(settings: &Settings, purpose: Purpose) -> Result<(Arc<dyn Database>, bool), Failure> {
+    let opened: Result<(Arc<dyn Database>, bool), catalogue::Error> = match &settings.database {
+        DatabaseSettings::Sqlite(path) => {
+            let is_new = !path.exists();
+            let may_make = match purpose {
+                Purpose::Use => settings.data_dir.is_some() && LocalStore::is_empty(&settings.storage),
+                Purpose::Make => true,
+            };
+            SqliteDatabase::open(path, may_make).await.map(|database| (Arc::new(database) as _, is_new))
+        }
+        DatabaseSettings::Postgres(server) => {
+            let opened = match purpose {
+                Purpose::Use => PostgresDatabase::open(&postgres(server)).await,
+                Purpose::Make => PostgresDatabase::make(&postgres(server)).await,
+            };
+            opened.map(|database| (Arc::new(database) as _, purpose == Purpose::Make))
+        }
+    };
+    opened.map_err(|error| Failure::from(error).of(&settings.database))
+}
+
+/// Whether there is a database, so that it may hold keys.
+pub(super) async fn database_exists(settings: &Settings) -> Result<bool, Failure> {
+    match &settings.database {
+        DatabaseSettings::Sqlite(path) => Ok(path.exists()),
+        DatabaseSettings::Postgres(server) => {
+            let exists = PostgresDatabase::exists(&postgres(server)).await;
+            exists.map_err(|error| Failure::from(error).of(&settings.database))
+        }
+    }
+}
+
+fn postgres(server: &PostgresSettings) -> PostgresOptions {
+    let PostgresSettings { url, max_connections, connect_timeout, statement_timeout, lock_timeout } = server;
+    PostgresOptions {
+        url: url.expose().to_owned(),
+        max_connections: *max_connections,
+        connect_timeout: *connect_timeout,
+        statement_timeout: *statement_timeout,
+        lock_timeout: *lock_timeout,
     }
 }
 

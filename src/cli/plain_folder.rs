@@ -88,11 +88,12 @@ impl Own {
         // What is not there yet is nowhere.
         let there = |path: &Path| fs::canonicalize(path).ok();
         let folders = [Some(&settings.storage), Some(&settings.audit.path), settings.data_dir.as_ref()];
-        let files = [&settings.database, &settings.definition_key.path, &auth.link_secrets_file, &auth.token_key_file];
+        let keys = [&settings.definition_key.path, &auth.link_secrets_file, &auth.token_key_file].map(PathBuf::as_path);
+        let files = settings.database.path().into_iter().chain(keys);
         Self {
             folders: folders.into_iter().flatten().filter_map(|path| there(path)).collect(),
             // By the folder, for the file itself may be missing while those beside it are there.
-            files: files.into_iter().filter_map(|path| Some(there(path.parent()?)?.join(path.file_name()?))).collect(),
+            files: files.filter_map(|path| Some(there(path.parent()?)?.join(path.file_name()?))).collect(),
         }
     }
 

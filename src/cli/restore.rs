@@ -1,7 +1,7 @@
 //! Makes a database, new or in the place of one that was lost, with keys in it or not at all.
 //!
-//! Without keys it would keep new recordings in plain. It is made under another name, looked at again, and then given
-//! its own: at no instant is there one without keys.
+//! Without keys it would keep new recordings in plain. A file is made under another name, looked at again, and then given
+//! its own; a server has its tables and the first keys in one transaction: at no instant is there one without keys.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -16,11 +16,11 @@ use rustix::io::Errno;
 
 use super::{
     Failure, failure,
-    open::{Purpose, System},
+    open::{Purpose, System, database_exists},
     print,
 };
 use crate::catalogue::Database;
-use crate::config::Settings;
+use crate::config::{DatabaseSettings, Settings};
 use crate::db::SqliteDatabase;
 
 /// What SQLite keeps beside a database.
@@ -35,19 +35,36 @@ pub(super) async fn with_keys<T>(
     settings: &Settings,
     fill: impl AsyncFnOnce(&System) -> Result<T, Failure>,
 ) -> Result<Option<T>, Failure> {
-    if settings.database.exists() {
+    if database_exists(settings).await? {
         return Ok(None);
     }
     super::open::make_data_dir(settings)?;
-    let place = settings.database.clone();
-    let _one_at_a_time = lock(&place).await?;
+    match &settings.database {
+        DatabaseSettings::Sqlite(place) => file_with_keys(settings, place, fill).await,
+        // The first keys and its tables come in one transaction. Whoever was quicker has made the tables, and then these
+        // keys are added to theirs.
+        DatabaseSettings::Postgres(_) => {
+            let system = System::open_with(settings.clone(), Purpose::Make).await?;
+            let filled = fill(&system).await;
+            system.close(filled).await.map(Some)
+        }
+    }
+}
+
+async fn file_with_keys<T>(
+    settings: &Settings,
+    place: &Path,
+    fill: impl AsyncFnOnce(&System) -> Result<T, Failure>,
+) -> Result<Option<T>, Failure> {
+    let _one_at_a_time = lock(place).await?;
     // Another command may have been quicker.
     if place.exists() {
         return Ok(None);
     }
-    let new = with_suffix(&place, ".restoring");
+    let new = with_suffix(place, ".restoring");
     remove(&new);
-    let outcome = fill_and_place(Settings { database: new.clone(), ..settings.clone() }, &new, &place, fill).await;
+    let under_another_name = Settings { database: DatabaseSettings::Sqlite(new.clone()), ..settings.clone() };
+    let outcome = fill_and_place(under_another_name, &new, place, fill).await;
     remove(&new);
     outcome.map(Some)
 }

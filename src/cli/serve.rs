@@ -22,7 +22,7 @@ use super::{
     record::listening,
     systemd::{self, Sockets},
     telemetry,
-    warnings::{warn_of_database_keys, warn_of_definition_key},
+    warnings::{warn_of_database_keys, warn_of_definition_key, warn_of_unverified_server},
     watch,
 };
 use crate::audit::{Event, EventKind};
@@ -72,6 +72,7 @@ async fn serve(global: &Global, arguments: Arguments, system: &System) -> Result
         refuse_embedded_key(listener, &system.settings.definition_key)?;
     }
     warn_of_definition_key(&system.settings);
+    warn_of_unverified_server(&system.settings);
     warn_of_database_keys(system, &keys.ring()).await?;
     let signals = Signals::listen()?;
     let listening = listening(&system.settings, &system.clock).await?;

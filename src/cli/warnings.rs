@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Failure, open::System, print};
-use crate::config::{DefinitionKeyKind, DefinitionKeySettings, Settings};
+use crate::config::{DatabaseSettings, DefinitionKeyKind, DefinitionKeySettings, Settings};
 use crate::keys::KeyRing;
 use crate::service::KeySummary;
 
@@ -29,7 +29,10 @@ pub(super) fn warn_of_definition_key(settings: &Settings) {
         return;
     };
     let folder = path.parent().filter(|folder| *folder != Path::new("/"));
-    if folder.is_some_and(|folder| settings.database.starts_with(folder) || settings.storage.starts_with(folder)) {
+    let database = settings.database.path();
+    let has =
+        |folder: &Path| database.is_some_and(|path| path.starts_with(folder)) || settings.storage.starts_with(folder);
+    if folder.is_some_and(has) {
         warn(&format!(
             "the definition key {} lies beside the data: it protects a stolen disk only once it is moved elsewhere",
             path.display()
@@ -44,6 +47,18 @@ pub(super) fn warn_of_definition_key(settings: &Settings) {
             path.display(),
             age.as_secs() / DAY.as_secs(),
             days(*max_age)
+        ));
+    }
+}
+
+/// Says so when a server on another machine is not asked to prove who it is.
+pub(super) fn warn_of_unverified_server(settings: &Settings) {
+    if let DatabaseSettings::Postgres(server) = &settings.database
+        && !server.url.is_verified()
+    {
+        warn(&format!(
+            "{}: whoever is on the way to this server can read and change what is sent; `sslmode=verify-full` in database.url has it prove who it is",
+            server.url
         ));
     }
 }

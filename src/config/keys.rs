@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use super::Error;
+use super::{Error, database::without_password};
 
 /// What kind of value a key takes; the environment has only text.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,10 @@ const KEYS: &[(&str, Kind)] = &[
     ("server.drain_timeout", Kind::Text),
     ("server.log", Kind::Text),
     ("database.url", Kind::Text),
+    ("database.max_connections", Kind::Number),
+    ("database.connect_timeout", Kind::Text),
+    ("database.statement_timeout", Kind::Text),
+    ("database.lock_timeout", Kind::Text),
     ("storage.url", Kind::Text),
     ("storage.scrub_interval", Kind::Text),
     ("encryption.allow_plain", Kind::Bool),
@@ -157,7 +161,8 @@ impl Values {
         };
         if !fits {
             let (origin, key) = (origin.to_owned(), key.to_owned());
-            return Err(Error::BadValue { origin, key, value: value.to_string(), reason: reason.into() });
+            let value = shown(&key, &value);
+            return Err(Error::BadValue { origin, key, value, reason: reason.into() });
         }
         self.0.insert(known, (origin.to_owned(), value));
         Ok(())
@@ -176,7 +181,7 @@ impl Values {
         parse(text).map_err(|reason| Error::BadValue {
             origin: origin.clone(),
             key: key.to_owned(),
-            value: value.to_string(),
+            value: shown(key, value),
             reason,
         })
     }
@@ -234,7 +239,7 @@ impl Values {
     /// An error about a key that was given.
     pub(super) fn bad(&self, key: &str, reason: &str) -> Error {
         let (origin, value) = match self.0.get(key) {
-            Some((origin, value)) => (origin.clone(), value.to_string()),
+            Some((origin, value)) => (origin.clone(), shown(key, value)),
             None => ("settings".into(), "missing".into()),
         };
         Error::BadValue { origin, key: key.to_owned(), value, reason: reason.to_owned() }
@@ -248,6 +253,14 @@ impl Values {
     /// A key that is true or false.
     pub(super) fn flag(&self, key: &str, default: bool) -> bool {
         self.0.get(key).and_then(|(_, value)| value.as_bool()).unwrap_or(default)
+    }
+}
+
+/// A value as errors show it.
+fn shown(key: &str, value: &Value) -> String {
+    match value {
+        Value::String(text) if key == "database.url" => Value::String(without_password(text)).to_string(),
+        value => value.to_string(),
     }
 }
 

@@ -1,9 +1,11 @@
 //! Settings: from TOML and the environment to validated values, once at start.
 //!
 //! Knows no adapter: it says what was decided, and `cli::open` builds it. Unknown keys are errors that name the
-//! nearest known one. Nothing here is secret; secrets lie in files that are named here.
+//! nearest known one. Nothing here is secret, but for a password
+//! that may stand in the URL of a database, and is never shown; other secrets lie in files that are named here.
 
 mod access;
+mod database;
 mod ingest;
 mod keeping;
 mod keys;
@@ -12,6 +14,7 @@ mod server;
 mod settings;
 
 pub use access::{AuditFailure, AuditSettings, AuthMode, AuthSettings, Jwks};
+pub use database::{DatabaseSettings, DatabaseUrl, PostgresSettings};
 pub use ingest::{IngestSettings, WatchSettings};
 pub use keeping::KeepingSettings;
 pub(crate) use parse::{parse_duration, parse_listen};

@@ -59,14 +59,6 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     size.ok_or_else(|| "it must be a size such as \"2GiB\" or \"500MB\"".into())
 }
 
-pub(super) fn parse_database_url(text: &str) -> Result<PathBuf, String> {
-    let path = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:"));
-    match path {
-        Some(path) if !path.is_empty() && !path.contains('?') && path != ":memory:" => Ok(absolute(Path::new(path))),
-        _ => Err("this version keeps its catalogue in SQLite: it must be \"sqlite:///path/to/file.db\"".into()),
-    }
-}
-
 pub(super) fn parse_storage_url(text: &str) -> Result<PathBuf, String> {
     let url = Url::parse(text).ok().filter(|url| url.scheme() == "file");
     url.and_then(|url| url.to_file_path().ok())

@@ -8,9 +8,9 @@ use std::{
 };
 
 use super::{
-    AuditSettings, AuthSettings, Error, IngestSettings, KeepingSettings, ServerSettings, Source,
+    AuditSettings, AuthSettings, DatabaseSettings, Error, IngestSettings, KeepingSettings, ServerSettings, Source,
     keys::Values,
-    parse::{absolute, parse_database_url, parse_duration, parse_path, parse_storage_url},
+    parse::{absolute, parse_duration, parse_path, parse_storage_url},
 };
 
 const RELOAD_INTERVAL_DEFAULT: Duration = Duration::from_secs(15 * 60);
@@ -28,8 +28,8 @@ pub struct Settings {
     pub data_dir: Option<PathBuf>,
     /// How the server serves.
     pub server: ServerSettings,
-    /// The SQLite file.
-    pub database: PathBuf,
+    /// Where keys and catalogue are kept.
+    pub database: DatabaseSettings,
     /// The folder of media.
     pub storage: PathBuf,
     /// How often a server verifies all recordings; none when it does not.
@@ -129,7 +129,7 @@ impl Settings {
         let data_dir = (!values.has("database.url")).then(|| folder.clone());
         Ok(Self {
             server: ServerSettings::validate(values)?,
-            database: values.parse("database.url", || folder.join("sealtape.db"), parse_database_url)?,
+            database: DatabaseSettings::validate(values, &folder)?,
             storage: values.parse("storage.url", || folder.join("media"), parse_storage_url)?,
             scrub_interval: values.parse("storage.scrub_interval", || None, |text| parse_duration(text).map(Some))?,
             allow_plain: values.flag("encryption.allow_plain", true),
@@ -169,7 +169,7 @@ mod tests {
                     [encryption]\nallow_plain = false\n";
         let settings = load(toml, &[]).expect("good");
         assert_eq!(settings.server.listen.to_string(), "127.0.0.1:9000");
-        assert_eq!(settings.database, Path::new("/var/s.db"));
+        assert_eq!(settings.database, DatabaseSettings::Sqlite("/var/s.db".into()));
         assert_eq!(settings.storage, Path::new("/var/media"));
         assert_eq!(settings.reload_interval, Duration::from_secs(300));
         assert!(!settings.allow_plain);
@@ -239,7 +239,11 @@ mod tests {
         for toml in [
             "[server]\nlisten = 8080",
             "[server]\nlisten = \"8080\"",
-            "[database]\nurl = \"postgres://x\"",
+            "[database]\nurl = \"mysql://x\"",
+            "[database]\nurl = \"postgres://x?sslmode=maybe\"",
+            "[database]\nurl = \"postgres://x?target_session_attrs=any\"",
+            "[database]\nurl = \"postgres://x\"\nmax_connections = 0",
+            "[database]\nurl = \"postgres://x\"\nlock_timeout = \"0s\"",
             "[database]\nurl = \"sqlite://\"",
             "[storage]\nurl = \"/var/media\"",
             "[storage]\nurl = \"s3://bucket\"",
@@ -279,5 +283,22 @@ mod tests {
             assert!(matches!(load(toml, &[]), Err(Error::BadValue { .. })), "{toml}");
         }
         assert!(matches!(load("[server\n", &[]), Err(Error::Syntax { .. })));
+        let error = load("[database]\nurl = \"postgres://u:s3cret@h/d?colour=red\"", &[]).expect_err("refused");
+        assert!(error.to_string().contains("postgres://u@h/d") && !error.to_string().contains("s3cret"), "{error}");
+    }
+
+    #[test]
+    fn a_server_for_many() {
+        let toml = "[database]\nurl = \"postgres://u:s3cret@db.example/d?sslmode=verify-full\"\nmax_connections = 20\n\
+                    statement_timeout = \"1m\"\n";
+        let settings = load(toml, &[]).expect("good");
+        let DatabaseSettings::Postgres(server) = &settings.database else { panic!("{:?}", settings.database) };
+        assert_eq!((server.max_connections, server.statement_timeout), (20, Duration::from_secs(60)));
+        assert_eq!((server.lock_timeout, server.connect_timeout), (Duration::from_secs(5), Duration::from_secs(5)));
+        assert!(server.url.expose().contains("s3cret") && !format!("{settings:?}").contains("s3cret"));
+        assert_eq!(settings.data_dir, None);
+        let above = [("SEALTAPE_DATABASE__URL", "postgresql:///d?host=/run/postgresql")];
+        let settings = load(toml, &above).expect("good");
+        assert_eq!(settings.database.url(), "postgresql:///d?host=/run/postgresql");
     }
 }

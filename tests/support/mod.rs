@@ -5,6 +5,7 @@ pub mod catalogue;
 mod client;
 mod exports;
 mod plain_archive;
+pub mod postgres;
 mod server;
 mod terminal;
 mod upload;
@@ -19,8 +20,10 @@ pub use upload::{Upload, put};
 use std::{
     ffi::OsStr,
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use serde_json::Value;
@@ -29,19 +32,57 @@ use tempfile::TempDir;
 /// A system in a folder of its own.
 pub struct System {
     folder: TempDir,
+    /// Of a database on a server; none when it is a file of the folder.
+    database: Option<String>,
 }
 
 impl System {
     /// An empty folder: nothing was ever run here.
     pub fn empty() -> Self {
-        Self { folder: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder") }
+        Self { folder: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder"), database: None }
     }
 
-    /// A system with one database key.
+    /// A system with one database key; on a server where the environment asks for that (`tests/run`).
     pub fn with_key() -> Self {
-        let system = Self::empty();
+        match std::env::var("SEALTAPE_TESTS_DATABASE").as_deref() {
+            Ok("postgres") => Self::with_key_on_postgres(),
+            Ok(other) => panic!("SEALTAPE_TESTS_DATABASE cannot be {other}"),
+            Err(_) => {
+                let system = Self::empty();
+                system.ok(&["keys", "generate"]);
+                system
+            }
+        }
+    }
+
+    /// The same, in a database of its own on the server that all tests share.
+    pub fn with_key_on_postgres() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("system-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let system = Self::on_postgres(postgres::Postgres::shared().database(&name));
         system.ok(&["keys", "generate"]);
         system
+    }
+
+    /// A system with a definition key and nothing in its database, which is on a server.
+    pub fn on_postgres(url: String) -> Self {
+        let system = Self { database: Some(url), ..Self::empty() };
+        fs::create_dir(system.data_dir()).expect("made");
+        system.ok(&["definition-key", "generate"]);
+        // Where settings say where the database is, nothing secret is made without a word.
+        let secrets = system.data_dir().join("link.secrets");
+        fs::write(&secrets, format!("{:064x}\n", 0x5EA1_u32)).expect("written");
+        fs::set_permissions(secrets, fs::Permissions::from_mode(0o600)).expect("set");
+        system
+    }
+
+    /// Another machine's folder, over the same database and the same media: `definition.key` is a copy.
+    pub fn beside(&self) -> Self {
+        let other = Self { database: self.database.clone(), ..Self::empty() };
+        fs::create_dir(other.data_dir()).expect("made");
+        fs::copy(self.data_dir().join("definition.key"), other.data_dir().join("definition.key")).expect("copied");
+        std::os::unix::fs::symlink(self.data_dir().join("media"), other.data_dir().join("media")).expect("linked");
+        other
     }
 
     /// A path beside the data.
@@ -64,6 +105,9 @@ impl System {
     pub fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
         let mut command = bare_command();
         command.arg("--data-dir").arg(self.data_dir()).args(arguments).current_dir(self.folder.path());
+        if let Some(url) = &self.database {
+            command.env("SEALTAPE_DATABASE__URL", url);
+        }
         command
     }
 

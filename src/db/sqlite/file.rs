@@ -8,12 +8,12 @@ use std::{
 };
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Sqlite, Transaction, migrate::Migrator};
+use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, Transaction, migrate::Migrator};
 use tokio::sync::Mutex;
 
 use super::{Adding, SqliteDatabase};
-use crate::catalogue::{Database as _, Error};
-use crate::db::unavailable;
+use crate::catalogue::{DatabaseGuard, Error};
+use crate::db::{Touching, unavailable};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/db/migrations/sqlite");
 
@@ -21,8 +21,6 @@ static MIGRATIONS: Migrator = sqlx::migrate!("src/db/migrations/sqlite");
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often an opening that met another one is tried again.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
-/// How long what a player waits for may take, a locked database included; then the catalogue is away.
-const READ_DEADLINE: Duration = Duration::from_secs(2);
 /// How long a request waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Readers side by side; SQLite has one writer at a time.
@@ -35,6 +33,8 @@ pub(super) struct InPlace {
     /// Device and inode of the file that was opened: one that is moved away keeps working, and loses what is written.
     identity: (u64, u64),
     pub(super) pool: SqlitePool,
+    /// Never writes, so that `PRAGMA data_version` on it tells of every commit, this process's own included.
+    watcher: Arc<Mutex<Option<SqliteConnection>>>,
 }
 
 impl SqliteDatabase {
@@ -80,14 +80,13 @@ impl SqliteDatabase {
             .await
             .map_err(unavailable)?;
         let outcome = bring_up_to_date(&pool, may_create).await;
-        let file = InPlace { path: path.into(), identity, pool };
-        let database = Self { file, adding: Adding::default(), watcher: Mutex::new(Some(watcher)) };
+        let engine = InPlace { path: path.into(), identity, pool, watcher: Arc::new(Mutex::new(Some(watcher))) };
         if let Err(error) = outcome {
             // Dropped, its connections would go when their threads come to it, and keep the next from being the last.
-            database.close().await;
+            engine.close().await;
             return Err(error);
         }
-        Ok(database)
+        Ok(Self { engine, adding: Adding::default() })
     }
 }
 
@@ -103,9 +102,15 @@ async fn bring_up_to_date(pool: &SqlitePool, may_create: bool) -> Result<(), Err
 
 impl InPlace {
     /// Begins a transaction that writes, and so waits for any other that does.
-    pub(super) async fn begin_write(&self) -> Result<Transaction<'static, Sqlite>, Error> {
+    pub(super) async fn begin_write(&self, _: Touching) -> Result<Transaction<'static, Sqlite>, Error> {
         self.check_in_place()?;
         self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)
+    }
+
+    /// Begins a transaction that reads, and sees one moment.
+    pub(super) async fn begin_read(&self) -> Result<Transaction<'static, Sqlite>, Error> {
+        self.check_in_place()?;
+        self.pool.begin().await.map_err(unavailable)
     }
 
     /// Commits, and sees that what was written can be found again: a file that is moved away while it is written keeps
@@ -124,19 +129,36 @@ impl InPlace {
             Err(Error::Unavailable("another file lies in the database's place; restart to use it".into()))
         }
     }
-}
 
-/// A query that a player waits for.
-pub(super) trait WithinDeadline<T> {
-    /// Its outcome, or that the database cannot be asked.
-    async fn within_deadline(self) -> Result<T, Error>;
-}
+    pub(super) async fn change_counter(&self) -> Result<u64, Error> {
+        self.check_in_place()?;
+        let mut watcher = self.watcher.lock().await;
+        let watcher = watcher.as_mut().ok_or_else(|| Error::Unavailable("it was closed".into()))?;
+        let version: (i64,) = sqlx::query_as("PRAGMA data_version").fetch_one(watcher).await.map_err(unavailable)?;
+        Ok(version.0.cast_unsigned())
+    }
 
-impl<T, F: Future<Output = Result<T, sqlx::Error>>> WithinDeadline<T> for F {
-    async fn within_deadline(self) -> Result<T, Error> {
-        match tokio::time::timeout(READ_DEADLINE, self).await {
-            Ok(outcome) => outcome.map_err(unavailable),
-            Err(_) => Err(Error::Unavailable(format!("no answer within {READ_DEADLINE:?}"))),
+    /// A file that is open has its tables.
+    pub(super) async fn is_unmade(&self) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    /// A file keeps its own deadlines.
+    pub(super) async fn bounded<T>(&self, asking: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        asking.await
+    }
+
+    /// Holds nothing: the file is on one machine, with the media, and who holds the store's guard is alone there.
+    pub(super) async fn begin_maintenance(&self) -> Result<DatabaseGuard, Error> {
+        Ok(Box::new(()))
+    }
+
+    pub(super) async fn close(&self) {
+        // The last connection to close moves the write-ahead log into the file, so that the file alone is a backup. Of
+        // two that close at once neither is the last: the pool's may, so this one waits for all of them.
+        self.pool.close().await;
+        if let Some(watcher) = self.watcher.lock().await.take() {
+            let _closed_either_way = watcher.close().await;
         }
     }
 }

@@ -23,7 +23,7 @@ use super::objects::{media_object, media_objects};
 use super::{Clock, KeyError, KeyWatch};
 use crate::access::RecordingSet;
 use crate::base::{ErrorCode, Fingerprint, RecordingId, SealId};
-use crate::catalogue::{self, Content, Database, Recording, RecordingState};
+use crate::catalogue::{self, Content, Database, DatabaseGuard, Recording, RecordingState};
 use crate::keys::{NoActiveKey, OpeningRefused};
 use crate::media::{self, MaintenanceGuard, MediaFile, MediaObject, MediaStore, Stage};
 use crate::sealed::{self, Corruption, HEADER_LEN, NameClaim, Opener, Role, UnverifiedHeader, VerifiedHeader};
@@ -38,7 +38,8 @@ pub struct Maintenance {
     keys: Arc<KeyWatch>,
     clock: Clock,
     /// Held for as long as this lives.
-    _guard: Option<MaintenanceGuard>,
+    /// The store's, for others on this machine, and the database's, for others elsewhere.
+    _guards: Option<(MaintenanceGuard, DatabaseGuard)>,
 }
 
 /// What is to become of the recordings.
@@ -201,21 +202,21 @@ impl Maintenance {
     ///
     /// # Errors
     ///
-    /// [`media::Error::Busy`] while another one is at work.
+    /// [`media::Error::Busy`] while another one is at work on this machine, [`catalogue::Error::Busy`] elsewhere.
     pub async fn begin(
         database: Arc<dyn Database>,
         store: Arc<dyn MediaStore>,
         keys: Arc<KeyWatch>,
         clock: Clock,
-    ) -> Result<Self, media::Error> {
-        let guard = store.begin_maintenance().await?;
-        Ok(Self { _guard: Some(guard), ..Self::look(database, store, keys, clock) })
+    ) -> Result<Self, Error> {
+        let guards = (store.begin_maintenance().await?, database.begin_maintenance().await?);
+        Ok(Self { _guards: Some(guards), ..Self::look(database, store, keys, clock) })
     }
 
     /// Only looks at what there would be to do; others may be at work.
     #[must_use]
     pub fn look(database: Arc<dyn Database>, store: Arc<dyn MediaStore>, keys: Arc<KeyWatch>, clock: Clock) -> Self {
-        Self { database, store, keys, clock, _guard: None }
+        Self { database, store, keys, clock, _guards: None }
     }
 
     /// The recordings of a selection that `work` has not been done on, a page at a time; `each` is given those pages.

@@ -157,6 +157,11 @@ impl Verifier {
         Ok(rows)
     }
 
+    /// Whether another one wraps or seals recordings anew, here or on another machine; also when that cannot be told.
+    async fn is_maintained(&self) -> bool {
+        self.store.begin_maintenance().await.is_err() || self.database.begin_maintenance().await.is_err()
+    }
+
     /// What there is to say of an object that is not the row's file.
     async fn stray(&self, stray: &MediaObject, row: Option<&Recording>) -> Result<Option<Finding>, Error> {
         let Some(file) = self.store.open(stray).await.ok().flatten() else { return Ok(None) };
@@ -170,7 +175,7 @@ impl Verifier {
                 matches!(row.content, Content::Sealed { replacement: Some(Replacement::Sealing { .. }), .. })
             });
             // Whoever holds the guard may be writing it.
-            if is_pending || (!self.is_guarded && self.store.begin_maintenance().await.is_err()) {
+            if is_pending || (!self.is_guarded && self.is_maintained().await) {
                 return Ok(None);
             }
             return tell(Kind::LeftOver, "a command that was to give it another one's place was killed");

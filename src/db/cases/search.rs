@@ -1,12 +1,12 @@
 //! Pages of what is looked for: each begins where an index says that the page before ended, and costs what it shows,
 //! unless several wishes together find little.
 
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::QueryBuilder;
 
-use super::SqliteDatabase;
-use super::file::WithinDeadline;
+use super::{EngineDatabase, Sql, engine};
 use crate::access::RecordingSet;
 use crate::catalogue::{Cursor, Error, Filter, ListedState, Page, Recording};
+use crate::db::deadline::WithinDeadline;
 use crate::db::id_ranges::id_ranges;
 use crate::db::rows::{RecordingRecord, TERM_TAG, TERM_WORD, column};
 
@@ -22,7 +22,7 @@ const COLUMNS: &str = "SELECT recording.id, media_type, media_len, state, lease_
      seal_id, replacement_seal_id, replacement_fingerprint, replacement_header, digest, exempt, metadata, sidecars, held_at, location, spool ";
 
 /// What a query goes along.
-enum Along<'a> {
+pub(in crate::db) enum Along<'a> {
     /// One index of `recording`, or whichever suits: all conditions are of that table.
     Recordings,
     /// The recordings of a tag, newest first.
@@ -34,15 +34,15 @@ enum Along<'a> {
 }
 
 /// What is looked for, from where, and how much of it.
-struct Wish<'a> {
-    filter: &'a Filter,
-    set: &'a RecordingSet,
-    listed_at: i64,
-    id: &'a str,
-    rows: i64,
+pub(in crate::db) struct Wish<'a> {
+    pub filter: &'a Filter,
+    pub set: &'a RecordingSet,
+    pub listed_at: i64,
+    pub id: &'a str,
+    pub rows: i64,
 }
 
-impl SqliteDatabase {
+impl EngineDatabase {
     /// A page of at most `limit` recordings of `set` that `filter` wants, after `after`.
     pub(super) async fn page_of(
         &self,
@@ -82,19 +82,20 @@ impl SqliteDatabase {
 
     async fn found(&self, wish: &Wish<'_>, along: &Along<'_>) -> Result<Vec<RecordingRecord>, Error> {
         let mut query = wish.query(along);
-        query.build_query_as().fetch_all(&self.file.pool).within_deadline().await
+        query.build_query_as().fetch_all(&self.engine.pool).within_deadline().await
     }
 }
 
 impl Wish<'_> {
-    fn query(&self, along: &Along<'_>) -> QueryBuilder<Sqlite> {
+    pub(in crate::db) fn query(&self, along: &Along<'_>) -> QueryBuilder<Sql> {
         let mut query = QueryBuilder::new(COLUMNS);
         // The table whose index gives the order.
         let table = match along {
             Along::Tag(tag) => {
-                query.push(
-                    "FROM recording_term AS found CROSS JOIN recording ON recording.id = found.id WHERE found.kind = ",
-                );
+                query.push(format_args!(
+                    "FROM recording_term AS found {} recording ON recording.id = found.id WHERE found.kind = ",
+                    engine::JOIN_IN_ORDER
+                ));
                 query.push_bind(TERM_TAG).push(" AND found.term = ").push_bind((*tag).to_owned()).push(" AND ");
                 "found"
             }
@@ -105,7 +106,7 @@ impl Wish<'_> {
             Along::Stretch => {
                 query.push("FROM recording WHERE recording.id IN (SELECT id FROM (SELECT id FROM recording WHERE ");
                 self.push_place(&mut query, "recording");
-                query.push(" ORDER BY listed_at DESC, id DESC LIMIT ").push_bind(STRETCH).push(")) AND ");
+                query.push(" ORDER BY listed_at DESC, id DESC LIMIT ").push_bind(STRETCH).push(") AS near) AND ");
                 "recording"
             }
             Along::Word(word) => {
@@ -125,7 +126,7 @@ impl Wish<'_> {
     }
 
     /// After where the last page ended, and within the time that is wanted.
-    fn push_place(&self, query: &mut QueryBuilder<Sqlite>, table: &str) {
+    fn push_place(&self, query: &mut QueryBuilder<Sql>, table: &str) {
         query.push(format_args!("({table}.listed_at, {table}.id) < (")).push_bind(self.listed_at).push(", ");
         query.push_bind(self.id.to_owned()).push(")");
         for (time, sign) in [(self.filter.from, ">="), (self.filter.to, "<")] {
@@ -135,7 +136,7 @@ impl Wish<'_> {
         }
     }
 
-    fn push_wishes(&self, query: &mut QueryBuilder<Sqlite>) {
+    fn push_wishes(&self, query: &mut QueryBuilder<Sql>) {
         let Filter { words, group, agent, state, .. } = self.filter;
         if let Some(group) = group {
             query.push(" AND recording.group_name = ").push_bind(group.clone());
@@ -170,16 +171,15 @@ impl Wish<'_> {
         }
         if let RecordingSet::Listed(items) = self.set {
             let ranges = serde_json::json!(id_ranges(items)).to_string();
-            query.push(" AND EXISTS (SELECT 1 FROM json_each(").push_bind(ranges).push(
-                ") AS item WHERE recording.id >= json_extract(item.value, '$[0]') \
-                 AND recording.id < json_extract(item.value, '$[1]'))",
-            );
+            let [list, item, low, high] = engine::RANGES;
+            query.push(format_args!(" AND EXISTS (SELECT 1 FROM {list}")).push_bind(ranges);
+            query.push(format_args!("{item} WHERE recording.id >= {low} AND recording.id < {high})"));
         }
     }
 }
 
 /// What begins with `text`: an index is asked for it as a stretch.
-fn push_between(query: &mut QueryBuilder<Sqlite>, column: &str, text: &str, last: char) {
+fn push_between(query: &mut QueryBuilder<Sql>, column: &str, text: &str, last: char) {
     query.push(format_args!(" AND {column} >= ")).push_bind(text.to_owned());
     query.push(format_args!(" AND {column} < ")).push_bind(format!("{text}{last}"));
 }
@@ -187,67 +187,4 @@ fn push_between(query: &mut QueryBuilder<Sqlite>, column: &str, text: &str, last
 /// The one that fewest begin with, as far as its length tells.
 fn longest(words: &[String]) -> Option<&str> {
     words.iter().max_by_key(|word| word.len()).map(String::as_str)
-}
-
-#[cfg(test)]
-mod tests {
-    use sqlx::{AssertSqlSafe, Execute, Row};
-
-    use super::*;
-    use crate::base::Timestamp;
-
-    /// What SQLite would do for a wish.
-    async fn plan(filter: Filter, along: Along<'_>) -> String {
-        let folder = tempfile::tempdir().expect("a folder");
-        let database = SqliteDatabase::open(&folder.path().join("s.db"), true).await.expect("opens");
-        let wish = Wish { filter: &filter, set: &RecordingSet::All, listed_at: 9, id: "a", rows: 10 };
-        let mut query = wish.query(&along);
-        let statement = format!("EXPLAIN QUERY PLAN {}", query.build().sql().as_str());
-        // Placeholders without values are null, which changes no plan.
-        let steps = sqlx::query(AssertSqlSafe(statement)).fetch_all(&database.file.pool).await.expect("plans");
-        steps.iter().map(|step| step.get::<String, _>("detail")).collect::<Vec<_>>().join("\n")
-    }
-
-    #[tokio::test]
-    async fn each_wish_goes_along_an_index_in_its_order() {
-        let now = Timestamp::MAX;
-        let text = || Some("x".to_owned());
-        for (filter, along, index) in [
-            (Filter { tag: text(), ..Filter::default() }, Along::Tag("x"), "SEARCH found USING"),
-            (Filter { group: text(), ..Filter::default() }, Along::Recordings, "INDEX recording_by_group"),
-            (Filter { agent: text(), ..Filter::default() }, Along::Recordings, "INDEX recording_by_agent"),
-            (
-                Filter { from: Some(now), to: Some(now), ..Filter::default() },
-                Along::Recordings,
-                "recording_newest_first",
-            ),
-            (
-                Filter { state: Some(ListedState::Complete), ..Filter::default() },
-                Along::Recordings,
-                "recording_newest_first",
-            ),
-            (
-                Filter { state: Some(ListedState::Unfinished(now)), ..Filter::default() },
-                Along::Recordings,
-                "INDEX recording_not_complete",
-            ),
-            (
-                Filter { state: Some(ListedState::Recording(now)), ..Filter::default() },
-                Along::Recordings,
-                "INDEX recording_not_complete",
-            ),
-            (
-                Filter { tag: text(), group: text(), words: vec!["ab".into()], ..Filter::default() },
-                Along::Tag("x"),
-                "SEARCH found USING",
-            ),
-        ] {
-            let plan = plan(filter, along).await;
-            assert!(plan.contains(index), "{index}: {plan}");
-            assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN recording\n"), "{plan}");
-        }
-        // Rare words: all that have them are gathered, each found by an index.
-        let plan = plan(Filter { words: vec!["ab".into()], ..Filter::default() }, Along::Word("ab")).await;
-        assert!(plan.contains("recording_term") && !plan.contains("SCAN recording_term"), "{plan}");
-    }
 }

@@ -1,14 +1,12 @@
 //! Recordings that lie in plain, and plain files that are to go.
 
-use sqlx::SqliteConnection;
-
-use super::SqliteDatabase;
+use super::{Connection, EngineDatabase};
 use crate::base::{Location, RecordingId};
 use crate::catalogue::{Error, PlainCount, PlainLeft, Recording};
 use crate::db::rows::{self, PlainLeftRecord, RecordingRecord, column};
 use crate::db::unavailable;
 
-impl SqliteDatabase {
+impl EngineDatabase {
     pub(super) async fn recordings_in_plain(
         &self,
         after: Option<&RecordingId>,
@@ -17,16 +15,16 @@ impl SqliteDatabase {
         let records: Vec<RecordingRecord> = sqlx::query_as(include_str!("../sql/recordings_in_plain.sql"))
             .bind(after.map_or("", RecordingId::as_str))
             .bind(i64::from(limit))
-            .fetch_all(&self.file.pool)
+            .fetch_all(&self.engine.pool)
             .await
             .map_err(unavailable)?;
         records.into_iter().map(Recording::try_from).collect()
     }
 
     pub(super) async fn count_in_plain(&self) -> Result<PlainCount, Error> {
-        self.file.check_in_place()?;
+        self.engine.check_in_place()?;
         let (exempt, others, left): (i64, i64, i64) = sqlx::query_as(include_str!("../sql/plain_count.sql"))
-            .fetch_one(&self.file.pool)
+            .fetch_one(&self.engine.pool)
             .await
             .map_err(unavailable)?;
         Ok(PlainCount { exempt: rows::count(exempt)?, others: rows::count(others)?, left: rows::count(left)? })
@@ -36,7 +34,7 @@ impl SqliteDatabase {
         let (left,): (i64,) = sqlx::query_as(include_str!("../sql/plain_left_is_there.sql"))
             .bind(id.as_str())
             .bind(outside.as_str())
-            .fetch_one(&self.file.pool)
+            .fetch_one(&self.engine.pool)
             .await
             .map_err(unavailable)?;
         Ok(left > 0)
@@ -46,7 +44,7 @@ impl SqliteDatabase {
         let records: Vec<PlainLeftRecord> = sqlx::query_as(include_str!("../sql/plain_left_page.sql"))
             .bind(column(after))
             .bind(i64::from(limit))
-            .fetch_all(&self.file.pool)
+            .fetch_all(&self.engine.pool)
             .await
             .map_err(unavailable)?;
         records.into_iter().map(TryInto::try_into).collect()
@@ -55,7 +53,7 @@ impl SqliteDatabase {
 
 /// Says that a plain recording is sealed, if it is still the one that was read, and that its plain file is to go.
 pub(super) async fn seal(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     from: &Recording,
     to: &Recording,
     left: &PlainLeft,
@@ -92,7 +90,7 @@ pub(super) async fn seal(
 }
 
 /// Says that a plain file is gone.
-pub(super) async fn forget(connection: &mut SqliteConnection, left: &PlainLeft) -> Result<(), Error> {
+pub(super) async fn forget(connection: &mut Connection, left: &PlainLeft) -> Result<(), Error> {
     sqlx::query(include_str!("../sql/plain_left_strike.sql"))
         .bind(left.id.as_str())
         .bind(rows::left_location(left))

@@ -1,9 +1,9 @@
 //! Pages of the catalogue, for callers who may see all of it and for those who may see some.
 
-use super::SqliteDatabase;
-use super::file::WithinDeadline;
+use super::{EngineDatabase, engine};
 use crate::access::RecordingSet;
 use crate::catalogue::{Cursor, Error, Page, Recording};
+use crate::db::deadline::WithinDeadline;
 use crate::db::id_ranges::{IdRange, id_ranges};
 use crate::db::rows::{RecordingRecord, column};
 
@@ -11,7 +11,7 @@ use crate::db::rows::{RecordingRecord, column};
 /// are looked at: about half a millisecond.
 const COMPARISONS_MAX: usize = 2048;
 
-impl SqliteDatabase {
+impl EngineDatabase {
     /// A page of at most `limit` recordings of `set` after `after`.
     pub(super) async fn page(&self, after: Option<&Cursor>, limit: u32, set: &RecordingSet) -> Result<Page, Error> {
         let from = Start {
@@ -32,7 +32,7 @@ impl SqliteDatabase {
             .bind(from.listed_at)
             .bind(from.id)
             .bind(rows)
-            .fetch_all(&self.file.pool)
+            .fetch_all(&self.engine.pool)
             .within_deadline()
             .await
     }
@@ -51,25 +51,25 @@ impl SqliteDatabase {
         let items = serde_json::json!(ranges).to_string();
         let stretch = i64::try_from(COMPARISONS_MAX / ranges.len().max(1)).unwrap_or(0);
         if stretch >= rows {
-            let near: Vec<RecordingRecord> = sqlx::query_as(include_str!("../sql/recordings_page_near.sql"))
+            let near: Vec<RecordingRecord> = sqlx::query_as(engine::RECORDINGS_PAGE_NEAR)
                 .bind(from.listed_at)
                 .bind(from.id)
                 .bind(rows)
                 .bind(&items)
                 .bind(stretch)
-                .fetch_all(&self.file.pool)
+                .fetch_all(&self.engine.pool)
                 .within_deadline()
                 .await?;
             if i64::try_from(near.len()).is_ok_and(|found| found == rows) {
                 return Ok(near);
             }
         }
-        sqlx::query_as(include_str!("../sql/recordings_page_all.sql"))
+        sqlx::query_as(engine::RECORDINGS_PAGE_ALL)
             .bind(from.listed_at)
             .bind(from.id)
             .bind(rows)
             .bind(&items)
-            .fetch_all(&self.file.pool)
+            .fetch_all(&self.engine.pool)
             .within_deadline()
             .await
     }

@@ -9,19 +9,19 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
-use super::{file::InPlace, insert_recording, plain, refuse_deactivated};
-use crate::base::Fingerprint;
+use super::{Connection, Engine, again, keys::refuse_deactivated, plain, recordings};
+use crate::base::{Fingerprint, RecordingId};
 use crate::catalogue::{Error, PlainLeft, Recording};
+use crate::db::Touching;
 
 /// How many one transaction takes, at most: other writers wait for its end.
 const BATCH_MAX: usize = 64;
 
 /// Recordings that wait to be added.
 #[derive(Clone, Default)]
-pub(super) struct Adding(Arc<Mutex<Queue>>);
+pub(in crate::db) struct Adding(Arc<Mutex<Queue>>);
 
 #[derive(Default)]
 struct Queue {
@@ -37,6 +37,16 @@ enum Change {
     ForgetPlain(PlainLeft),
 }
 
+impl Change {
+    fn id(&self) -> &RecordingId {
+        match self {
+            Self::Add(recording) => &recording.id,
+            Self::Seal(of) => &of.1.id,
+            Self::ForgetPlain(left) => &left.id,
+        }
+    }
+}
+
 struct Waiting {
     change: Change,
     done: oneshot::Sender<Result<(), Error>>,
@@ -44,14 +54,14 @@ struct Waiting {
 
 impl Adding {
     /// Adds a recording to `database`; returns when it is durable there.
-    pub(super) async fn add(&self, database: &InPlace, recording: Recording) -> Result<(), Error> {
+    pub(super) async fn add(&self, database: &Engine, recording: Recording) -> Result<(), Error> {
         self.change(database, Change::Add(recording)).await
     }
 
     /// Says that a plain recording is sealed, `to` in the place of `from`; returns when that is durable.
     pub(super) async fn seal(
         &self,
-        database: &InPlace,
+        database: &Engine,
         from: Recording,
         to: Recording,
         left: PlainLeft,
@@ -60,11 +70,11 @@ impl Adding {
     }
 
     /// Says that the plain file of a recording is gone; returns when that is durable.
-    pub(super) async fn forget_plain(&self, database: &InPlace, left: PlainLeft) -> Result<(), Error> {
+    pub(super) async fn forget_plain(&self, database: &Engine, left: PlainLeft) -> Result<(), Error> {
         self.change(database, Change::ForgetPlain(left)).await
     }
 
-    async fn change(&self, database: &InPlace, change: Change) -> Result<(), Error> {
+    async fn change(&self, database: &Engine, change: Change) -> Result<(), Error> {
         let (sender, done) = oneshot::channel();
         let was_tended = {
             let mut queue = self.queue();
@@ -93,9 +103,9 @@ struct Tending {
 
 impl Tending {
     /// Adds until nobody waits.
-    async fn tend(mut self, database: InPlace) {
+    async fn tend(mut self, database: Engine) {
         loop {
-            let batch: Vec<Waiting> = {
+            let mut batch: Vec<Waiting> = {
                 let mut queue = self.adding.queue();
                 let count = queue.waiting.len().min(BATCH_MAX);
                 queue.is_tended = count > 0;
@@ -105,6 +115,8 @@ impl Tending {
             if batch.is_empty() {
                 return;
             }
+            // Two that add the same IDs elsewhere at this moment wait for each other in one order, and so not in a circle.
+            batch.sort_by(|one, other| one.change.id().as_str().cmp(other.change.id().as_str()));
             let outcomes = do_all(&database, &batch).await;
             for (waiting, outcome) in batch.into_iter().zip(outcomes) {
                 // Whoever gave up waiting does not want to know.
@@ -123,31 +135,29 @@ impl Drop for Tending {
 }
 
 /// One transaction; the outcome of each.
-async fn do_all(database: &InPlace, batch: &[Waiting]) -> Vec<Result<(), Error>> {
-    let added = async {
-        let mut transaction = database.begin_write().await?;
-        let (mut outcomes, mut active) = (Vec::with_capacity(batch.len()), Vec::new());
-        for Waiting { change, .. } in batch {
-            outcomes.push(match do_one(&mut transaction, change, &mut active).await {
-                // The transaction may be void.
-                Err(error @ Error::Unavailable(_)) => return Err(error),
-                outcome => outcome,
-            });
-        }
-        if outcomes.iter().any(Result::is_ok) {
-            database.commit(transaction).await?;
-        }
-        Ok(outcomes)
-    };
-    added.await.unwrap_or_else(|error| batch.iter().map(|_| Err(error.clone())).collect())
+async fn do_all(database: &Engine, batch: &[Waiting]) -> Vec<Result<(), Error>> {
+    let outcomes = again(database, || try_all(database, batch)).await;
+    outcomes.unwrap_or_else(|error| batch.iter().map(|_| Err(error.clone())).collect())
+}
+
+async fn try_all(database: &Engine, batch: &[Waiting]) -> Result<Vec<Result<(), Error>>, Error> {
+    let mut transaction = database.begin_write(Touching::Recordings).await?;
+    let (mut outcomes, mut active) = (Vec::with_capacity(batch.len()), Vec::new());
+    for Waiting { change, .. } in batch {
+        outcomes.push(match do_one(&mut transaction, change, &mut active).await {
+            // The transaction may be void.
+            Err(error @ Error::Unavailable(_)) => return Err(error),
+            outcome => outcome,
+        });
+    }
+    if outcomes.iter().any(Result::is_ok) {
+        database.commit(transaction).await?;
+    }
+    Ok(outcomes)
 }
 
 /// `active` are keys that this transaction has found not to be deactivated.
-async fn do_one(
-    connection: &mut SqliteConnection,
-    change: &Change,
-    active: &mut Vec<Fingerprint>,
-) -> Result<(), Error> {
+async fn do_one(connection: &mut Connection, change: &Change, active: &mut Vec<Fingerprint>) -> Result<(), Error> {
     let sealed_under = match change {
         Change::Add(recording) => recording.fingerprint(),
         Change::Seal(of) => of.1.fingerprint(),
@@ -158,7 +168,7 @@ async fn do_one(
         active.push(fingerprint);
     }
     match change {
-        Change::Add(recording) => insert_recording(connection, recording).await,
+        Change::Add(recording) => recordings::insert(connection, recording).await,
         Change::Seal(of) => plain::seal(connection, &of.0, &of.1, &of.2).await,
         Change::ForgetPlain(left) => plain::forget(connection, left).await,
     }

@@ -1,20 +1,18 @@
 //! What is known of recordings beside their media, what lies beside them, and how they go.
 
-use sqlx::SqliteConnection;
-
-use super::file::WithinDeadline;
-use super::{SqliteDatabase, refuse_deactivated};
+use super::{Connection, EngineDatabase, engine, keys::refuse_deactivated};
 use crate::base::{RecordingId, Timestamp};
 use crate::catalogue::{Companion, CompanionsOf, Error, Metadata, Recording, RecordingState};
+use crate::db::deadline::WithinDeadline;
 use crate::db::rows::{CompanionRecord, RecordingRecord, TERM_TAG, TERM_WORD, column, metadata_column};
-use crate::db::unavailable;
+use crate::db::{Touching, unavailable};
 
-impl SqliteDatabase {
+impl EngineDatabase {
     pub(super) async fn companions_beside(&self, id: &RecordingId) -> Result<Vec<Companion>, Error> {
-        self.file.check_in_place()?;
+        self.engine.check_in_place()?;
         let records: Vec<CompanionRecord> = sqlx::query_as(include_str!("../sql/companions_of_recording.sql"))
             .bind(id.as_str())
-            .fetch_all(&self.file.pool)
+            .fetch_all(&self.engine.pool)
             .within_deadline()
             .await?;
         records.into_iter().map(Companion::try_from).collect()
@@ -25,7 +23,7 @@ impl SqliteDatabase {
         companion: &Companion,
         index: Option<&Metadata>,
     ) -> Result<Option<Companion>, Error> {
-        let mut transaction = self.file.begin_write().await?;
+        let mut transaction = self.engine.begin_write(Touching::Recordings).await?;
         let row = find(&mut transaction, &companion.id).await?;
         if let Some(fingerprint) = companion.fingerprint() {
             refuse_deactivated(&mut transaction, &fingerprint).await?;
@@ -65,12 +63,12 @@ impl SqliteDatabase {
             (None, Some(index)) => put_index(&mut transaction, &companion.id, index).await?,
             (Some(_) | None, _) => {}
         }
-        self.file.commit(transaction).await?;
+        self.engine.commit(transaction).await?;
         old.map(Companion::try_from).transpose()
     }
 
     pub(super) async fn replace_beside(&self, from: &Companion, to: &Companion) -> Result<(), Error> {
-        let mut transaction = self.file.begin_write().await?;
+        let mut transaction = self.engine.begin_write(Touching::Recordings).await?;
         if let Some(fingerprint) = to.fingerprint() {
             refuse_deactivated(&mut transaction, &fingerprint).await?;
         }
@@ -90,7 +88,7 @@ impl SqliteDatabase {
         if done.rows_affected() == 0 {
             return Err(Error::RecordingChanged(from.id.clone()));
         }
-        self.file.commit(transaction).await
+        self.engine.commit(transaction).await
     }
 
     pub(super) async fn sealed_beside(
@@ -113,12 +111,12 @@ impl SqliteDatabase {
         if let Some(key) = key {
             query = query.bind(key.0.to_vec());
         }
-        let records: Vec<CompanionRecord> = query.fetch_all(&self.file.pool).await.map_err(unavailable)?;
+        let records: Vec<CompanionRecord> = query.fetch_all(&self.engine.pool).await.map_err(unavailable)?;
         records.into_iter().map(Companion::try_from).collect()
     }
 
     pub(super) async fn hold_since(&self, id: &RecordingId, since: Option<Timestamp>) -> Result<(), Error> {
-        let mut transaction = self.file.begin_write().await?;
+        let mut transaction = self.engine.begin_write(Touching::Recordings).await?;
         find(&mut transaction, id).await?;
         let done = sqlx::query(include_str!("../sql/recording_hold.sql"))
             .bind(id.as_str())
@@ -129,11 +127,11 @@ impl SqliteDatabase {
         if done.rows_affected() == 0 {
             return Err(Error::RecordingPurging(id.clone()));
         }
-        self.file.commit(transaction).await
+        self.engine.commit(transaction).await
     }
 
     pub(super) async fn purge_begins(&self, id: &RecordingId, now: Timestamp) -> Result<Recording, Error> {
-        let mut transaction = self.file.begin_write().await?;
+        let mut transaction = self.engine.begin_write(Touching::Recordings).await?;
         let recording = find(&mut transaction, id).await?;
         if recording.about.as_ref().is_some_and(|about| about.held_at.is_some()) {
             return Err(Error::RecordingHeld(id.clone()));
@@ -146,12 +144,12 @@ impl SqliteDatabase {
             .execute(&mut *transaction)
             .await
             .map_err(unavailable)?;
-        self.file.commit(transaction).await?;
+        self.engine.commit(transaction).await?;
         Ok(recording)
     }
 
     pub(super) async fn purge_ends(&self, id: &RecordingId) -> Result<(), Error> {
-        let mut transaction = self.file.begin_write().await?;
+        let mut transaction = self.engine.begin_write(Touching::Recordings).await?;
         for statement in [
             include_str!("../sql/recording_strike.sql"),
             include_str!("../sql/companions_strike.sql"),
@@ -159,13 +157,13 @@ impl SqliteDatabase {
         ] {
             sqlx::query(statement).bind(id.as_str()).execute(&mut *transaction).await.map_err(unavailable)?;
         }
-        self.file.commit(transaction).await
+        self.engine.commit(transaction).await
     }
 }
 
 /// A recording, by the transaction that will change it.
-async fn find(connection: &mut SqliteConnection, id: &RecordingId) -> Result<Recording, Error> {
-    let record: Option<RecordingRecord> = sqlx::query_as(include_str!("../sql/recording_find.sql"))
+async fn find(connection: &mut Connection, id: &RecordingId) -> Result<Recording, Error> {
+    let record: Option<RecordingRecord> = sqlx::query_as(engine::RECORDING_FIND_TO_CHANGE)
         .bind(id.as_str())
         .fetch_optional(connection)
         .await
@@ -174,7 +172,7 @@ async fn find(connection: &mut SqliteConnection, id: &RecordingId) -> Result<Rec
 }
 
 /// What of a recording's metadata the catalogue is to know, in the place of what it knew.
-async fn put_index(connection: &mut SqliteConnection, id: &RecordingId, index: &Metadata) -> Result<(), Error> {
+async fn put_index(connection: &mut Connection, id: &RecordingId, index: &Metadata) -> Result<(), Error> {
     sqlx::query(include_str!("../sql/recording_index.sql"))
         .bind(id.as_str())
         .bind(metadata_column(index))

@@ -1,0 +1,285 @@
+//! A PostgreSQL server of its own, from Debian's programs: in a folder, on a free port of the loopback, as an ordinary
+//! user. And a way to it that can be cut, and moved.
+
+use std::{
+    fs::{self, Permissions},
+    net::{TcpListener, TcpStream},
+    os::unix::fs::{PermissionsExt, chown},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{Arc, Mutex, OnceLock},
+    thread,
+    time::{Duration, Instant},
+};
+
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use tempfile::TempDir;
+
+use super::{text, tool};
+
+/// Where Debian keeps the programs.
+const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
+/// The user that the server runs as where the tests run as root: the server refuses to.
+const NOBODY: u32 = 65534;
+const USER: &str = "sealtape";
+/// Asked for by every connection, and so looked for wherever it must not be.
+pub const PASSWORD: &str = "pg-s3cret-of-the-test";
+
+/// A server that is stopped when it is dropped.
+pub struct Postgres {
+    folder: TempDir,
+    port: u16,
+}
+
+impl Postgres {
+    /// A server for tests that only need databases: started once, and used by all of them.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Postgres> = OnceLock::new();
+        let server = SHARED.get_or_init(Self::start);
+        stop_at_exit(server);
+        server
+    }
+
+    /// A server of one's own, to be stopped and started.
+    pub fn start() -> Self {
+        // A short path: a socket's may have 107 bytes.
+        let folder = tempfile::Builder::new().prefix("st-pg-").tempdir_in("/tmp").expect("a folder");
+        let server = Self { folder, port: free_port() };
+        give_away(server.folder.path());
+        let password = server.folder.path().join("password");
+        fs::write(&password, PASSWORD).expect("written");
+        give_away(&password);
+        // A collation that orders otherwise than bytes do, as most have it.
+        let mut initdb = server.program("initdb");
+        initdb.args(["--username", USER, "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-sync"]);
+        initdb.args(["--locale-provider", "icu", "--icu-locale", "de", "--pwfile"]).arg(&password);
+        run(initdb.arg("--pgdata").arg(server.data()));
+        let settings = format!(
+            "port = {}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nfsync = off\n\
+             max_connections = 200\nshared_buffers = 32MB\nlog_min_messages = warning\n",
+            server.port,
+            server.folder.path().display()
+        );
+        let path = server.data().join("postgresql.conf");
+        let old = fs::read_to_string(&path).expect("read");
+        fs::write(path, old + &settings).expect("written");
+        server.resume();
+        server
+    }
+
+    /// Starts it again.
+    pub fn resume(&self) {
+        let log = self.folder.path().join("log");
+        run(self
+            .program("pg_ctl")
+            .args(["start", "--wait", "--silent"])
+            .arg("--log")
+            .arg(log)
+            .arg("-D")
+            .arg(self.data()));
+    }
+
+    /// Stops it at once, whoever is connected.
+    pub fn stop(&self) {
+        run(self.program("pg_ctl").args(["stop", "--wait", "--silent", "--mode", "fast"]).arg("-D").arg(self.data()));
+    }
+
+    /// Has it stand still, connections and all, as if its machine were gone; or go on.
+    pub fn stand_still(&self, is_still: bool) {
+        let signal = if is_still { "-STOP" } else { "-CONT" };
+        let Some(pid) = self.pid() else { return };
+        let children = tool("pgrep").args(["-P", &pid]).output().expect("runs");
+        // Some of them may end meanwhile.
+        let children = text(&children.stdout);
+        let _done =
+            Command::new("kill").arg(signal).arg(&pid).args(children.split_whitespace()).output().expect("runs");
+    }
+
+    fn pid(&self) -> Option<String> {
+        let pid = fs::read_to_string(self.data().join("postmaster.pid")).ok()?;
+        pid.lines().next().map(str::to_owned)
+    }
+
+    /// Has it speak TLS with a certificate for `localhost`, and nothing else; the certificate.
+    pub fn speak_tls(&self) -> PathBuf {
+        let (certificate, key) = (self.folder.path().join("server.crt"), self.folder.path().join("server.key"));
+        let mut openssl = tool("openssl");
+        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
+        openssl.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
+        openssl.args(["-addext", "basicConstraints=critical,CA:FALSE", "-out"]);
+        run(openssl.arg(&certificate).arg("-keyout").arg(&key));
+        for path in [&certificate, &key] {
+            fs::set_permissions(path, Permissions::from_mode(0o600)).expect("set");
+            give_away(path);
+        }
+        self.execute("postgres", &format!("ALTER SYSTEM SET ssl_cert_file = '{}'", certificate.display()));
+        self.execute("postgres", &format!("ALTER SYSTEM SET ssl_key_file = '{}'", key.display()));
+        self.execute("postgres", "ALTER SYSTEM SET ssl = on");
+        let access = self.data().join("pg_hba.conf");
+        fs::write(&access, "hostssl all all 127.0.0.1/32 scram-sha-256\n").expect("written");
+        self.stop();
+        self.resume();
+        certificate
+    }
+
+    /// The port at which it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// An empty database, by the URL of its name.
+    pub fn database(&self, name: &str) -> String {
+        let statement = format!("CREATE DATABASE \"{name}\"");
+        self.execute("postgres", &statement);
+        self.url(name)
+    }
+
+    pub fn url(&self, name: &str) -> String {
+        url(self.port, name)
+    }
+
+    /// Runs a statement in a database.
+    pub fn execute(&self, database: &str, statement: &str) {
+        let (url, statement) = (self.url(database), statement.to_owned());
+        // On a thread of its own, for whoever calls may be within a runtime already.
+        let done = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let mut connection = PgConnection::connect(&url).await.expect("connects");
+                connection.execute(AssertSqlSafe(statement)).await.expect("executes");
+                connection.close().await.expect("closes");
+            });
+        });
+        done.join().expect("done");
+    }
+
+    /// What the server wrote to its log.
+    pub fn log(&self) -> String {
+        fs::read(self.folder.path().join("log")).map(|log| text(&log)).unwrap_or_default()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let path = Path::new(PROGRAMS).join(name);
+        assert!(path.exists(), "{} is missing: `tests/run` installs what the tests need", path.display());
+        let mut command = if rustix::process::geteuid().is_root() {
+            let mut command = tool("setpriv");
+            command.args([&format!("--reuid={NOBODY}"), &format!("--regid={NOBODY}"), "--clear-groups"]).arg(path);
+            command
+        } else {
+            Command::new(path)
+        };
+        command.current_dir(self.folder.path()).env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+        command
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.stand_still(false);
+        let mut stop = self.program("pg_ctl");
+        let _may_be_stopped =
+            stop.args(["stop", "--wait", "--silent", "--mode", "immediate"]).arg("-D").arg(self.data()).output();
+    }
+}
+
+/// A static is never dropped: a program that waits for this one's end stops the server then.
+fn stop_at_exit(server: &Postgres) {
+    static STARTED: OnceLock<()> = OnceLock::new();
+    STARTED.get_or_init(|| {
+        let pid = server.pid().expect("it runs");
+        let script = format!(
+            "while kill -0 {} 2>/dev/null; do sleep 1; done; kill -QUIT {pid}; sleep 1; rm -rf '{}'",
+            std::process::id(),
+            server.folder.path().display()
+        );
+        Command::new("sh")
+            .args(["-c", &script])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a watcher");
+    });
+}
+
+/// A way to a server over the loopback: it can be cut, be silent, and lead elsewhere.
+pub struct Way {
+    port: u16,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    /// The port that it leads to; none while it is cut.
+    to: Option<u16>,
+    open: Vec<TcpStream>,
+}
+
+impl Way {
+    pub fn to(server: &Postgres) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+        let port = listener.local_addr().expect("an address").port();
+        let state = Arc::new(Mutex::new(State { to: Some(server.port), open: Vec::new() }));
+        let shared = Arc::clone(&state);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let mut state = shared.lock().expect("not poisoned");
+                let Some(server) = state.to.and_then(|to| TcpStream::connect(("127.0.0.1", to)).ok()) else { continue };
+                for stream in [&client, &server] {
+                    stream.set_nodelay(true).expect("set");
+                    state.open.push(stream.try_clone().expect("cloned"));
+                }
+                join(&client, &server);
+                join(&server, &client);
+            }
+        });
+        Self { port, state }
+    }
+
+    pub fn url(&self, name: &str) -> String {
+        url(self.port, name)
+    }
+
+    /// Ends what is under way; from now on it leads to `server`, or nowhere.
+    pub fn lead_to(&self, server: Option<&Postgres>) {
+        let mut state = self.state.lock().expect("not poisoned");
+        state.to = server.map(|server| server.port);
+        for stream in state.open.drain(..) {
+            let _may_be_over = stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+/// Sends on what comes, until either end is gone.
+fn join(from: &TcpStream, to: &TcpStream) {
+    let (mut from, mut to) = (from.try_clone().expect("cloned"), to.try_clone().expect("cloned"));
+    thread::spawn(move || {
+        let _over = std::io::copy(&mut from, &mut to);
+        let _may_be_over = to.shutdown(std::net::Shutdown::Both);
+    });
+}
+
+fn url(port: u16, name: &str) -> String {
+    format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{port}/{name}?sslmode=disable")
+}
+
+/// To the user that the server runs as.
+fn give_away(path: &Path) {
+    if rustix::process::geteuid().is_root() {
+        chown(path, Some(NOBODY), Some(NOBODY)).expect("given away");
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+fn run(command: &mut Command) {
+    let begun = Instant::now();
+    // What is left running holds no pipe of this process's.
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("runs");
+    assert!(status.success(), "{command:?} after {:?}", begun.elapsed().min(Duration::from_secs(600)));
+}
