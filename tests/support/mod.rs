@@ -4,6 +4,7 @@
 pub mod catalogue;
 mod client;
 mod exports;
+mod garage;
 mod plain_archive;
 mod server;
 mod terminal;
@@ -11,6 +12,7 @@ mod upload;
 
 pub use client::{Reply, get, request, send};
 pub use exports::{PASSPHRASE, age_file, export_document, fingerprint_of, handmade_export, handmade_key, now};
+pub use garage::Garage;
 pub use plain_archive::{PlainArchive, files_with_marker, marked_media, unlinked_with_marker};
 pub use server::{Server, peak_memory, signal};
 pub use terminal::at_terminal;
