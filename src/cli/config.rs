@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 
 use super::{
     Failure, Global,
-    open::settings,
+    open::{check_credentials, settings},
     print,
     serve::refuse_strangers,
     warnings::{warn_of_definition_key, warn_of_embedded_key},
 };
 use crate::config::{
-    AuditFailure, AuthMode, DefinitionKeyKind, DefinitionKeySettings, Jwks, LogFormat, Peer, Settings,
+    AuditFailure, AuthMode, BucketSettings, DefinitionKeyKind, DefinitionKeySettings, Jwks, LogFormat, Peer, Settings,
+    StorageSettings,
 };
 use crate::http::Tls;
 use crate::kms::FileDefinitionKeys;
@@ -43,6 +44,9 @@ pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, F
             }
         }
         DefinitionKeyKind::Embedded => warn_of_embedded_key(),
+    }
+    if settings.storage.folder().is_none() {
+        check_credentials()?;
     }
     let sections = sections(&settings);
     if global.json {
@@ -86,7 +90,8 @@ fn sections(settings: &Settings) -> Value {
         },
         "database": { "url": format!("sqlite://{}", settings.database.display()) },
         "storage": {
-            "url": format!("file://{}", settings.storage.display()),
+            "url": settings.storage.url(),
+            "s3": bucket(&settings.storage),
             "scrub_interval": settings.scrub_interval.map(time),
         },
         "encryption": {
@@ -135,6 +140,15 @@ fn sections(settings: &Settings) -> Value {
             })).collect::<Vec<_>>(),
         },
     })
+}
+
+fn bucket(storage: &StorageSettings) -> Value {
+    match storage {
+        StorageSettings::Folder(_) => Value::Null,
+        StorageSettings::Bucket(BucketSettings { endpoint, region, is_plain_http, .. }) => {
+            json!({ "endpoint": endpoint, "region": region, "allow_http": is_plain_http })
+        }
+    }
 }
 
 /// Every value under its whole key; what is not set is left out.
