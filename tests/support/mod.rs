@@ -4,6 +4,7 @@
 pub mod catalogue;
 mod client;
 mod exports;
+mod faulty_way;
 mod garage;
 mod plain_archive;
 mod server;
@@ -12,6 +13,7 @@ mod upload;
 
 pub use client::{Reply, get, request, send};
 pub use exports::{PASSPHRASE, age_file, export_document, fingerprint_of, handmade_export, handmade_key, now};
+pub use faulty_way::{Fault, FaultyWay};
 pub use garage::Garage;
 pub use plain_archive::{PlainArchive, files_with_marker, marked_media, unlinked_with_marker};
 pub use server::{Server, peak_memory, signal};
@@ -31,12 +33,25 @@ use tempfile::TempDir;
 /// A system in a folder of its own.
 pub struct System {
     folder: TempDir,
+    /// What of its settings comes by the environment.
+    environment: Vec<(String, String)>,
 }
 
 impl System {
     /// An empty folder: nothing was ever run here.
     pub fn empty() -> Self {
-        Self { folder: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder") }
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        Self { folder, environment: Vec::new() }
+    }
+
+    /// The same, whose media lies in a bucket, which is reached at `address`.
+    pub fn on_s3(garage: &Garage, address: &str, bucket: &str) -> Self {
+        let settings = [
+            ("SEALTAPE_STORAGE__URL", format!("s3://{bucket}/media")),
+            ("SEALTAPE_STORAGE__S3__ENDPOINT", format!("http://{address}")),
+        ];
+        let variables = settings.into_iter().chain(garage.variables());
+        Self { environment: variables.map(|(name, value)| (name.to_owned(), value)).collect(), ..Self::empty() }
     }
 
     /// A system with one database key.
@@ -66,6 +81,7 @@ impl System {
     pub fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
         let mut command = bare_command();
         command.arg("--data-dir").arg(self.data_dir()).args(arguments).current_dir(self.folder.path());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
