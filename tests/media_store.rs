@@ -37,11 +37,13 @@ async fn bucket_in_memory() {
 async fn bucket_on_garage() {
     let garage = Garage::start();
     let bucket = garage.bucket("conformance");
-    let store = BucketStore::connect(&garage.address(&bucket, "media"), &|name| garage.variable(name)).expect("connects");
+    let store =
+        BucketStore::connect(&garage.address(&bucket, "media"), &|name| garage.variable(name)).expect("connects");
     conforms(Arc::new(store.clone()), Kind::Bucket).await;
     assert!(!store.is_empty().await.expect("asks"));
     rewrites_the_head_of_a_long_one(&store).await;
-    let other = BucketStore::connect(&garage.address(&bucket, "other"), &|name| garage.variable(name)).expect("connects");
+    let other =
+        BucketStore::connect(&garage.address(&bucket, "other"), &|name| garage.variable(name)).expect("connects");
     assert!(other.is_empty().await.expect("asks"), "another prefix");
     let nowhere = garage.address("no-such-bucket", "media");
     let nowhere = BucketStore::connect(&nowhere, &|name| garage.variable(name)).expect("connects");
@@ -391,7 +393,8 @@ async fn local_reads_what_lies_outside() {
 async fn writes_over_a_head(store: &dyn MediaStore, kind: MediaKind) {
     let id = id("headed");
     let last = object(&id, kind, Stage::Final);
-    write(store.create(&named(&object(&id, kind, Stage::Final), 1)).await.expect("creates"), b"old head, and the rest").await;
+    write(store.create(&named(&object(&id, kind, Stage::Final), 1)).await.expect("creates"), b"old head, and the rest")
+        .await;
     let version = store.version(&last).await.expect("asks").expect("is there");
     store.rewrite_head(&last, version, b"new head").await.expect("writes");
     assert_eq!(content(store, &last).await, b"new head, and the rest");
@@ -449,7 +452,8 @@ async fn lists_what_is_there(store: &dyn MediaStore, store_kind: Kind) {
     let mut expected = Vec::new();
     for n in 0..40_u8 {
         let id = id(&format!("listed-{n}"));
-        write(store.create(&named(&object(&id, MediaKind::Sealed, Stage::Final), n)).await.expect("creates"), b"x").await;
+        write(store.create(&named(&object(&id, MediaKind::Sealed, Stage::Final), n)).await.expect("creates"), b"x")
+            .await;
         expected.push(object(&id, MediaKind::Sealed, Stage::Final));
     }
     if store_kind == Kind::Folder {

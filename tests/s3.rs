@@ -37,7 +37,10 @@ fn recordings_live_in_a_bucket() {
     plays_as_ever(&server, "long", &long);
     plays_as_ever(&server, "short", &short);
     let described = server.get("/recordings/short").json();
-    assert_eq!((&described["metadata"]["agent"], &described["sidecars"][0]), (&"anna".into(), &"transcript.txt".into()));
+    assert_eq!(
+        (&described["metadata"]["agent"], &described["sidecars"][0]),
+        (&"anna".into(), &"transcript.txt".into())
+    );
     assert_eq!(server.get("/recordings/short/sidecars/transcript.txt").body, b"hello");
     assert_eq!(server.get("/recordings").json()["recordings"].as_array().map(Vec::len), Some(2));
 
@@ -52,7 +55,7 @@ fn recordings_live_in_a_bucket() {
     assert!(server.wait_until(Duration::from_secs(10), |server| server.get("/recordings/long/media").body == long));
     assert_eq!(findings(&system), Vec::<String>::new(), "and the old one is gone");
 
-    system.ok(&["recordings", "delete", "short", "--yes"]);
+    system.ok(&["recordings", "delete", "short"]);
     assert_eq!(server.get("/recordings/short/media").status, 404);
     assert_eq!(findings(&system), Vec::<String>::new());
     drop(server);
@@ -111,7 +114,8 @@ fn what_is_missing_is_said() {
         let error = text(&output.stderr);
         assert!(!output.status.success() && error.contains("AWS_SECRET_ACCESS_KEY"), "{error}");
     }
-    let plain_http = system.command(&["config", "check"]).env("SEALTAPE_STORAGE__S3__ENDPOINT", "http://s3.lan").output();
+    let plain_http =
+        system.command(&["config", "check"]).env("SEALTAPE_STORAGE__S3__ENDPOINT", "http://s3.lan").output();
     assert!(text(&plain_http.expect("runs").stderr).contains("allow_http"));
 }
 
@@ -196,7 +200,10 @@ fn a_bad_way_to_the_store() {
         for id in ["known", "unknown"] {
             let excuse = play(id);
             // A body that is cut is asked for from there, so that ever more of it comes.
-            assert!(excuse.is_some() || matches!(fault, Fault::Cut | Fault::Short), "{fault:?}: {id} plays all the same");
+            assert!(
+                excuse.is_some() || matches!(fault, Fault::Cut | Fault::Short),
+                "{fault:?}: {id} plays all the same"
+            );
         }
         assert!(way.answers() > answers, "{fault:?}: the store was not asked");
         assert!(begun.elapsed() < Duration::from_secs(40), "{fault:?}: players were told in time");
@@ -241,6 +248,6 @@ fn plays_as_ever(server: &Server, id: &str, media: &[u8]) {
 fn findings(system: &System) -> Vec<String> {
     let output = system.run(&["verify", "--all", "--json"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
-    let findings = report["findings"].as_array().or_else(|| report["faults"].as_array()).cloned();
-    findings.unwrap_or_else(|| panic!("{report}")).iter().map(ToString::to_string).collect()
+    let of = |name: &str| report[name].as_array().cloned().unwrap_or_else(|| panic!("{report}"));
+    [of("faults"), of("notes")].concat().iter().map(ToString::to_string).collect()
 }

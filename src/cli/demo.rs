@@ -89,11 +89,7 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
     if global.json {
         print::json(&serde_json::json!({ "url": url, "sign_in": sign_in, "storage": storage }))?;
     } else {
-        print::line(&format!(
-            "{} sample recordings lie sealed in {}",
-            SAMPLES.len(),
-            storage.display()
-        ))?;
+        print::line(&format!("{} sample recordings lie sealed in {}", SAMPLES.len(), storage.display()))?;
         print::line(&format!("Open {sign_in} to play them. Ctrl-C ends the demo and removes everything."))?;
     }
     let watching =

@@ -71,8 +71,7 @@ async fn generate(global: &Global) -> Result<ExitCode, Failure> {
     let record = Record::open_for(&settings, &clock()).await?;
     let generate = async |system: &System| Ok::<_, Failure>(system.key_ops()?.generate().await?);
     // A new system's database takes its name with the key in it; a lost one's place is not taken.
-    let made =
-        if is_store_empty(&settings).await? { restore::with_keys(&settings, &generate).await? } else { None };
+    let made = if is_store_empty(&settings).await? { restore::with_keys(&settings, &generate).await? } else { None };
     let system = System::open_with(settings, Purpose::Use).await?;
     let outcome = async {
         let row = match made {

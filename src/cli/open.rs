@@ -201,7 +201,8 @@ pub(super) fn check_credentials() -> Result<(), Failure> {
         None => Ok(()),
         Some(missing) => {
             let what = format!("there are no credentials for the object store: the environment has no {missing}");
-            Err(Failure::new(what).advise("set them where this program is started; they are never part of the settings"))
+            Err(Failure::new(what)
+                .advise("set them where this program is started; they are never part of the settings"))
         }
     }
 }

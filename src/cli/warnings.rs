@@ -29,7 +29,10 @@ pub(super) fn warn_of_definition_key(settings: &Settings) {
         return;
     };
     let folder = path.parent().filter(|folder| *folder != Path::new("/"));
-    if folder.is_some_and(|folder| settings.database.starts_with(folder) || settings.storage.folder().is_some_and(|media| media.starts_with(folder))) {
+    if folder.is_some_and(|folder| {
+        settings.database.starts_with(folder)
+            || settings.storage.folder().is_some_and(|media| media.starts_with(folder))
+    }) {
         warn(&format!(
             "the definition key {} lies beside the data: it protects a stolen disk only once it is moved elsewhere",
             path.display()

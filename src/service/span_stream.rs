@@ -59,7 +59,17 @@ impl SpanStream {
         buffers: BufferPool,
         media: Range<u64>,
     ) -> Self {
-        Self { recording, keys, buffers, rest: media, in_order: None, reading: None, ready: None, failed: None, following: None }
+        Self {
+            recording,
+            keys,
+            buffers,
+            rest: media,
+            in_order: None,
+            reading: None,
+            ready: None,
+            failed: None,
+            following: None,
+        }
     }
 
     /// The same, going on to `end` as the recording is written.

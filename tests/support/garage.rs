@@ -74,8 +74,7 @@ impl Garage {
             fs::write(folder.path().join(format!("{number}.toml")), settings).expect("written");
         }
         let nodes = (0..NODES).map(|number| Node::start(&folder, number)).collect();
-        let mut garage =
-            Self { nodes: Mutex::new(nodes), ports, folder, key_id: String::new(), secret: String::new() };
+        let mut garage = Self { nodes: Mutex::new(nodes), ports, folder, key_id: String::new(), secret: String::new() };
         garage.join();
         let key = garage.admin(0, "POST", "CreateKey", &json!({ "name": "sealtape" }));
         let text = |name: &str| key[name].as_str().expect("text").to_owned();

@@ -17,6 +17,8 @@ mod part_copies;
 mod reader;
 mod replacing;
 mod seen;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::{
@@ -36,9 +38,7 @@ use tokio::sync::Semaphore;
 
 use self::bucket::Bucket;
 use crate::base::{RecordingId, SealId};
-use crate::media::{
-    Error, Listing, MaintenanceGuard, MediaFile, MediaObject, MediaStore, MediaWriter, Stage, Version,
-};
+use crate::media::{Error, Listing, MaintenanceGuard, MediaFile, MediaObject, MediaStore, MediaWriter, Stage, Version};
 
 /// Where a bucket is.
 #[derive(Clone, Debug, PartialEq, Eq)]

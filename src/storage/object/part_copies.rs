@@ -102,8 +102,7 @@ impl PartCopies {
         let source = format!("/{}/{}", self.bucket, percent_encoded(found.path.as_ref()));
         let last = range.end - 1;
         let number = (index + 1).to_string();
-        let mut options =
-            SignedUrlOptions::new().with_query([("partNumber", number.as_str()), ("uploadId", upload)]);
+        let mut options = SignedUrlOptions::new().with_query([("partNumber", number.as_str()), ("uploadId", upload)]);
         for (name, value) in [
             ("x-amz-copy-source", source),
             ("x-amz-copy-source-range", format!("bytes={}-{last}", range.start)),
