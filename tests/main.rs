@@ -45,6 +45,7 @@ mod put;
 mod rebuild;
 mod reload;
 mod rewrap;
+mod s3;
 mod scale;
 mod stalled;
 mod support;

@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 
 use super::{
     Failure, Global,
-    open::settings,
+    open::{check_credentials, settings},
     print,
     serve::refuse_strangers,
     warnings::{warn_of_definition_key, warn_of_embedded_key, warn_of_unverified_server},
 };
 use crate::config::{
-    AuditFailure, AuthMode, DatabaseSettings, DefinitionKeyKind, DefinitionKeySettings, Jwks, LogFormat, Peer, Settings,
+    AuditFailure, AuthMode, BucketSettings, DatabaseSettings, DefinitionKeyKind, DefinitionKeySettings, Jwks,
+    LogFormat, Peer, Settings, StorageSettings,
 };
 use crate::http::Tls;
 use crate::kms::FileDefinitionKeys;
@@ -43,6 +44,9 @@ pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, F
             }
         }
         DefinitionKeyKind::Embedded => warn_of_embedded_key(),
+    }
+    if settings.storage.folder().is_none() {
+        check_credentials()?;
     }
     let sections = sections(&settings);
     if global.json {
@@ -88,7 +92,8 @@ fn sections(settings: &Settings) -> Value {
         },
         "database": database(&settings.database),
         "storage": {
-            "url": format!("file://{}", settings.storage.display()),
+            "url": settings.storage.url(),
+            "s3": bucket(&settings.storage),
             "scrub_interval": settings.scrub_interval.map(time),
         },
         "encryption": {
@@ -149,6 +154,15 @@ fn database(database: &DatabaseSettings) -> Value {
             "statement_timeout": time(server.statement_timeout),
             "lock_timeout": time(server.lock_timeout),
         }),
+    }
+}
+
+fn bucket(storage: &StorageSettings) -> Value {
+    match storage {
+        StorageSettings::Folder(_) => Value::Null,
+        StorageSettings::Bucket(BucketSettings { endpoint, region, is_plain_http, .. }) => {
+            json!({ "endpoint": endpoint, "region": region, "allow_http": is_plain_http })
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     io::{self, Cursor, Read},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -85,15 +85,11 @@ pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
     let server = server(&system, &keys, &playback, &listening, listener, settings, true)?;
     let url = server.url();
     let sign_in = format!("{url}#token={}", token(&system)?);
+    let storage = system.settings.storage.folder().unwrap_or(Path::new(""));
     if global.json {
-        let storage = &system.settings.storage;
         print::json(&serde_json::json!({ "url": url, "sign_in": sign_in, "storage": storage }))?;
     } else {
-        print::line(&format!(
-            "{} sample recordings lie sealed in {}",
-            SAMPLES.len(),
-            system.settings.storage.display()
-        ))?;
+        print::line(&format!("{} sample recordings lie sealed in {}", SAMPLES.len(), storage.display()))?;
         print::line(&format!("Open {sign_in} to play them. Ctrl-C ends the demo and removes everything."))?;
     }
     let watching =

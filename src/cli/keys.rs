@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     Failure, Global,
     keys_transfer::{ExportArguments, ImportArguments, export, import},
-    open::{Purpose, System, clock, settings},
+    open::{Purpose, System, clock, is_store_empty, settings},
     print,
     record::Record,
     restore,
@@ -18,7 +18,6 @@ use crate::audit::{Event, EventKind};
 use crate::base::FingerprintPrefix;
 use crate::keys::{KeyRow, KeyState};
 use crate::service::KeySummary;
-use crate::storage::LocalStore;
 
 /// How many recordings are named that a command makes unplayable.
 const EXAMPLES_MAX: u32 = 10;
@@ -72,8 +71,7 @@ async fn generate(global: &Global) -> Result<ExitCode, Failure> {
     let record = Record::open_for(&settings, &clock()).await?;
     let generate = async |system: &System| Ok::<_, Failure>(system.key_ops()?.generate().await?);
     // A new system's database takes its name with the key in it; a lost one's place is not taken.
-    let made =
-        if LocalStore::is_empty(&settings.storage) { restore::with_keys(&settings, &generate).await? } else { None };
+    let made = if is_store_empty(&settings).await? { restore::with_keys(&settings, &generate).await? } else { None };
     let system = System::open_with(settings, Purpose::Use).await?;
     let outcome = async {
         let row = match made {

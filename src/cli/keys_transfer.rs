@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Failure, Global, failure,
-    open::{Purpose, System, clock, settings},
+    open::{Purpose, System, clock, is_store_empty, settings},
     passphrase::PassphraseArguments,
     print,
     record::Record,
@@ -25,7 +25,6 @@ use crate::base::{Fingerprint, FingerprintPrefix};
 use crate::crypto::random;
 use crate::keys::{decode_export, encode_export};
 use crate::service::Imported;
-use crate::storage::LocalStore;
 
 /// Longer than an export of ten thousand keys; what is longer is none.
 const EXPORT_LEN_MAX: u64 = 4 << 20;
@@ -125,7 +124,7 @@ pub(super) async fn import(global: &Global, arguments: ImportArguments) -> Resul
     let keys = in_background(move || Ok(decode_export(&file, &passphrase, now)?)).await;
     let keys = keys.map_err(|failure| failure.of(arguments.file.display()))?;
     let settings = settings(global)?;
-    let has_media = !LocalStore::is_empty(&settings.storage);
+    let has_media = !is_store_empty(&settings).await?;
     let record = Record::open_for(&settings, &clock()).await?;
     let import = async |system: &System| Ok::<_, Failure>(system.key_ops()?.import(&keys).await?);
     let made = restore::with_keys(&settings, &import).await?;

@@ -13,7 +13,10 @@ use crate::access::Subject;
 use crate::audit::{Event, EventKind};
 use crate::base::{Location, Timestamp};
 use crate::catalogue::{self, Database};
-use crate::config::{DatabaseSettings, DefinitionKeyKind, DefinitionKeySettings, PostgresSettings, Settings};
+use crate::config::{
+    BucketSettings, DatabaseSettings, DefinitionKeyKind, DefinitionKeySettings, PostgresSettings, Settings,
+    StorageSettings,
+};
 use crate::db::{PostgresDatabase, PostgresOptions, SqliteDatabase};
 use crate::keys::{DefinitionKey, DefinitionKeyHolder};
 use crate::kms::{self, EmbeddedDefinitionKey, FileDefinitionKeys};
@@ -21,7 +24,7 @@ use crate::media::MediaStore;
 use crate::service::{
     Clock, CompanionSettings, Companions, Ingest, KeyOps, KeyWatch, Playback, PlaybackSettings, Purge,
 };
-use crate::storage::{LocalStore, Metered};
+use crate::storage::{BucketAddress, BucketStore, LocalStore, Metered};
 
 /// What a command is for, as far as it matters to what it may make.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,8 +61,8 @@ impl System {
     pub(super) async fn open_without_definition_key(settings: Settings, purpose: Purpose) -> Result<Self, Failure> {
         make_data_dir(&settings)?;
         let (database, is_new) = open_database(&settings, purpose).await?;
-        let store = Metered::new(LocalStore::open(&settings.storage, is_new || settings.data_dir.is_some())?);
-        Ok(Self { settings, database, store: Arc::new(store), clock: clock() })
+        let store = open_store(&settings, is_new || settings.data_dir.is_some())?;
+        Ok(Self { settings, database, store, clock: clock() })
     }
 
     /// Lets go of the database in order, so that its file is whole; gives `outcome` back.
@@ -135,7 +138,10 @@ impl System {
 
     /// The store, for threads that may wait for the disk themselves.
     pub(super) fn store_waiting_here(&self) -> Result<Arc<dyn MediaStore>, Failure> {
-        Ok(Arc::new(Metered::new(LocalStore::open(&self.settings.storage, false)?.waiting_here())))
+        match self.settings.storage.folder() {
+            Some(folder) => Ok(Arc::new(Metered::new(LocalStore::open(folder, false)?.waiting_here()))),
+            None => Ok(Arc::clone(&self.store)),
+        }
     }
 
     /// The URL of a file outside the store.
@@ -168,7 +174,7 @@ async fn open_database(settings: &Settings, purpose: Purpose) -> Result<(Arc<dyn
         DatabaseSettings::Sqlite(path) => {
             let is_new = !path.exists();
             let may_make = match purpose {
-                Purpose::Use => settings.data_dir.is_some() && LocalStore::is_empty(&settings.storage),
+                Purpose::Use => settings.data_dir.is_some() && (!is_new || is_store_empty(settings).await?),
                 Purpose::Make => true,
             };
             SqliteDatabase::open(path, may_make).await.map(|database| (Arc::new(database) as _, is_new))
@@ -195,6 +201,41 @@ pub(super) async fn database_exists(settings: &Settings) -> Result<bool, Failure
     }
 }
 
+/// Where media lies; a folder that is missing is made when `may_create` says so.
+fn open_store(settings: &Settings, may_create: bool) -> Result<Arc<dyn MediaStore>, Failure> {
+    Ok(match &settings.storage {
+        StorageSettings::Folder(folder) => Arc::new(Metered::new(LocalStore::open(folder, may_create)?)),
+        StorageSettings::Bucket(bucket) => Arc::new(Metered::new(open_bucket(bucket)?)),
+    })
+}
+
+/// Whether nothing was ever kept there.
+pub(super) async fn is_store_empty(settings: &Settings) -> Result<bool, Failure> {
+    match &settings.storage {
+        StorageSettings::Folder(folder) => Ok(LocalStore::is_empty(folder)),
+        StorageSettings::Bucket(bucket) => Ok(open_bucket(bucket)?.is_empty().await?),
+    }
+}
+
+fn open_bucket(settings: &BucketSettings) -> Result<BucketStore, Failure> {
+    let BucketSettings { bucket, prefix, endpoint, region, is_plain_http } = settings.clone();
+    check_credentials()?;
+    let address = BucketAddress { bucket, prefix, endpoint, region, allow_http: is_plain_http };
+    Ok(BucketStore::connect(&address, &variable)?)
+}
+
+/// Says which variables of the environment are missing for an object store.
+pub(super) fn check_credentials() -> Result<(), Failure> {
+    match BucketAddress::missing_credentials(&variable) {
+        None => Ok(()),
+        Some(missing) => {
+            let what = format!("there are no credentials for the object store: the environment has no {missing}");
+            Err(Failure::new(what)
+                .advise("set them where this program is started; they are never part of the settings"))
+        }
+    }
+}
+
 fn postgres(server: &PostgresSettings) -> PostgresOptions {
     let PostgresSettings { url, max_connections, connect_timeout, statement_timeout, lock_timeout } = server;
     PostgresOptions {
@@ -204,6 +245,10 @@ fn postgres(server: &PostgresSettings) -> PostgresOptions {
         statement_timeout: *statement_timeout,
         lock_timeout: *lock_timeout,
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// The folder of the one-machine default, made when it is missing.

@@ -29,9 +29,8 @@ pub(super) fn warn_of_definition_key(settings: &Settings) {
         return;
     };
     let folder = path.parent().filter(|folder| *folder != Path::new("/"));
-    let database = settings.database.path();
-    let has =
-        |folder: &Path| database.is_some_and(|path| path.starts_with(folder)) || settings.storage.starts_with(folder);
+    let (database, media) = (settings.database.path(), settings.storage.folder());
+    let has = |folder: &Path| [database, media].into_iter().flatten().any(|path| path.starts_with(folder));
     if folder.is_some_and(has) {
         warn(&format!(
             "the definition key {} lies beside the data: it protects a stolen disk only once it is moved elsewhere",

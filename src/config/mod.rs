@@ -12,6 +12,7 @@ mod keys;
 mod parse;
 mod server;
 mod settings;
+mod storage;
 
 pub use access::{AuditFailure, AuditSettings, AuthMode, AuthSettings, Jwks};
 pub use database::{DatabaseSettings, DatabaseUrl, PostgresSettings};
@@ -20,6 +21,7 @@ pub use keeping::KeepingSettings;
 pub(crate) use parse::{parse_duration, parse_listen};
 pub use server::{Listen, LogFormat, Peer, ServerSettings, Timeouts, TlsSettings};
 pub use settings::{DefinitionKeyKind, DefinitionKeySettings, Settings};
+pub use storage::{BucketSettings, StorageSettings};
 
 use std::path::PathBuf;
 

@@ -59,12 +59,6 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     size.ok_or_else(|| "it must be a size such as \"2GiB\" or \"500MB\"".into())
 }
 
-pub(super) fn parse_storage_url(text: &str) -> Result<PathBuf, String> {
-    let url = Url::parse(text).ok().filter(|url| url.scheme() == "file");
-    url.and_then(|url| url.to_file_path().ok())
-        .ok_or_else(|| "this version keeps media in a folder: it must be \"file:///path/to/folder\"".into())
-}
-
 pub(super) fn parse_path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("it must be a path".into()) } else { Ok(absolute(Path::new(text))) }
 }

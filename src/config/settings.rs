@@ -9,8 +9,9 @@ use std::{
 
 use super::{
     AuditSettings, AuthSettings, DatabaseSettings, Error, IngestSettings, KeepingSettings, ServerSettings, Source,
+    StorageSettings,
     keys::Values,
-    parse::{absolute, parse_duration, parse_path, parse_storage_url},
+    parse::{absolute, parse_duration, parse_path},
 };
 
 const RELOAD_INTERVAL_DEFAULT: Duration = Duration::from_secs(15 * 60);
@@ -30,8 +31,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// Where keys and catalogue are kept.
     pub database: DatabaseSettings,
-    /// The folder of media.
-    pub storage: PathBuf,
+    /// Where media lies.
+    pub storage: StorageSettings,
     /// How often a server verifies all recordings; none when it does not.
     pub scrub_interval: Option<Duration>,
     /// Whether recordings that are plain, and not exempt, play.
@@ -130,7 +131,7 @@ impl Settings {
         Ok(Self {
             server: ServerSettings::validate(values)?,
             database: DatabaseSettings::validate(values, &folder)?,
-            storage: values.parse("storage.url", || folder.join("media"), parse_storage_url)?,
+            storage: StorageSettings::validate(values, &folder)?,
             scrub_interval: values.parse("storage.scrub_interval", || None, |text| parse_duration(text).map(Some))?,
             allow_plain: values.flag("encryption.allow_plain", true),
             keeping: KeepingSettings::validate(values)?,
@@ -170,7 +171,7 @@ mod tests {
         let settings = load(toml, &[]).expect("good");
         assert_eq!(settings.server.listen.to_string(), "127.0.0.1:9000");
         assert_eq!(settings.database, DatabaseSettings::Sqlite("/var/s.db".into()));
-        assert_eq!(settings.storage, Path::new("/var/media"));
+        assert_eq!(settings.storage.folder(), Some(Path::new("/var/media")));
         assert_eq!(settings.reload_interval, Duration::from_secs(300));
         assert!(!settings.allow_plain);
         let above = [("SEALTAPE_SERVER__LISTEN", "[::1]:9001"), ("SEALTAPE_ENCRYPTION__ALLOW_PLAIN", "true")];
@@ -246,7 +247,7 @@ mod tests {
             "[database]\nurl = \"postgres://x\"\nlock_timeout = \"0s\"",
             "[database]\nurl = \"sqlite://\"",
             "[storage]\nurl = \"/var/media\"",
-            "[storage]\nurl = \"s3://bucket\"",
+            "[storage]\nurl = \"ftp://bucket\"",
             "[storage]\nscrub_interval = \"weekly\"",
             "[storage]\nscrub_interval = \"0s\"",
             "[keys]\nreload_interval = \"soon\"",

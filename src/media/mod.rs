@@ -160,7 +160,8 @@ pub trait MediaStore: Send + Sync {
     /// holds this, so that what it finds half done is a dead one's.
     async fn begin_maintenance(&self) -> Result<MaintenanceGuard, Error>;
 
-    /// Gives an object the name of another one, which is gone then: at once, and durably.
+    /// Gives an object the name of another one, which is gone then: at once, and durably. Where every sealing has a name
+    /// of its own, it takes one of that stage, and then the other one goes: whoever is killed in between does it again.
     async fn replace(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error>;
 
     /// Gives an object a name beside its own under which it stays, whatever takes its place or becomes of that: durably.
@@ -173,6 +174,12 @@ pub trait MediaStore: Send + Sync {
 
     /// Removes what [`Self::keep`] kept of a recording, once zeros are written over the bytes at `blank` of it, durably.
     async fn remove_kept(&self, id: &RecordingId, blank: Range<usize>) -> Result<(), Error>;
+
+    /// Whether what is written over is gone then. An object store puts a whole object in the place of another one, and
+    /// the old bytes are gone as late as those of one that is deleted.
+    fn writes_in_place(&self) -> bool {
+        true
+    }
 
     /// Writes `head` over the first bytes of an object, in one write, and makes that durable. Fails when the object is
     /// not the one of `version` any more.
@@ -213,6 +220,12 @@ pub trait MediaFile: Send + Sync {
     /// for others stays there, and what did not does not take their place.
     async fn read_once(&self, offset: u64, buffer: Vec<u8>) -> Result<Vec<u8>, Error> {
         self.read(offset, buffer, 0).await
+    }
+
+    /// The same object for one who is about to read `range` of it, in order: what they will want next can be fetched
+    /// before they ask, and is let go with what is given here. None where that would gain nothing.
+    fn read_in_order(self: Arc<Self>, _range: Range<u64>) -> Option<Arc<dyn MediaFile>> {
+        None
     }
 }
 

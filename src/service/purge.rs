@@ -95,8 +95,10 @@ impl Purge {
             outside: Some(outside.clone()),
             ..MediaObject::media(id.clone(), MediaKind::Plain, Stage::Final)
         }));
-        for object in objects.iter().filter(|object| object.kind == MediaKind::Sealed) {
-            self.erase_key(object).await?;
+        if self.store.writes_in_place() {
+            for object in objects.iter().filter(|object| object.kind == MediaKind::Sealed) {
+                self.erase_key(object).await?;
+            }
         }
         // Damaged files that were kept when mended ones took their place.
         self.store.remove_kept(id, WRAPPED_FILE_KEY).await?;

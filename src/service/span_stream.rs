@@ -17,7 +17,7 @@ use super::{
     meter::METER,
     opened::OpenContent,
 };
-use crate::media;
+use crate::media::{self, MediaFile};
 use crate::sealed::Corruption;
 
 /// About how much media a frame carries for one who takes all at once: large enough that its costs do not count, small
@@ -36,6 +36,8 @@ pub struct SpanStream {
     keys: Arc<KeyWatch>,
     buffers: BufferPool,
     rest: Range<u64>,
+    /// The file, where it is better read by one who said what they will read; made when the first frame is asked for.
+    in_order: Option<Option<Arc<dyn MediaFile>>>,
     reading: Option<(Range<u64>, Reading)>,
     /// A frame that was asked for before anybody took it, so that its faults were known in time.
     ready: Option<Bytes>,
@@ -57,7 +59,17 @@ impl SpanStream {
         buffers: BufferPool,
         media: Range<u64>,
     ) -> Self {
-        Self { recording, keys, buffers, rest: media, reading: None, ready: None, failed: None, following: None }
+        Self {
+            recording,
+            keys,
+            buffers,
+            rest: media,
+            in_order: None,
+            reading: None,
+            ready: None,
+            failed: None,
+            following: None,
+        }
     }
 
     /// The same, going on to `end` as the recording is written.
@@ -166,11 +178,11 @@ impl SpanStream {
                 let media = self.recording.frame(self.rest.start, self.rest.end, frame_len);
                 let file = self.file_range(&media)?;
                 let mut buffer = self.buffers.take(len_of(&file));
-                let filled = self.recording.file.try_read_now(file.start, &mut buffer)?;
+                let source = Arc::clone(self.source()?);
+                let filled = source.try_read_now(file.start, &mut buffer)?;
                 if filled == buffer.len() {
                     (media, buffer)
                 } else {
-                    let source = Arc::clone(&self.recording.file);
                     let mut reading: Reading =
                         Box::pin(async move { source.read(file.start, buffer.into_vec(), filled).await });
                     match reading.as_mut().poll(cx) {
@@ -186,6 +198,15 @@ impl SpanStream {
         let frame = self.open_frame(media.clone(), bytes)?;
         self.rest.start = media.start + frame.len() as u64;
         Poll::Ready(Ok(frame))
+    }
+
+    /// What this stream reads from.
+    fn source(&mut self) -> Result<&Arc<dyn MediaFile>, Error> {
+        if self.in_order.is_none() {
+            let all = self.file_range(&self.rest)?;
+            self.in_order = Some(Arc::clone(&self.recording.file).read_in_order(all));
+        }
+        Ok(self.in_order.as_ref().and_then(Option::as_ref).unwrap_or(&self.recording.file))
     }
 
     fn file_range(&self, media: &Range<u64>) -> Result<Range<u64>, Error> {

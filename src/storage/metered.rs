@@ -75,6 +75,10 @@ impl<S: MediaStore> MediaStore for Metered<S> {
         self.0.place(from, to).await
     }
 
+    fn writes_in_place(&self) -> bool {
+        self.0.writes_in_place()
+    }
+
     async fn rewrite_head(&self, object: &MediaObject, version: Version, head: &[u8]) -> Result<(), Error> {
         self.0.rewrite_head(object, version, head).await
     }
@@ -115,6 +119,11 @@ impl MediaFile for MeteredFile {
 
     async fn read_once(&self, offset: u64, buffer: Vec<u8>) -> Result<Vec<u8>, Error> {
         METER.read_once.time(self.0.read_once(offset, buffer)).await
+    }
+
+    fn read_in_order(self: Arc<Self>, range: Range<u64>) -> Option<Arc<dyn MediaFile>> {
+        let reader = Arc::clone(&self.0).read_in_order(range)?;
+        Some(Arc::new(Self(reader)))
     }
 }
 

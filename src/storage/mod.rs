@@ -1,11 +1,15 @@
 //! Adapters of [`crate::media::MediaStore`]: where the bytes of recordings lie; and folders from which they come.
 //!
-//! Knows paths and system calls; not what the bytes mean, and no key. Start with [`LocalStore`].
+//! Knows paths, system calls and object stores; not what the bytes mean, and no key. Start with [`LocalStore`], and with
+//! [`BucketStore`] for what lies elsewhere.
 
 mod drop_folder;
 mod local;
 mod metered;
+mod object;
+mod object_name;
 
 pub use drop_folder::{DropFolder, Dropped, DroppedFile};
 pub use local::LocalStore;
 pub use metered::Metered;
+pub use object::{BucketAddress, BucketLimits, BucketStore, BucketVariables};

@@ -4,6 +4,8 @@
 pub mod catalogue;
 mod client;
 mod exports;
+mod faulty_way;
+mod garage;
 mod plain_archive;
 pub mod postgres;
 mod server;
@@ -12,6 +14,8 @@ mod upload;
 
 pub use client::{Reply, get, request, send};
 pub use exports::{PASSPHRASE, age_file, export_document, fingerprint_of, handmade_export, handmade_key, now};
+pub use faulty_way::{Fault, FaultyWay};
+pub use garage::Garage;
 pub use plain_archive::{PlainArchive, files_with_marker, marked_media, unlinked_with_marker};
 pub use server::{Server, peak_memory, signal};
 pub use terminal::at_terminal;
@@ -32,14 +36,25 @@ use tempfile::TempDir;
 /// A system in a folder of its own.
 pub struct System {
     folder: TempDir,
-    /// Of a database on a server; none when it is a file of the folder.
-    database: Option<String>,
+    /// What of its settings comes by the environment.
+    environment: Vec<(String, String)>,
 }
 
 impl System {
     /// An empty folder: nothing was ever run here.
     pub fn empty() -> Self {
-        Self { folder: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder"), database: None }
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        Self { folder, environment: Vec::new() }
+    }
+
+    /// The same, whose media lies in a bucket, which is reached at `address`.
+    pub fn on_s3(garage: &Garage, address: &str, bucket: &str) -> Self {
+        let settings = [
+            ("SEALTAPE_STORAGE__URL", format!("s3://{bucket}/media")),
+            ("SEALTAPE_STORAGE__S3__ENDPOINT", format!("http://{address}")),
+        ];
+        let variables = settings.into_iter().chain(garage.variables());
+        Self { environment: variables.map(|(name, value)| (name.to_owned(), value)).collect(), ..Self::empty() }
     }
 
     /// A system with one database key; on a server where the environment asks for that (`tests/run`).
@@ -66,7 +81,7 @@ impl System {
 
     /// A system with a definition key and nothing in its database, which is on a server.
     pub fn on_postgres(url: String) -> Self {
-        let system = Self { database: Some(url), ..Self::empty() };
+        let system = Self { environment: vec![("SEALTAPE_DATABASE__URL".into(), url)], ..Self::empty() };
         fs::create_dir(system.data_dir()).expect("made");
         system.ok(&["definition-key", "generate"]);
         // Where settings say where the database is, nothing secret is made without a word.
@@ -78,7 +93,7 @@ impl System {
 
     /// Another machine's folder, over the same database and the same media: `definition.key` is a copy.
     pub fn beside(&self) -> Self {
-        let other = Self { database: self.database.clone(), ..Self::empty() };
+        let other = Self { environment: self.environment.clone(), ..Self::empty() };
         fs::create_dir(other.data_dir()).expect("made");
         fs::copy(self.data_dir().join("definition.key"), other.data_dir().join("definition.key")).expect("copied");
         std::os::unix::fs::symlink(self.data_dir().join("media"), other.data_dir().join("media")).expect("linked");
@@ -105,9 +120,7 @@ impl System {
     pub fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
         let mut command = bare_command();
         command.arg("--data-dir").arg(self.data_dir()).args(arguments).current_dir(self.folder.path());
-        if let Some(url) = &self.database {
-            command.env("SEALTAPE_DATABASE__URL", url);
-        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -264,7 +264,8 @@ impl Maintenance {
             use catalogue::Error::{KeyDeactivated, RecordingChanged};
             if matches!(error, RecordingChanged(_) | KeyDeactivated(_)) {
                 // Nothing needs it. Whatever else went wrong, the row may name it already.
-                let _best_effort = self.store.remove(&sealed(&row.id, Stage::Final)).await;
+                let sealing = Some(copy.seal_id);
+                let _best_effort = self.store.remove(&MediaObject { sealing, ..sealed(&row.id, Stage::Final) }).await;
             }
             return Err(error.into());
         }
@@ -300,7 +301,8 @@ impl Maintenance {
         }
         let stage = if left.is_part { Stage::Part } else { Stage::Final };
         let outside = left.outside.clone();
-        let place = MediaObject { outside, ..MediaObject::media(left.id.clone(), MediaKind::Plain, stage) };
+        let sealing = Some(SealId::of_plain(&left.digest));
+        let place = MediaObject { sealing, outside, ..MediaObject::media(left.id.clone(), MediaKind::Plain, stage) };
         let mut other_names = 0;
         if let Some(file) = self.store.open(&place).await? {
             if digest_of_file(&*file, conduct.stop).await? != left.digest {

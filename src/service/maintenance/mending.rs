@@ -115,7 +115,12 @@ impl Maintenance {
             return Ok(None);
         };
         let (next, last) = (media_object(row, Stage::Next), media_object(row, Stage::Final));
-        if let Some(len) = self.mended_len(row, &last, seal_id).await? {
+        let mended = MediaObject { sealing: Some(seal_id), ..last.clone() };
+        if let Some(len) = self.mended_len(row, &mended, seal_id).await? {
+            if self.store.version(&next).await?.is_some() {
+                // A copy of it took its place, and what was to go then is there yet.
+                self.store.replace(&next, &last).await?;
+            }
             // Whatever lies under the name of a growing file is the old one, which was kept before.
             let part = media_object(row, Stage::Part);
             let place = if self.store.version(&part).await?.is_some() {

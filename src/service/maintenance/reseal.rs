@@ -107,7 +107,7 @@ impl Maintenance {
         let replacement = Replacement::Sealing { fingerprint: to.fingerprint, seal_id: new };
         let pending = Content::Sealed { fingerprint, seal_id, replacement: Some(replacement) };
         self.database.replace_content(id, &row.content, &pending).await?;
-        self.give_place(id, &pending, &next, &place).await?;
+        self.give_place(id, &pending, &MediaObject { sealing: Some(new), ..next }, &place).await?;
         Ok(Outcome::Done { fingerprint: to.fingerprint, seal_id: new })
     }
 
@@ -130,6 +130,8 @@ impl Maintenance {
         let content = if self.verified_header(&*file, &row.id).await?.seal_id() == new {
             let done = Content::Sealed { fingerprint: new_key, seal_id: new, replacement: None };
             self.database.replace_content(&row.id, &row.content, &done).await?;
+            // Where it is not the same file under another name, it may be there still.
+            self.store.remove(&next).await?;
             done
         } else if self.is_whole(&next, new, &place, &*file, &row.id).await? {
             self.give_place(&row.id, &row.content, &next, &place).await?

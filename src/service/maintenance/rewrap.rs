@@ -74,7 +74,13 @@ impl Maintenance {
         };
         self.store.rewrite_head(object, file.version(), header).await?;
         let done = Content::Sealed { fingerprint: replacement.fingerprint(), seal_id: *seal_id, replacement: None };
-        self.database.replace_content(id, pending, &done).await?;
+        if let Err(error) = self.database.replace_content(id, pending, &done).await {
+            // Where the whole object was put in its own place, a recording that was purged meanwhile is back.
+            if !self.store.writes_in_place() && self.database.recording(id).await?.is_none() {
+                self.store.remove(object).await?;
+            }
+            return Err(error.into());
+        }
         Ok(done)
     }
 

@@ -14,27 +14,16 @@ use std::{
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+use super::super::object_name;
 use super::{listing, location, sync_parent, unavailable};
 use crate::base::{RecordingId, SealId};
 use crate::media::Error;
 
-/// What comes between an object's name and the name of its sealing.
-const MARK: &str = ".damaged-";
-/// How many digits the name of a sealing has.
-const SEAL_ID_DIGITS: usize = 32;
-
 /// Under which name the file of that path and sealing is kept.
-pub(super) fn path(path: PathBuf, seal_id: &SealId) -> PathBuf {
-    let mut name = path.into_os_string();
-    name.push(format!("{MARK}{seal_id}"));
-    name.into()
-}
-
-/// The name that a kept file had before, if it is one.
-pub(super) fn name_before(name: &str) -> Option<&str> {
-    let (before, seal_id) = name.rsplit_once(MARK)?;
-    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    (seal_id.len() == SEAL_ID_DIGITS && seal_id.bytes().all(is_digit)).then_some(before)
+pub(super) fn path(path: &Path, seal_id: &SealId) -> PathBuf {
+    // Names of objects are ASCII.
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(object_name::kept(&name, seal_id))
 }
 
 /// Keeps a file under another name as well.
@@ -62,7 +51,7 @@ pub(super) fn remove(folder: &Path, id: &RecordingId, blank: &Range<usize>) -> R
     for entry in entries {
         let path = entry.map_err(|error| unavailable(folder, &error))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_kept = name_before(&name).and_then(listing::object).is_some_and(|object| object.id == *id);
+        let is_kept = object_name::before_kept(&name).and_then(listing::object).is_some_and(|object| object.id == *id);
         if is_kept {
             let removed = blank_out(&path, blank).and_then(|()| fs::remove_file(&path));
             removed.and_then(|()| sync_parent(&path)).map_err(|error| unavailable(&path, &error))?;
@@ -141,8 +130,7 @@ mod tests {
             path
         };
         let (from, seal_id) = (file("a.sealed", b"damaged"), SealId([0xab; 16]));
-        let to = path(from.clone(), &seal_id);
-        assert_eq!(name_before(to.file_name().and_then(|name| name.to_str()).expect("a name")), Some("a.sealed"));
+        let to = path(&from, &seal_id);
         for _ in 0..2 {
             keep(&from, &to).expect("kept, and again");
         }
@@ -153,8 +141,5 @@ mod tests {
         copy(&from, &copied).expect("copied");
         assert!(copy(&from, &copied).is_err(), "never over another");
         assert!(is_same(&from, &copied).expect("compares"));
-        for other in ["a.sealed", "a.sealed.damaged-", "a.damaged-AB", &format!("a.damaged-{}", "g".repeat(32))] {
-            assert_eq!(name_before(other), None, "{other}");
-        }
     }
 }

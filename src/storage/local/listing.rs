@@ -2,9 +2,10 @@
 
 use std::{fs, io, path::Path};
 
-use super::{LocalStore, keeping, location, replacing::LOCK_NAME, suffix, unavailable};
+use super::super::object_name::{before_kept, without_suffix};
+use super::{LocalStore, location, replacing::LOCK_NAME, unavailable};
 use crate::base::RecordingId;
-use crate::media::{Error, Listing, MediaKind, MediaObject, ObjectRole, Stage, Stranger};
+use crate::media::{Error, Listing, MediaObject, ObjectRole, Stranger};
 
 /// The folder after the one named `after`, and, on the first page, what lies in the root and is no folder of ours.
 pub(super) fn page(store: &LocalStore, after: Option<&str>) -> Result<Listing, Error> {
@@ -27,7 +28,7 @@ pub(super) fn page(store: &LocalStore, after: Option<&str>) -> Result<Listing, E
                 let is_here = |object: &MediaObject| store.folder(&object.id) == path;
                 match object(&name).filter(is_here) {
                     Some(object) => listing.objects.push(object),
-                    None if keeping::name_before(&name).and_then(object).is_some_and(|object| is_here(&object)) => {
+                    None if before_kept(&name).and_then(object).is_some_and(|object| is_here(&object)) => {
                         listing.kept.push(location(&path.join(name)));
                     }
                     None => listing.strangers.push(stranger(&path.join(name), STRANGE)),
@@ -60,13 +61,10 @@ fn is_folder_name(name: &str) -> bool {
 }
 
 pub(super) fn object(name: &str) -> Option<MediaObject> {
-    [MediaKind::Sealed, MediaKind::Plain]
-        .into_iter()
-        .flat_map(|kind| [Stage::Final, Stage::Part, Stage::Next].map(|stage| (kind, stage)))
-        .find_map(|(kind, stage)| {
-            let (id, role) = role(name.strip_suffix(suffix(kind, stage))?)?;
-            Some(MediaObject { id, role, kind, stage, sealing: None, outside: None })
-        })
+    without_suffix(name).find_map(|(stem, kind, stage)| {
+        let (id, role) = role(stem)?;
+        Some(MediaObject { id, role, kind, stage, sealing: None, outside: None })
+    })
 }
 
 fn role(stem: &str) -> Option<(RecordingId, ObjectRole)> {
@@ -86,6 +84,7 @@ fn role(stem: &str) -> Option<(RecordingId, ObjectRole)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::{MediaKind, Stage};
 
     #[test]
     fn what_lies_beside_media_is_told_from_it() {

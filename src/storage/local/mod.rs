@@ -29,11 +29,11 @@ use tokio::task::spawn_blocking;
 use url::Url;
 
 use self::{folders::Folders, lanes::Lanes, names::Names};
+use super::object_name::suffix;
 use crate::base::{Location, RecordingId, SealId};
 use crate::crypto::Sha256Digest;
 use crate::media::{
-    Error, Listing, MaintenanceGuard, MediaFile, MediaKind, MediaObject, MediaStore, MediaWriter, ObjectRole, Stage,
-    Version,
+    Error, Listing, MaintenanceGuard, MediaFile, MediaObject, MediaStore, MediaWriter, ObjectRole, Stage, Version,
 };
 
 /// Media in a local folder.
@@ -214,7 +214,7 @@ impl MediaStore for LocalStore {
 
     async fn keep(&self, object: &MediaObject, seal_id: &SealId) -> Result<String, Error> {
         let last = MediaObject { stage: Stage::Final, ..object.clone() };
-        let (from, to) = (self.path(object)?, keeping::path(self.path(&last)?, seal_id));
+        let (from, to) = (self.path(object)?, keeping::path(&self.path(&last)?, seal_id));
         self.waits.run(move || keeping::keep(&from, &to).map(|()| location(&to))).await
     }
 
@@ -275,17 +275,6 @@ fn file_name(object: &MediaObject) -> String {
         ObjectRole::Media => format!("{id}{suffix}"),
         ObjectRole::Metadata { version } => format!("{id}~{version}{suffix}"),
         ObjectRole::Sidecar { name, version } => format!("{id}~{name}~{version}{suffix}"),
-    }
-}
-
-fn suffix(kind: MediaKind, stage: Stage) -> &'static str {
-    match (kind, stage) {
-        (MediaKind::Sealed, Stage::Final) => ".sealed",
-        (MediaKind::Sealed, Stage::Part) => ".sealed.part",
-        (MediaKind::Sealed, Stage::Next) => ".sealed.next",
-        (MediaKind::Plain, Stage::Final) => ".plain",
-        (MediaKind::Plain, Stage::Part) => ".plain.part",
-        (MediaKind::Plain, Stage::Next) => ".plain.next",
     }
 }
 

@@ -1,0 +1,251 @@
+//! What a player who reads a range in order will ask for next, so that it is here before they do.
+//!
+//! Pieces of the range are fetched into memory, one request each: the first one as soon as somebody says that they will
+//! read the range, the next one while they are still at the one before. Never beyond the range; longer pieces for
+//! whoever takes them fast, short ones for whoever plays as they listen; and of all players together no more than a
+//! number of bytes. Whoever gets no room reads as they ask.
+
+use std::{
+    collections::VecDeque,
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use bytes::{Buf, Bytes};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::task::AbortHandle;
+
+use super::{bucket::Bucket, reader::BucketFile};
+use crate::media::{Error, MediaFile, Version};
+
+/// How long a piece is, at first, at least and at most.
+const LEN_FIRST: u64 = 1 << 20;
+const LEN_MIN: u64 = 256 << 10;
+const LEN_MAX: u64 = 8 << 20;
+/// Whoever has taken a piece within this time gets a longer one.
+const FAST: Duration = Duration::from_secs(1);
+/// How many pieces one player may have.
+const PIECES_MAX: usize = 2;
+
+/// An object, open for one who reads a range of it in order.
+pub(super) struct Player {
+    file: Arc<BucketFile>,
+    reading: Mutex<Reading>,
+}
+
+struct Reading {
+    /// What is to be asked for yet.
+    rest: Range<u64>,
+    /// What was asked of the store, from `rest.start` on, without a gap.
+    pieces: VecDeque<Piece>,
+    next_len: u64,
+    last_begun: Instant,
+}
+
+/// A stretch of the object that is here, or on its way.
+struct Piece {
+    range: Range<u64>,
+    arriving: Arc<Arriving>,
+    task: AbortHandle,
+    /// Given back with the piece.
+    _room: OwnedSemaphorePermit,
+}
+
+#[derive(Default)]
+struct Arriving {
+    state: Mutex<Arrived>,
+    came: Notify,
+}
+
+#[derive(Default)]
+struct Arrived {
+    bytes: VecDeque<Bytes>,
+    has_ended: bool,
+}
+
+impl Player {
+    /// Begins to fetch; none where nothing runs that could.
+    pub fn begin(file: Arc<BucketFile>, range: Range<u64>) -> Option<Self> {
+        let _runtime = Handle::try_current().ok()?;
+        let end = range.end.min(file.version().len);
+        let mut reading = Reading {
+            rest: range.start.min(end)..end,
+            pieces: VecDeque::new(),
+            next_len: LEN_FIRST,
+            last_begun: Instant::now(),
+        };
+        reading.fetch_more(&file);
+        Some(Self { file, reading: Mutex::new(reading) })
+    }
+
+    /// Takes what is here; also what there is to wait for, if anything is on its way.
+    fn take(&self, offset: u64, buffer: &mut [u8]) -> (usize, Option<Arc<Arriving>>) {
+        let mut reading = self.reading();
+        if reading.rest.start != offset {
+            return (0, None);
+        }
+        let filled = reading.take(buffer);
+        reading.fetch_more(&self.file);
+        (filled, reading.pieces.front().map(|piece| Arc::clone(&piece.arriving)))
+    }
+
+    /// Nothing that holds it can panic half-way.
+    fn reading(&self) -> MutexGuard<'_, Reading> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl MediaFile for Player {
+    fn version(&self) -> Version {
+        self.file.version()
+    }
+
+    fn try_read_now(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Error> {
+        match self.take(offset, buffer).0 {
+            0 => self.file.try_read_now(offset, buffer),
+            filled => Ok(filled),
+        }
+    }
+
+    async fn read(&self, offset: u64, mut buffer: Vec<u8>, mut filled: usize) -> Result<Vec<u8>, Error> {
+        loop {
+            let rest = buffer.get_mut(filled..).unwrap_or_default();
+            let (taken, arriving) = self.take(offset + filled as u64, rest);
+            filled += taken;
+            if filled == buffer.len() {
+                return Ok(buffer);
+            }
+            match arriving {
+                Some(arriving) if !arriving.has_ended() => arriving.came.notified().await,
+                // A piece that ended without all of its bytes, or none at all: asked for here, and its error is told.
+                Some(_) | None => {
+                    let end = offset + buffer.len() as u64;
+                    self.reading().pass_over(offset + filled as u64, end);
+                    return self.file.read(offset, buffer, filled).await;
+                }
+            }
+        }
+    }
+}
+
+impl Reading {
+    fn take(&mut self, buffer: &mut [u8]) -> usize {
+        let mut filled = 0;
+        while let Some(piece) = self.pieces.front() {
+            let taken = piece.arriving.take(buffer.get_mut(filled..).unwrap_or_default());
+            filled += taken;
+            self.rest.start += taken as u64;
+            if self.rest.start < piece.range.end {
+                break;
+            }
+            self.pieces.pop_front();
+        }
+        filled
+    }
+
+    /// Asks for the next piece, when the last one is half taken.
+    fn fetch_more(&mut self, file: &Arc<BucketFile>) {
+        let asked_to = match self.pieces.back() {
+            Some(last) if last.range.start + (last.range.end - last.range.start) / 2 > self.rest.start => return,
+            Some(last) => last.range.end,
+            None => self.rest.start,
+        };
+        let left = self.rest.end.saturating_sub(asked_to);
+        if left == 0 || self.pieces.len() >= PIECES_MAX {
+            return;
+        }
+        let bucket = &file.pinned.bucket;
+        let (len, room) = match room(bucket, left.min(self.next_len)) {
+            Some(room) => room,
+            None => match room(bucket, left.min(LEN_MIN)) {
+                Some(room) => room,
+                None => return,
+            },
+        };
+        self.next_len = if self.last_begun.elapsed() < FAST { 2 * self.next_len } else { self.next_len / 2 };
+        self.next_len = self.next_len.clamp(LEN_MIN, LEN_MAX);
+        self.last_begun = Instant::now();
+        self.pieces.push_back(Piece::begin(file, asked_to..asked_to + len, room));
+    }
+
+    /// Somebody reads this by themselves.
+    fn pass_over(&mut self, start: u64, end: u64) {
+        if self.rest.start == start {
+            self.pieces.clear();
+            self.rest.start = end.min(self.rest.end);
+        }
+    }
+}
+
+/// Room for so many bytes, held until they were taken; at once or not at all.
+fn room(bucket: &Bucket, len: u64) -> Option<(u64, OwnedSemaphorePermit)> {
+    let kib = u32::try_from(len.div_ceil(1 << 10)).ok()?;
+    let room = Arc::clone(&bucket.ahead).try_acquire_many_owned(kib).ok()?;
+    Some((len, room))
+}
+
+impl Piece {
+    fn begin(file: &Arc<BucketFile>, range: Range<u64>, room: OwnedSemaphorePermit) -> Self {
+        let arriving = Arc::<Arriving>::default();
+        let (pinned, filling, wanted) = (Arc::clone(&file.pinned), Arc::clone(&arriving), range.clone());
+        let task = tokio::spawn(async move {
+            let mut put = |bytes: Bytes| filling.put(bytes);
+            // Whoever reads asks for what is lacking, and is told why it is.
+            let _told_by_reading = pinned.fetch(wanted, &mut put).await;
+            filling.end();
+        });
+        Self { range, arriving, task: task.abort_handle(), _room: room }
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Arriving {
+    fn put(&self, bytes: Bytes) {
+        self.state().bytes.push_back(bytes);
+        self.came.notify_one();
+    }
+
+    fn end(&self) {
+        self.state().has_ended = true;
+        self.came.notify_one();
+    }
+
+    /// Whether nothing more comes of it than what is here.
+    fn has_ended(&self) -> bool {
+        let state = self.state();
+        state.has_ended && state.bytes.is_empty()
+    }
+
+    fn take(&self, buffer: &mut [u8]) -> usize {
+        let mut state = self.state();
+        let mut filled = 0;
+        while let Some(first) = state.bytes.front_mut() {
+            let rest = buffer.get_mut(filled..).unwrap_or_default();
+            let len = first.len().min(rest.len());
+            if len == 0 {
+                break;
+            }
+            if let Some(rest) = rest.get_mut(..len) {
+                first.copy_to_slice(rest);
+            }
+            filled += len;
+            if first.is_empty() {
+                state.bytes.pop_front();
+            }
+        }
+        filled
+    }
+
+    fn state(&self) -> MutexGuard<'_, Arrived> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
