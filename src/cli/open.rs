@@ -8,7 +8,13 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{Failure, Global, failure::io, record::Record, warnings::warn_of_embedded_key};
+use super::{
+    Failure, Global,
+    failure::io,
+    record::Record,
+    spool::{self, Threads},
+    warnings::warn_of_embedded_key,
+};
 use crate::access::Subject;
 use crate::audit::{Event, EventKind};
 use crate::base::{Location, Timestamp};
@@ -66,8 +72,9 @@ impl System {
         let database = SqliteDatabase::open(&settings.database, may_make)
             .await
             .map_err(|error| Failure::from(error).of(settings.database.display()))?;
-        let store = Metered::new(LocalStore::open(&settings.storage, is_new || settings.data_dir.is_some())?);
-        Ok(Self { settings, database: Arc::new(database), store: Arc::new(store), clock: clock() })
+        let store = LocalStore::open(&settings.storage, is_new || settings.data_dir.is_some())?;
+        let store = with_spool(store, &settings, Threads::Serve)?;
+        Ok(Self { settings, database: Arc::new(database), store, clock: clock() })
     }
 
     /// Lets go of the database in order, so that its file is whole; gives `outcome` back.
@@ -143,7 +150,7 @@ impl System {
 
     /// The store, for threads that may wait for the disk themselves.
     pub(super) fn store_waiting_here(&self) -> Result<Arc<dyn MediaStore>, Failure> {
-        Ok(Arc::new(Metered::new(LocalStore::open(&self.settings.storage, false)?.waiting_here())))
+        with_spool(LocalStore::open(&self.settings.storage, false)?.waiting_here(), &self.settings, Threads::MayWait)
     }
 
     /// The URL of a file outside the store.
@@ -167,6 +174,13 @@ impl System {
         let settings = PlaybackSettings { allow_plain: self.settings.allow_plain };
         Playback::new(database, store, Arc::clone(keys), Arc::clone(&self.clock), settings)
     }
+}
+
+/// The store, behind a spool where the settings name one.
+fn with_spool(store: LocalStore, settings: &Settings, threads: Threads) -> Result<Arc<dyn MediaStore>, Failure> {
+    let Some(folder) = &settings.spool else { return Ok(Arc::new(Metered::new(store))) };
+    spool::check_apart(folder, &settings.storage)?;
+    Ok(Arc::new(Metered::new(spool::before(Arc::new(store), folder, settings, threads)?)))
 }
 
 /// The folder of the one-machine default, made when it is missing.

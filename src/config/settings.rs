@@ -32,6 +32,8 @@ pub struct Settings {
     pub database: PathBuf,
     /// The folder of media.
     pub storage: PathBuf,
+    /// The folder in which media waits until it is in the store; none where it is there from its first byte.
+    pub spool: Option<PathBuf>,
     /// How often a server verifies all recordings; none when it does not.
     pub scrub_interval: Option<Duration>,
     /// Whether recordings that are plain, and not exempt, play.
@@ -131,6 +133,7 @@ impl Settings {
             server: ServerSettings::validate(values)?,
             database: values.parse("database.url", || folder.join("sealtape.db"), parse_database_url)?,
             storage: values.parse("storage.url", || folder.join("media"), parse_storage_url)?,
+            spool: values.parse("storage.spool", || None, |text| parse_path(text).map(Some))?,
             scrub_interval: values.parse("storage.scrub_interval", || None, |text| parse_duration(text).map(Some))?,
             allow_plain: values.flag("encryption.allow_plain", true),
             keeping: KeepingSettings::validate(values)?,

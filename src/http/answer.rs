@@ -194,6 +194,9 @@ impl App {
         if self.listening.log().health().is_some() {
             degraded.push("audit-unavailable");
         }
+        if self.uploads.ingest.spooler().is_some_and(|spooler| spooler.waits_long()) {
+            degraded.push("spool-waiting");
+        }
         let is_draining = self.is_draining.load(Ordering::Relaxed);
         if is_draining {
             degraded.push("draining");

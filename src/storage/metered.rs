@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use metrics::{Counter, Histogram, counter, histogram};
 
 use crate::base::{RecordingId, SealId, metrics as names};
-use crate::media::{Error, Listing, MaintenanceGuard, MediaFile, MediaObject, MediaStore, MediaWriter, Version};
+use crate::media::{Error, Listing, MaintenanceGuard, MediaFile, MediaObject, MediaStore, MediaWriter, Spool, Version};
 
 /// A store whose operations are timed and whose failures are counted.
 pub struct Metered<S>(S);
@@ -89,6 +89,10 @@ impl<S: MediaStore> MediaStore for Metered<S> {
 
     fn location(&self, object: &MediaObject) -> String {
         self.0.location(object)
+    }
+
+    fn spool(&self) -> Option<&dyn Spool> {
+        self.0.spool()
     }
 }
 

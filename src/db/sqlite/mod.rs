@@ -6,6 +6,7 @@ mod file;
 mod pages;
 mod plain;
 mod search;
+mod spool;
 
 use std::collections::BTreeMap;
 
@@ -367,6 +368,19 @@ impl Database for SqliteDatabase {
         } else {
             self.file.check_in_place()
         }
+    }
+
+    async fn note_stored(&self, recording: &Recording) -> Result<(), Error> {
+        self.note_in_store(recording).await
+    }
+
+    async fn spooled_recordings(
+        &self,
+        spool: &Location,
+        after: Option<&RecordingId>,
+        limit: u32,
+    ) -> Result<Vec<Recording>, Error> {
+        self.recordings_in_spool(spool, after, limit).await
     }
 
     async fn settle_recording(&self, from: &Content, to: &Recording) -> Result<(), Error> {
