@@ -9,7 +9,7 @@ use std::{
 use rustix::fs::{Advice, fadvise};
 use sealtape::base::{RecordingId, SealId};
 use sealtape::media::{Error, MediaKind, MediaObject, MediaStore, MediaWriter, Stage};
-use sealtape::storage::LocalStore;
+use sealtape::storage::{LocalStore, SpooledStore};
 
 use crate::support::media;
 
@@ -19,6 +19,17 @@ async fn local() {
     let store = |name| LocalStore::open(&folder.path().join(name), true).expect("opens");
     conforms(Arc::new(store("media"))).await;
     conforms(Arc::new(store("waited-for").waiting_here())).await;
+}
+
+/// With a spool before it, and whatever is written still in it.
+#[tokio::test]
+async fn spooled() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let local = |name: &str| LocalStore::open(&folder.path().join(name), true).expect("opens");
+    let url = || "http://127.0.0.1:1".parse().expect("a location");
+    conforms(Arc::new(SpooledStore::new(local("spool"), Arc::new(local("media")), url()))).await;
+    let (spool, remote) = (local("spool-waited-for").waiting_here(), local("media-waited-for").waiting_here());
+    conforms(Arc::new(SpooledStore::new(spool, Arc::new(remote), url()))).await;
 }
 
 /// Of a file of which the system holds a part in memory, that part comes at once, and is not read again.

@@ -29,7 +29,7 @@ use super::{
 use crate::audit::{Event, EventKind};
 use crate::catalogue::Recording;
 use crate::config::{AuthMode, DefinitionKeyKind, DefinitionKeySettings, Listen, parse_listen};
-use crate::http::{App, Auth, Cors, Listener, Server, ServerSettings, Timeouts, Tls, Uploads};
+use crate::http::{App, Auth, Cors, Listener, Peers, Server, ServerSettings, Timeouts, Tls, Uploads};
 use crate::service::{
     Ingest, Intake, KeyWatch, Listening, Maintenance, Playback, Round, Scrub, Verifier, VerifierParts,
 };
@@ -214,6 +214,7 @@ pub(super) fn server(
         listening: Arc::clone(listening),
         auth: Arc::new(Auth::new(auth_settings(&system.settings)?)?),
         cors: Cors::new(system.settings.server.allow_origins.clone()),
+        peers: Peers::default(),
         public_url: system.settings.server.public_url.clone(),
         playback: Arc::clone(playback),
         companions: system.companions(keys),
