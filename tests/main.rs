@@ -45,6 +45,7 @@ mod rebuild;
 mod reload;
 mod rewrap;
 mod scale;
+mod spool;
 mod stalled;
 mod support;
 mod switch_and_keys;

@@ -15,7 +15,9 @@ use sealtape::{
     base::{RecordingId, Timestamp},
     catalogue::Database,
     db::SqliteDatabase,
-    http::{App, Auth, AuthMode, AuthSettings, Cors, Listener, Observers, Server, ServerSettings, Timeouts, Uploads},
+    http::{
+        App, Auth, AuthMode, AuthSettings, Cors, Listener, Observers, Peers, Server, ServerSettings, Timeouts, Uploads,
+    },
     keys::DefinitionKeyHolder,
     kms::EmbeddedDefinitionKey,
     media::MediaStore,
@@ -209,6 +211,7 @@ impl System {
                 CompanionSettings { index: BTreeSet::new(), plain_sidecars: false },
             ),
             purge: Purge::new(Arc::clone(&self.database), Arc::clone(&self.store), Arc::clone(&self.clock)),
+            peers: Peers::default(),
             keys: Arc::clone(&self.keys),
             database: Arc::clone(&self.database),
             listening: Arc::clone(&self.listening),

@@ -370,9 +370,9 @@ impl Playback {
     /// The file of a recording. One that another proxy still has in its spool is not looked for in the store.
     async fn find(&self, recording: &Recording, state: RecordingState) -> Result<(MediaObject, Version), Error> {
         if let Some(spool) = &recording.spool
-            && self.store.spool().is_none_or(|own| own.location() != spool)
+            && let Some(found) = Box::pin(self.find_in_spool(recording, state, spool)).await?
         {
-            return self.find_here(recording, state, spool).await;
+            return Ok(found);
         }
         for object in media_objects(recording, state) {
             if let Some(version) = self.version(&object).await? {
@@ -382,22 +382,21 @@ impl Playback {
         Err(Error::MediaMissing)
     }
 
-    /// The same of one whose row names a spool that is not called like ours: it may have been, before the settings were
-    /// changed.
-    async fn find_here(
+    /// The same in our own spool alone, so that a store that is away keeps nobody from what is here; none when it has left
+    /// that. A row that names another spool may be older than the settings that say how ours is called.
+    async fn find_in_spool(
         &self,
         recording: &Recording,
         state: RecordingState,
         spool: &Location,
-    ) -> Result<(MediaObject, Version), Error> {
-        if let Some(own) = self.store.spool() {
-            for object in media_objects(recording, state) {
-                if let Some(version) = own.version(&object).await? {
-                    return Ok((object, version));
-                }
+    ) -> Result<Option<(MediaObject, Version)>, Error> {
+        let Some(own) = self.store.spool() else { return Err(Error::Spooled(spool.clone())) };
+        for object in media_objects(recording, state) {
+            if let Some(version) = own.version(&object).await? {
+                return Ok(Some((object, version)));
             }
         }
-        Err(Error::Spooled(spool.clone()))
+        if own.location() == spool { Ok(None) } else { Err(Error::Spooled(spool.clone())) }
     }
 
     /// Opens a recording that lies in the spool of a proxy that cannot be reached, if it is in the store all the same:
