@@ -42,17 +42,27 @@ fn serve(system: &System, spool: &str, port: u16) -> Server {
 
 /// The spool that a recording's row names; none when it names none, or there is no row.
 fn spool_of(system: &System, id: &str) -> Option<String> {
+    let row: Option<(Option<String>,)> = ask(system, "SELECT spool FROM recording WHERE id = $1", id);
+    row.and_then(|(spool,)| spool)
+}
+
+/// How many rows name a spool.
+fn in_spools(system: &System) -> i64 {
+    let row: Option<(i64,)> = ask(system, "SELECT count(*) FROM recording WHERE spool <> $1", "");
+    row.expect("a number").0
+}
+
+fn ask<T>(system: &System, query: &'static str, value: &str) -> Option<T>
+where
+    T: for<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow> + Send + Unpin,
+{
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let options = SqliteConnectOptions::new().filename(system.data_dir().join("sealtape.db"));
         let mut connection = SqliteConnection::connect_with(&options).await.expect("opens");
-        let row: Option<(Option<String>,)> = sqlx::query_as("SELECT spool FROM recording WHERE id = $1")
-            .bind(id)
-            .fetch_optional(&mut connection)
-            .await
-            .expect("asks");
+        let row = sqlx::query_as(query).bind(value).fetch_optional(&mut connection).await.expect("asks");
         connection.close().await.expect("closes");
-        row.and_then(|(spool,)| spool)
+        row
     })
 }
 

@@ -40,9 +40,6 @@ const STREAM_HEAD_LEN: usize = 64;
 /// may cost.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a store behind a spool is asked whether a name is taken, while the catalogue cannot be.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// Takes recordings in.
 pub struct Ingest {
     pub(super) database: Arc<dyn Database>,
@@ -295,24 +292,6 @@ impl Ingest {
         self.brought_to_store(self.take_in(id, new, head, source, stop, progress).await).await
     }
 
-    /// Waits a while for media that went through a spool: it is durable there, and better off in the store. A recording
-    /// that broke off follows in its own time.
-    async fn brought_to_store(&self, outcome: Result<Ingested, Error>) -> Result<Ingested, Error> {
-        let Some(spooler) = &self.spooler else { return outcome };
-        match outcome {
-            Ok(ingested) if ingested.is_catalogued => {
-                let id = &ingested.recording.id;
-                let is_stored = if self.unsettled.is_some() { spooler.wait(id).await } else { spooler.bring(id).await };
-                Ok(Ingested { is_waiting: !is_stored, ..ingested })
-            }
-            Err(Error::BrokenOff { recording, error }) => {
-                spooler.ended(&recording.id);
-                Err(Error::BrokenOff { recording, error })
-            }
-            outcome => outcome,
-        }
-    }
-
     /// Media that is not sealed, whose first bytes are `head`.
     async fn take_in(
         &self,
@@ -406,16 +385,6 @@ impl Ingest {
             }
         }
         Ok(())
-    }
-
-    /// Whether an object is there. With a spool, which takes names exclusively itself, a store that is away says nothing.
-    async fn is_taken(&self, object: &MediaObject) -> Result<bool, Error> {
-        let Some(spool) = self.store.spool() else { return Ok(self.store.version(object).await?.is_some()) };
-        if spool.version(object).await?.is_some() {
-            return Ok(true);
-        }
-        let there = tokio::time::timeout(LOOK_TIMEOUT, self.store.version(object)).await;
-        Ok(matches!(there, Ok(Ok(Some(_)))))
     }
 
     /// Sealed under `key`, or plain without one: how it is encoded, what its file begins with, and its row.

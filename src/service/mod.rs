@@ -13,6 +13,7 @@ mod incoming;
 mod ingest;
 mod ingest_plain;
 mod ingest_sealed;
+mod ingest_spool;
 mod key_ops;
 mod key_watch;
 mod listening;

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
@@ -12,13 +12,14 @@ use std::{
     time::Duration,
 };
 
-use super::{PATIENCE, free_port, serve, spool_of, wait_until, waiting};
+use super::{PATIENCE, free_port, in_spools, serve, wait_until, waiting};
 use crate::put::killed::{
     Random, Sent, assert_nothing_plain, assert_nothing_plain_is_open, end_leases, rounds, write_on,
 };
 use crate::support::System;
 
 const WRITERS: usize = 4;
+const HEADER_LEN: u64 = 512;
 
 #[test]
 fn a_server_killed_at_any_instant_loses_nothing_that_waits_and_all_of_it_gets_into_the_store() {
@@ -63,14 +64,11 @@ fn a_server_killed_at_any_instant_loses_nothing_that_waits_and_all_of_it_gets_in
     assert!(acknowledged.len() >= rounds() && left_waiting >= rounds(), "{} and {left_waiting}", acknowledged.len());
 
     let server = serve(&system, "a", port);
-    let uncatalogued = |path: &Path| path.to_string_lossy().ends_with(".part");
+    // What had not even a header has nothing that could play.
+    let is_nothing = |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.len() < HEADER_LEN);
     wait_until("nothing waits any more", 3 * PATIENCE, || {
-        // What had not begun when it was killed has no row, and nothing that could play.
-        waiting(&system, "a")
-            .iter()
-            .all(|path| uncatalogued(path) && fs::metadata(path).is_ok_and(|file| file.len() <= 512))
+        waiting(&system, "a").iter().all(is_nothing) && in_spools(&system) == 0
     });
-    wait_until("the catalogue knows", PATIENCE, || acknowledged.keys().all(|id| spool_of(&system, id).is_none()));
     drop(server);
     // Through a server that has nothing but the store.
     let server = system.serve();
