@@ -47,6 +47,7 @@ async fn conforms(database: Arc<dyn Database>, open_beside: impl Future<Output =
     adds_side_by_side(Arc::clone(&database)).await;
     progress(&*database).await;
     settlements(&*database).await;
+    spools(&*database).await;
     let again = open_beside.await;
     changes_are_seen(&*database, &*again).await;
     let keys = again.load_keys().await.expect("loads");
@@ -90,6 +91,46 @@ async fn adds_side_by_side(database: Arc<dyn Database>) {
     for (id, outcome) in refused {
         assert!(matches!(outcome, Err(Error::RecordingExists(taken)) if taken.as_str() == id), "{id}: {outcome:?}");
     }
+}
+
+/// Media that waits, by the spool in which it does; and that it does no more, as long as it is kept as it was.
+async fn spools(database: &dyn Database) {
+    let (here, elsewhere) = ("http://10.0.0.1:8080", "file://host/var/spool");
+    let spool = |text: &str| Some(text.parse().expect("a location"));
+    let sealed = |name: &str, at: &str| Recording { spool: spool(at), ..recording(name, 5000, sealed_under(1)) };
+    let plain = Content::Plain { digest: [9; 32], exempt: true, outside: None };
+    for added in [
+        sealed("spool-b", here),
+        sealed("spool-a", here),
+        sealed("spool-c", elsewhere),
+        Recording { spool: spool(here), ..recording("spool-d", 5000, plain) },
+    ] {
+        database.restore_recording(&added).await.expect("adds");
+        assert_eq!(database.recording(&added.id).await.expect("finds"), Some(added));
+    }
+    let waiting = async |at: &str, after: Option<&str>, limit| {
+        let (at, after) = (at.parse().expect("a location"), after.map(id));
+        let rows = database.spooled_recordings(&at, after.as_ref(), limit).await.expect("lists");
+        rows.into_iter().map(|row| row.id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(waiting(here, None, 10).await, ["spool-a", "spool-b", "spool-d"]);
+    assert_eq!(waiting(here, None, 1).await, ["spool-a"]);
+    assert_eq!(waiting(here, Some("spool-a"), 10).await, ["spool-b", "spool-d"]);
+    assert_eq!(waiting(elsewhere, None, 10).await, ["spool-c"]);
+    // It was sealed again meanwhile: what was uploaded is not what counts.
+    let content = Content::Sealed { fingerprint: Fingerprint([1; 32]), seal_id: SealId([7; 16]), replacement: None };
+    let stale = Recording { content, ..sealed("spool-a", here) };
+    assert!(matches!(database.note_stored(&stale).await, Err(Error::RecordingChanged(_))));
+    assert!(matches!(database.note_stored(&sealed("spool-none", here)).await, Err(Error::RecordingChanged(_))));
+    for name in ["spool-a", "spool-d"] {
+        let row = database.recording(&id(name)).await.expect("asks").expect("is there");
+        for _ in 0..2 {
+            database.note_stored(&row).await.expect("notes, and again");
+        }
+        let stored = database.recording(&id(name)).await.expect("asks");
+        assert_eq!(stored, Some(Recording { spool: None, ..row }), "and nothing else is another");
+    }
+    assert_eq!(waiting(here, None, 10).await, ["spool-b"]);
 }
 
 async fn keys_and_switch(database: &dyn Database) {

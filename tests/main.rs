@@ -47,6 +47,7 @@ mod reload;
 mod rewrap;
 mod s3;
 mod scale;
+mod spool;
 mod stalled;
 mod support;
 mod switch_and_keys;

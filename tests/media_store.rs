@@ -10,7 +10,7 @@ use object_store::memory::InMemory;
 use rustix::fs::{Advice, fadvise};
 use sealtape::base::{RecordingId, SealId};
 use sealtape::media::{Error, MediaKind, MediaObject, MediaStore, MediaWriter, Stage};
-use sealtape::storage::{BucketLimits, BucketStore, LocalStore};
+use sealtape::storage::{BucketLimits, BucketStore, LocalStore, SpooledStore};
 
 use crate::support::{Garage, media};
 
@@ -76,6 +76,17 @@ async fn rewrites_the_head_of_a_long_one(store: &BucketStore) {
     store.remove(&object).await.expect("removes");
     let late = playing.read(1 << 20, vec![0; 10], 0).await;
     assert!(matches!(late, Err(Error::Changed { .. })), "{late:?}");
+}
+
+/// With a spool before it, and whatever is written still in it.
+#[tokio::test]
+async fn spooled() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let local = |name: &str| LocalStore::open(&folder.path().join(name), true).expect("opens");
+    let url = || "http://127.0.0.1:1".parse().expect("a location");
+    conforms(Arc::new(SpooledStore::new(local("spool"), Arc::new(local("media")), url()))).await;
+    let (spool, remote) = (local("spool-waited-for").waiting_here(), local("media-waited-for").waiting_here());
+    conforms(Arc::new(SpooledStore::new(spool, Arc::new(remote), url()))).await;
 }
 
 /// Of a file of which the system holds a part in memory, that part comes at once, and is not read again.

@@ -14,7 +14,7 @@ use crate::support::{Server, System, Upload, get, media, put, request, sample, s
 
 mod away;
 mod full;
-mod killed;
+pub mod killed;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const CHUNK: usize = 4096;

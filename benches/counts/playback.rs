@@ -15,7 +15,9 @@ use sealtape::{
     base::{RecordingId, Timestamp},
     catalogue::Database,
     db::SqliteDatabase,
-    http::{App, Auth, AuthMode, AuthSettings, Cors, Listener, Observers, Server, ServerSettings, Timeouts, Uploads},
+    http::{
+        App, Auth, AuthMode, AuthSettings, Cors, Listener, Observers, Peers, Server, ServerSettings, Timeouts, Uploads,
+    },
     keys::DefinitionKeyHolder,
     kms::EmbeddedDefinitionKey,
     media::MediaStore,
@@ -159,7 +161,7 @@ impl System {
         let database = SqliteDatabase::open(&folder.path().join("sealtape.db"), true).await.expect("a database");
         let database: Arc<dyn Database> = Arc::new(database);
         let store = LocalStore::open(&folder.path().join("media"), true).expect("a store");
-        let store: Arc<dyn MediaStore> = Arc::new(Metered::new(store));
+        let store: Arc<dyn MediaStore> = Arc::new(Metered::new(Arc::new(store)));
         let holder: Arc<dyn DefinitionKeyHolder> = Arc::new(EmbeddedDefinitionKey::new());
         KeyOps::new(Arc::clone(&database), Arc::clone(&holder), Arc::clone(&clock)).generate().await.expect("a key");
         let keys = KeyWatch::load(Arc::clone(&database), holder).await.expect("loaded");
@@ -209,6 +211,7 @@ impl System {
                 CompanionSettings { index: BTreeSet::new(), plain_sidecars: false },
             ),
             purge: Purge::new(Arc::clone(&self.database), Arc::clone(&self.store), Arc::clone(&self.clock)),
+            peers: Peers::default(),
             keys: Arc::clone(&self.keys),
             database: Arc::clone(&self.database),
             listening: Arc::clone(&self.listening),

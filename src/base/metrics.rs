@@ -149,6 +149,17 @@ metrics! {
     INGESTS = "sealtape_ingests_total", Counter, Count, ["way", "outcome"];
     /// Recordings that are on disk and wait for the database to be catalogued.
     RECORDINGS_UNCATALOGUED = "sealtape_recordings_uncatalogued", Gauge, Count, [];
+    /// Recordings whose media waits in the spool, be it that they are still being recorded.
+    SPOOL_RECORDINGS = "sealtape_spool_recordings", Gauge, Count, [];
+    /// Bytes of them.
+    SPOOL_BYTES = "sealtape_spool_bytes", Gauge, Bytes, [];
+    /// Since when the one waits that has ended and waits longest; 0 when none does.
+    SPOOL_OLDEST = "sealtape_spool_oldest_seconds", Gauge, Seconds, [];
+    /// Uploads out of the spool, by what became of them: stored, failed.
+    SPOOL_UPLOADS = "sealtape_spool_uploads_total", Counter, Count, ["outcome"];
+    /// Requests that were handed on to the proxy in whose spool a recording lies, by what became of them: answered,
+    /// unreachable, cut.
+    FORWARDS = "sealtape_forwards_total", Counter, Count, ["outcome"];
     /// Whether the server is about to stop.
     DRAINING = "sealtape_draining", Gauge, Truth, [];
     /// Always 1; the label says which version this is.

@@ -95,6 +95,18 @@ pub trait Database: Send + Sync {
     /// Fails with [`Error::RecordingNotFound`] when it is gone, or was not being written.
     async fn update_progress(&self, recording: &Recording) -> Result<(), Error>;
 
+    /// Says that a recording's media, kept as its row says, is in the media store, and no longer in a spool. Fails with
+    /// [`Error::RecordingChanged`] when the recording is gone, or kept in another way.
+    async fn note_stored(&self, recording: &Recording) -> Result<(), Error>;
+
+    /// Up to `limit` recordings whose media lies in that spool, by ID, after `after`.
+    async fn spooled_recordings(
+        &self,
+        spool: &Location,
+        after: Option<&RecordingId>,
+        limit: u32,
+    ) -> Result<Vec<Recording>, Error>;
+
     /// Puts `to` in the place of a recording that is sealed, or kept in plain, as `from` says: how long it is, how far it
     /// got, whether it is mended, and how it is sealed, as a file says that was verified. Fails with
     /// [`Error::RecordingChanged`] when the recording is gone, is being written, or is not kept as `from` says any more.

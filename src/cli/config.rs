@@ -75,6 +75,7 @@ fn sections(settings: &Settings) -> Value {
             "listen": server.listen.to_string(),
             "admin_listen": server.admin_listen.as_ref().map(ToString::to_string),
             "public_url": server.public_url,
+            "peer_url": server.peer_url,
             "trusted_proxies": texts(&server.trusted_proxies),
             "tls": server.tls.as_ref().map(|tls| json!({ "cert": tls.cert, "key": tls.key })),
             "cors": { "allow_origins": server.allow_origins },
@@ -94,6 +95,7 @@ fn sections(settings: &Settings) -> Value {
         "storage": {
             "url": settings.storage.url(),
             "s3": bucket(&settings.storage),
+            "spool": settings.spool,
             "scrub_interval": settings.scrub_interval.map(time),
         },
         "encryption": {

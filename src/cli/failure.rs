@@ -152,6 +152,9 @@ impl From<service::PurgeError> for Failure {
         match error {
             service::PurgeError::Catalogue(error) => error.into(),
             service::PurgeError::Store(error) => error.into(),
+            service::PurgeError::Spooled(_) => Self::new(error).advise(
+                "see that the server of that spool runs and reaches the media store; or delete it on that machine",
+            ),
         }
     }
 }
@@ -231,6 +234,9 @@ impl From<service::MaintenanceError> for Failure {
             Error::Refused(refused) => {
                 let code = refused.code();
                 Self::new(format!("{refused} ({code})")).advise(crate::http::advice(code))
+            }
+            Error::Spooled(_) => {
+                Self::new(error).advise("run it again when it is uploaded, or on the machine of that server")
             }
             Error::MediaMissing | Error::Sealed(_) => {
                 let code = error.code();

@@ -105,6 +105,7 @@ async fn import_all(global: &Global, arguments: &Arguments, system: &System) -> 
         already: 0,
         is_stopped: false,
         is_plain: false,
+        waiting: 0,
         ended_by: None,
     };
     if is_live {
@@ -133,6 +134,8 @@ struct Report<'a> {
     /// Whether files of an archive were not begun.
     is_stopped: bool,
     is_plain: bool,
+    /// How many wait in the spool.
+    waiting: usize,
     /// Why not all files were begun.
     ended_by: Option<Failure>,
 }
@@ -170,6 +173,9 @@ impl Report<'_> {
             Failure::new(format!("{} is unfinished: {reason}", recording.id))
                 .advise("what came before plays; record the rest under another ID")
                 .print();
+        }
+        if ingested.is_waiting {
+            self.waiting += 1;
         }
         self.is_plain |= !recording.is_sealed() && !self.arguments.exempt;
         if !self.json {
@@ -219,6 +225,12 @@ impl Report<'_> {
             };
             print::error_line(&format!(
                 "warning: encryption is not active: what was imported lies in plain; {way_out}"
+            ));
+        }
+        if self.waiting > 0 {
+            print::error_line(&format!(
+                "warning: {} recording(s) are taken in, and wait in the spool: the media store does not take them now; `sealtape serve` on this machine uploads them",
+                self.waiting
             ));
         }
         if self.json {

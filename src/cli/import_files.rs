@@ -124,7 +124,12 @@ impl Files {
             let outside = System::location_of(file)?;
             let recording = self.ingest.catalogue_plain(new, outside, stop, &self.progress).await;
             let recording = recording.map_err(failure_in_place)?;
-            return Ok(recording.map(|recording| Ingested { recording, broken_off: None, is_catalogued: true }));
+            return Ok(recording.map(|recording| Ingested {
+                recording,
+                broken_off: None,
+                is_catalogued: true,
+                is_waiting: false,
+            }));
         }
         let unreadable = |error| Failure::new(format!("it cannot be read: {error}"));
         let metadata = std::fs::metadata(file).map_err(unreadable)?;

@@ -33,6 +33,7 @@ mod reseal;
 mod restore;
 mod rewrap;
 mod serve;
+mod spool;
 mod systemd;
 mod telemetry;
 mod token;

@@ -8,7 +8,13 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{Failure, Global, failure::io, record::Record, warnings::warn_of_embedded_key};
+use super::{
+    Failure, Global,
+    failure::io,
+    record::Record,
+    spool::{self, Threads},
+    warnings::warn_of_embedded_key,
+};
 use crate::access::Subject;
 use crate::audit::{Event, EventKind};
 use crate::base::{Location, Timestamp};
@@ -61,7 +67,7 @@ impl System {
     pub(super) async fn open_without_definition_key(settings: Settings, purpose: Purpose) -> Result<Self, Failure> {
         make_data_dir(&settings)?;
         let (database, is_new) = open_database(&settings, purpose).await?;
-        let store = open_store(&settings, is_new || settings.data_dir.is_some())?;
+        let store = open_store(&settings, is_new || settings.data_dir.is_some(), Threads::Serve)?;
         Ok(Self { settings, database, store, clock: clock() })
     }
 
@@ -138,10 +144,7 @@ impl System {
 
     /// The store, for threads that may wait for the disk themselves.
     pub(super) fn store_waiting_here(&self) -> Result<Arc<dyn MediaStore>, Failure> {
-        match self.settings.storage.folder() {
-            Some(folder) => Ok(Arc::new(Metered::new(LocalStore::open(folder, false)?.waiting_here()))),
-            None => Ok(Arc::clone(&self.store)),
-        }
+        open_store(&self.settings, false, Threads::MayWait)
     }
 
     /// The URL of a file outside the store.
@@ -201,12 +204,21 @@ pub(super) async fn database_exists(settings: &Settings) -> Result<bool, Failure
     }
 }
 
-/// Where media lies; a folder that is missing is made when `may_create` says so.
-fn open_store(settings: &Settings, may_create: bool) -> Result<Arc<dyn MediaStore>, Failure> {
-    Ok(match &settings.storage {
-        StorageSettings::Folder(folder) => Arc::new(Metered::new(LocalStore::open(folder, may_create)?)),
-        StorageSettings::Bucket(bucket) => Arc::new(Metered::new(open_bucket(bucket)?)),
-    })
+/// Where media lies, behind a spool where the settings name one; a folder that is missing is made when `may_create` says
+/// so.
+fn open_store(settings: &Settings, may_create: bool, threads: Threads) -> Result<Arc<dyn MediaStore>, Failure> {
+    let store: Arc<dyn MediaStore> = match &settings.storage {
+        StorageSettings::Folder(folder) => {
+            let store = LocalStore::open(folder, may_create)?;
+            Arc::new(if threads == Threads::MayWait { store.waiting_here() } else { store })
+        }
+        StorageSettings::Bucket(bucket) => Arc::new(open_bucket(bucket)?),
+    };
+    let Some(folder) = &settings.spool else { return Ok(Arc::new(Metered::new(store))) };
+    if let Some(media) = settings.storage.folder() {
+        spool::check_apart(folder, media)?;
+    }
+    Ok(Arc::new(Metered::new(Arc::new(spool::before(store, folder, settings, threads)?))))
 }
 
 /// Whether nothing was ever kept there.

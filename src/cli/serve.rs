@@ -20,6 +20,7 @@ use super::{
     open::System,
     print,
     record::listening,
+    spool,
     systemd::{self, Sockets},
     telemetry,
     warnings::{warn_of_database_keys, warn_of_definition_key, warn_of_unverified_server},
@@ -28,8 +29,10 @@ use super::{
 use crate::audit::{Event, EventKind};
 use crate::catalogue::Recording;
 use crate::config::{AuthMode, DefinitionKeyKind, DefinitionKeySettings, Listen, parse_listen};
-use crate::http::{App, Auth, Cors, Listener, Server, ServerSettings, Timeouts, Tls, Uploads};
-use crate::service::{Intake, KeyWatch, Listening, Maintenance, Playback, Round, Scrub, Verifier, VerifierParts};
+use crate::http::{App, Auth, Cors, Listener, Peers, Server, ServerSettings, Timeouts, Tls, Uploads};
+use crate::service::{
+    Ingest, Intake, KeyWatch, Listening, Maintenance, Playback, Round, Scrub, Verifier, VerifierParts,
+};
 
 /// How long those who write may take to make durable what they have, once nothing more comes.
 const WRITERS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -74,6 +77,7 @@ async fn serve(global: &Global, arguments: Arguments, system: &System) -> Result
     warn_of_definition_key(&system.settings);
     warn_of_unverified_server(&system.settings);
     warn_of_database_keys(system, &keys.ring()).await?;
+    spool::warn_of_unreachable(&system.settings);
     let signals = Signals::listen()?;
     let listening = listening(&system.settings, &system.clock).await?;
     let playback = Arc::new(system.playback(&keys));
@@ -211,6 +215,7 @@ pub(super) fn server(
         listening: Arc::clone(listening),
         auth: Arc::new(Auth::new(auth_settings(&system.settings)?)?),
         cors: Cors::new(system.settings.server.allow_origins.clone()),
+        peers: Peers::default(),
         public_url: system.settings.server.public_url.clone(),
         playback: Arc::clone(playback),
         companions: system.companions(keys),
@@ -266,6 +271,7 @@ pub(super) async fn run_until_stopped(server: Server, watching: Watching, drain_
             let ingest = Arc::clone(&app.uploads.ingest);
             async move { ingest.settle().await }
         }),
+        tokio::spawn(upload_what_waits(Arc::clone(&app.uploads.ingest))),
     ];
     {
         let (stop, stopped) = oneshot::channel();
@@ -297,6 +303,13 @@ pub(super) async fn run_until_stopped(server: Server, watching: Watching, drain_
     listening.close_all().await;
     // As far as it can be; why not, is in the log.
     let _last_word = listening.log().record(Event::new(EventKind::ServerStop)).await;
+}
+
+/// Brings media out of the spool, where there is one.
+async fn upload_what_waits(ingest: Arc<Ingest>) {
+    if let Some(spooler) = ingest.spooler() {
+        Arc::clone(spooler).run().await;
+    }
 }
 
 /// Reads keys, and certificate and key of TLS, again on SIGHUP.

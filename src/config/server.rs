@@ -25,6 +25,8 @@ pub struct ServerSettings {
     pub admin_listen: Option<Listen>,
     /// Where players reach it, without a slash at the end.
     pub public_url: Option<String>,
+    /// Where other proxies reach this one, without a slash at the end.
+    pub peer_url: Option<String>,
     /// Peers that are believed when they say on whose behalf they ask (`X-Forwarded-For`).
     pub trusted_proxies: Vec<Peer>,
     /// Certificate and key, both in PEM.
@@ -110,6 +112,7 @@ impl ServerSettings {
             listen: values.parse("server.listen", || Listen::Tcp(LISTEN_DEFAULT), parse_listen)?,
             admin_listen: values.parse("server.admin_listen", || None, |text| parse_listen(text).map(Some))?,
             public_url: values.parse("server.public_url", || None, |text| parse_public_url(text).map(Some))?,
+            peer_url: values.parse("server.peer_url", || None, |text| parse_public_url(text).map(Some))?,
             trusted_proxies: values.list("server.trusted_proxies", parse_peer)?,
             tls,
             allow_origins: values.list("server.cors.allow_origins", parse_origin)?,

@@ -33,6 +33,8 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// Where media lies.
     pub storage: StorageSettings,
+    /// The folder in which media waits until it is in the store; none where it is there from its first byte.
+    pub spool: Option<PathBuf>,
     /// How often a server verifies all recordings; none when it does not.
     pub scrub_interval: Option<Duration>,
     /// Whether recordings that are plain, and not exempt, play.
@@ -128,10 +130,14 @@ impl Settings {
             Source::File(_) => absolute(Path::new(DATA_DIR_DEFAULT)),
         };
         let data_dir = (!values.has("database.url")).then(|| folder.clone());
+        let storage = StorageSettings::validate(values, &folder)?;
+        // What is being recorded cannot lie in a bucket.
+        let spool = storage.folder().is_none().then(|| folder.join("spool"));
         Ok(Self {
             server: ServerSettings::validate(values)?,
             database: DatabaseSettings::validate(values, &folder)?,
-            storage: StorageSettings::validate(values, &folder)?,
+            spool: values.parse("storage.spool", || spool, |text| parse_path(text).map(Some))?,
+            storage,
             scrub_interval: values.parse("storage.scrub_interval", || None, |text| parse_duration(text).map(Some))?,
             allow_plain: values.flag("encryption.allow_plain", true),
             keeping: KeepingSettings::validate(values)?,

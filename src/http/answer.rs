@@ -194,6 +194,9 @@ impl App {
         if self.listening.log().health().is_some() {
             degraded.push("audit-unavailable");
         }
+        if self.uploads.ingest.spooler().is_some_and(|spooler| spooler.waits_long()) {
+            degraded.push("spool-waiting");
+        }
         let is_draining = self.is_draining.load(Ordering::Relaxed);
         if is_draining {
             degraded.push("draining");
@@ -223,7 +226,10 @@ const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 
 /// What every answer carries.
 pub(super) fn dress(headers: &mut HeaderMap, request_id: RequestId) {
-    headers.extend(request_id.to_header().map(|id| (X_REQUEST_ID, id)));
+    // Another proxy's answer has that one's, which its body names, too.
+    if !headers.contains_key(X_REQUEST_ID) {
+        headers.extend(request_id.to_header().map(|id| (X_REQUEST_ID, id)));
+    }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     headers.insert(header::REFERRER_POLICY, NO_REFERRER);
 }

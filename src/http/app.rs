@@ -16,7 +16,9 @@ use hyper::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{auth::Auth, body::Body, cors::Cors, observe::Observers, put::Uploads, request_id::RequestId};
+use super::{
+    auth::Auth, body::Body, cors::Cors, forward::Peers, observe::Observers, put::Uploads, request_id::RequestId,
+};
 use crate::access::Grant;
 use crate::catalogue::Database;
 use crate::service::{Clock, Companions, KeyWatch, Listening, Playback, Player, Purge};
@@ -44,6 +46,8 @@ pub struct App {
     pub auth: Arc<Auth>,
     /// Pages of other origins that may play.
     pub cors: Cors,
+    /// Other proxies, for what lies in their spools.
+    pub peers: Peers,
     /// Where players reach the server, when settings say so; without a slash at the end.
     pub public_url: Option<String>,
     /// The time of day.

@@ -14,6 +14,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::{
+    forward::PeerBody,
     observe::{Active, count_media},
     request_id::RequestId,
 };
@@ -30,6 +31,8 @@ pub(super) enum Body {
     Full(Option<Bytes>),
     /// Media on its way.
     Media(Box<MediaBody>),
+    /// What another proxy answers.
+    Peer(Box<PeerBody>),
 }
 
 /// Media on its way. It ends in order only when every promised byte was given; else the connection is cut.
@@ -101,6 +104,9 @@ pub(super) enum Error {
     /// The client took nothing for too long.
     #[error("the client takes nothing")]
     Stalled,
+    /// The proxy that was asked broke off.
+    #[error("the proxy that was asked broke off")]
+    Peer,
     /// More or less came than was promised: a fault of this program.
     #[error("the media is not as long as was promised")]
     Length,
@@ -111,6 +117,7 @@ impl Error {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Playback(error) => error.code(),
+            Self::Peer => ErrorCode::StorageUnavailable,
             Self::Length | Self::Stalled => ErrorCode::Internal,
         }
     }
@@ -137,9 +144,14 @@ impl Body {
         Self::Media(Box::new(MediaBody::new(pieces, label)))
     }
 
-    /// Whether it is media on its way, which is made as it is asked for.
+    /// What another proxy answers.
+    pub(super) fn peer(body: PeerBody) -> Self {
+        Self::Peer(Box::new(body))
+    }
+
+    /// Whether it is on its way, and made, or taken from another proxy, as it is asked for.
     pub(super) fn is_media(&self) -> bool {
-        matches!(self, Self::Media(_))
+        matches!(self, Self::Media(_) | Self::Peer(_))
     }
 
     /// Tells a listening session what is handed over.
@@ -167,6 +179,7 @@ impl Body {
         match self {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Media(media) => media.poll_frame(frame_len, cx),
+            Self::Peer(peer) => peer.poll_frame(cx),
         }
     }
 
@@ -174,6 +187,7 @@ impl Body {
         match self {
             Self::Full(bytes) => bytes.is_none(),
             Self::Media(media) => media.left == 0 && !media.is_open_ended,
+            Self::Peer(peer) => peer.is_end_stream(),
         }
     }
 
@@ -182,6 +196,7 @@ impl Body {
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Self::Media(media) if media.is_open_ended => SizeHint::default(),
             Self::Media(media) => SizeHint::with_exact(media.left),
+            Self::Peer(peer) => peer.size_hint(),
         }
     }
 }

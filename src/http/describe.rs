@@ -11,11 +11,12 @@ use super::{
     app::{Request, json, read_body},
     body::Body,
     cors,
+    forward::forward,
 };
 use crate::audit::{Event, EventKind};
 use crate::base::{ErrorCode, MetadataField, RecordingId};
 use crate::catalogue::{Metadata, MetadataError};
-use crate::service::CompanionError;
+use crate::service::{CompanionError, PlaybackError, PurgeError};
 
 /// More than every field with the longest texts.
 const BODY_LEN_MAX: usize = 64 * 1024;
@@ -43,7 +44,14 @@ impl App {
     pub(super) async fn delete(&self, request: &Request, id: &RecordingId) -> Result<Response<Body>, Problem> {
         cors::check_origin(self, request)?;
         self.check_record().await?;
-        let recording = self.purge.purge(id).await.map_err(|error| {
+        let purged = self.purge.purge(id).await;
+        // All that there is of it must go, and only that proxy reaches it; which also puts it on record.
+        if let Err(PurgeError::Spooled(spool)) = &purged
+            && let Some(answer) = forward(self, request, id, spool).await
+        {
+            return Ok(answer);
+        }
+        let recording = purged.map_err(|error| {
             tracing::info!(request = %request.id, %id, %error, "it is not purged");
             Problem::new(error.code()).of_recording(id.clone())
         })?;
@@ -60,7 +68,13 @@ impl App {
             tracing::debug!(request = %request.id, %id, %error, "cannot be described");
             Problem::of_playback(&error, id)
         })?;
-        let opened = self.playback.open(id).await;
+        let opened = match self.playback.open(id).await {
+            Err(PlaybackError::Spooled(spool)) => match forward(self, request, id, &spool).await {
+                Some(answer) => return Ok(answer),
+                None => self.playback.open_despite_spool(id).await,
+            },
+            opened => opened,
+        };
         if let Err(error) = &opened {
             tracing::debug!(request = %request.id, %id, code = %error.code(), %error, "does not play");
         }

@@ -21,6 +21,7 @@ use super::{
     body::{Body, Label, Piece},
     decision::{Decision, Representation, decide},
     description::Description,
+    forward::forward,
     multipart::Multipart,
     range::{Extent, Selection},
 };
@@ -61,7 +62,13 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
         tracing::debug!(request = %request.id, %id, code = %problem.code(), %error, "does not play");
         problem
     };
-    let recording = app.playback.open(id).await.map_err(failed)?;
+    let recording = match app.playback.open(id).await {
+        Err(PlaybackError::Spooled(spool)) => match Box::pin(forward(app, request, id, &spool)).await {
+            Some(answer) => return Ok(answer),
+            None => Box::pin(app.playback.open_despite_spool(id)).await.map_err(failed)?,
+        },
+        outcome => outcome.map_err(failed)?,
+    };
     let disposition = disposition(request.uri.query(), &recording)?;
     let now = app.now();
     let (recording, selection) = match select(app, request, recording, now).await.map_err(failed)? {

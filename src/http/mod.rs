@@ -15,6 +15,7 @@ mod demo;
 mod describe;
 mod description;
 mod document;
+mod forward;
 mod link;
 mod listing;
 mod media;
@@ -40,6 +41,7 @@ pub use auth::{
 };
 pub use cors::Cors;
 pub use document::RecordingDocument;
+pub use forward::Peers;
 pub use observe::{Adopt, Observers, TRACE_TARGET};
 pub use problem::{Problem, ProblemDocument};
 pub use problem_text::advice;

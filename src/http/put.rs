@@ -128,7 +128,7 @@ impl Writing {
         let end = upload.end();
         upload.refuse(self.version);
         match outcome {
-            Ok(Ingested { recording, broken_off: None, is_catalogued }) => {
+            Ok(Ingested { recording, broken_off: None, is_catalogued, .. }) => {
                 count_ingest(IngestWay::Put, IngestOutcome::Complete);
                 match self.put_on_record(&recording, None).await {
                     Ok(()) => Written::Whole { is_catalogued },

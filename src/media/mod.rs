@@ -3,6 +3,10 @@
 //! Knows no key and nothing of what the bytes mean. A name claims completeness: an object takes its final name only
 //! when its last byte is durable. Start with the trait [`MediaStore`].
 
+mod spool;
+
+pub use spool::{Spool, SpoolClaim};
+
 use std::{ops::Range, sync::Arc};
 
 use async_trait::async_trait;
@@ -194,6 +198,11 @@ pub trait MediaStore: Send + Sync {
 
     /// The URL of an object, for people.
     fn location(&self, object: &MediaObject) -> String;
+
+    /// Where media waits before it is in the store; none where it is from its first byte.
+    fn spool(&self) -> Option<&dyn Spool> {
+        None
+    }
 }
 
 /// One version of an object, open for reading.

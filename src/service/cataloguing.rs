@@ -22,7 +22,7 @@ impl Ingest {
         stop: &mut Stop,
     ) -> Result<Ingested, Error> {
         let Err(error) = self.database.add_recording(&recording).await else {
-            return Ok(Ingested { recording, broken_off, is_catalogued: true });
+            return Ok(Ingested { recording, broken_off, is_catalogued: true, is_waiting: false });
         };
         match self.database.recording(&recording.id).await {
             // It was catalogued all the same: by this transaction, or by a rebuild that found the file.
@@ -38,7 +38,7 @@ impl Ingest {
                 return Err(error.into());
             }
         }
-        Ok(Ingested { recording, broken_off, is_catalogued: true })
+        Ok(Ingested { recording, broken_off, is_catalogued: true, is_waiting: false })
     }
 
     async fn wait_for_catalogue(&self, recording: &Recording, stop: &mut Stop) -> Result<(), Error> {

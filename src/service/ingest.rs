@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::objects::media_object;
 use super::{
-    Clock, KeyWatch, Source,
+    Clock, KeyWatch, Source, Spooler,
     bulk::{Claims, Shelf},
     detect_media_type,
     encoder::Encoder,
@@ -50,6 +50,8 @@ pub struct Ingest {
     pub(super) claims: Claims,
     /// There for a server, which goes on while the catalogue is away.
     pub(super) unsettled: Option<Unsettled>,
+    /// There where media goes through a spool.
+    pub(super) spooler: Option<Arc<Spooler>>,
 }
 
 /// What is to be taken in.
@@ -78,6 +80,8 @@ pub struct Ingested {
     pub broken_off: Option<String>,
     /// Whether the catalogue knows: not while it is away, nor when another recording has the ID.
     pub is_catalogued: bool,
+    /// Whether its media waits in the spool: the store could not take it yet.
+    pub is_waiting: bool,
 }
 
 /// How a recording would be kept.
@@ -188,7 +192,12 @@ impl Ingest {
     /// Takes recordings into `store` and `database`.
     #[must_use]
     pub fn new(database: Arc<dyn Database>, store: Arc<dyn MediaStore>, keys: Arc<KeyWatch>, clock: Clock) -> Self {
-        Self { database, store, keys, clock, shelf: Shelf::default(), claims: Claims::default(), unsettled: None }
+        let spooler = store.spool().map(|_| {
+            let (database, store) = (Arc::clone(&database), Arc::clone(&store));
+            Arc::new(Spooler::new(database, store, Arc::clone(&keys), Arc::clone(&clock)))
+        });
+        let (shelf, claims) = (Shelf::default(), Claims::default());
+        Self { database, store, keys, clock, shelf, claims, unsettled: None, spooler }
     }
 
     /// The same for a server, whose streams go on while the catalogue is away. What ends then is catalogued by
@@ -206,6 +215,12 @@ impl Ingest {
         }
     }
 
+    /// Brings media out of the spool, where it goes through one.
+    #[must_use]
+    pub fn spooler(&self) -> Option<&Arc<Spooler>> {
+        self.spooler.as_ref()
+    }
+
     /// Takes one recording in; `progress` hears how many bytes of it came.
     ///
     /// # Errors
@@ -213,6 +228,16 @@ impl Ingest {
     /// Why it was not taken in. Nothing of it is left then, unless it was live and has begun: what came of it is kept,
     /// unfinished, and the error is [`Error::BrokenOff`].
     pub async fn ingest(
+        &self,
+        new: NewRecording,
+        source: &mut impl Source,
+        stop: &mut Stop,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Ingested, Error> {
+        self.brought_to_store(self.ingest_any(new, source, stop, progress).await).await
+    }
+
+    async fn ingest_any(
         &self,
         new: NewRecording,
         source: &mut impl Source,
@@ -264,7 +289,7 @@ impl Ingest {
         }
         progress(head.len() as u64);
         let (id, new) = (id(&new)?, NewRecording { is_live: true, ..new });
-        self.take_in(id, new, head, source, stop, progress).await
+        self.brought_to_store(self.take_in(id, new, head, source, stop, progress).await).await
     }
 
     /// Media that is not sealed, whose first bytes are `head`.
@@ -298,7 +323,12 @@ impl Ingest {
             (Ok(None), None) => self.catalogue(recording, None, incoming.stop).await,
             (Ok(broken_off), Some(row)) => {
                 let is_catalogued = self.end(row, &recording).await?;
-                Ok(Ingested { recording, broken_off: broken_off.map(Break::into_text), is_catalogued })
+                Ok(Ingested {
+                    recording,
+                    broken_off: broken_off.map(Break::into_text),
+                    is_catalogued,
+                    is_waiting: false,
+                })
             }
             (Err(error), None) => {
                 self.take_away(object).await;
@@ -349,7 +379,7 @@ impl Ingest {
         for kind in [MediaKind::Sealed, MediaKind::Plain] {
             for stage in [Stage::Final, Stage::Part] {
                 let object = MediaObject::media(id.clone(), kind, stage);
-                if self.store.version(&object).await?.is_some() {
+                if self.is_taken(&object).await? {
                     return Err(catalogue::Error::RecordingExists(id.clone()).into());
                 }
             }
@@ -393,7 +423,7 @@ impl Ingest {
             mended: false,
             created_at,
             content,
-            spool: None,
+            spool: self.store.spool().map(|spool| spool.location().clone()),
             about: None,
         };
         Ok((encoder, header, recording))

@@ -90,7 +90,7 @@ impl Ingest {
             mended: header.mended,
             created_at: header.sealed_at,
             content: Content::Sealed { fingerprint: header.fingerprint, seal_id: opener.seal_id(), replacement: None },
-            spool: None,
+            spool: self.store.spool().map(|spool| spool.location().clone()),
             about: None,
         };
         tracing::debug!(file = %self.store.location(&object_of(&recording)), "taken in as it is");

@@ -83,6 +83,12 @@ impl LiveWriter {
     /// Whether the file has the name that only a complete one has.
     async fn has_final_name(&self, known: &OpenRecording) -> Result<bool, Error> {
         let object = MediaObject { stage: Stage::Final, ..self.part.clone() };
+        // What is written here has not left the spool before it has its name: the store behind it need not be asked.
+        if let Some(spool) = self.store.spool()
+            && spool.version(&self.part).await?.is_some()
+        {
+            return Ok(false);
+        }
         let there = self.store.version(&object).await?;
         Ok(there.is_some_and(|version| version.identity() == known.file.version().identity()))
     }

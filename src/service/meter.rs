@@ -2,7 +2,7 @@
 //!
 //! Names and meanings are in [`crate::base::metrics`]; where the counts go is decided in `cli`.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use metrics::{Counter, Gauge, counter, gauge};
 
@@ -27,6 +27,9 @@ pub(super) struct Meter {
     growing: Gauge,
     ingested_bytes: Counter,
     uncatalogued: Gauge,
+    spool_recordings: Gauge,
+    spool_bytes: Gauge,
+    spool_oldest: Gauge,
     failures: [Counter; KINDS.len()],
 }
 
@@ -73,6 +76,9 @@ fn meter() -> Meter {
         growing: gauge!(names::RECORDINGS_GROWING),
         ingested_bytes: counter!(names::INGESTED_BYTES),
         uncatalogued: gauge!(names::RECORDINGS_UNCATALOGUED),
+        spool_recordings: gauge!(names::SPOOL_RECORDINGS),
+        spool_bytes: gauge!(names::SPOOL_BYTES),
+        spool_oldest: gauge!(names::SPOOL_OLDEST),
         failures: KINDS.map(|kind| counter!(names::VERIFICATION_FAILURES, "kind" => kind)),
     }
 }
@@ -93,6 +99,17 @@ impl Meter {
     /// Shows how many recordings wait for the catalogue.
     pub(super) fn uncatalogued(&self, count: usize) {
         self.uncatalogued.set(as_gauge(count as u64));
+    }
+
+    /// Shows how much is in the spool.
+    pub(super) fn show_spool(&self, recordings: usize, len_bytes: u64) {
+        self.spool_recordings.set(as_gauge(recordings as u64));
+        self.spool_bytes.set(as_gauge(len_bytes));
+    }
+
+    /// Shows how long the one in the spool waits that waits longest.
+    pub(super) fn show_spool_age(&self, age: Duration) {
+        self.spool_oldest.set(age.as_secs_f64());
     }
 
     /// Counts media that came.

@@ -14,6 +14,7 @@ mod incoming;
 mod ingest;
 mod ingest_plain;
 mod ingest_sealed;
+mod ingest_spool;
 mod key_ops;
 mod key_watch;
 mod listening;
@@ -34,6 +35,7 @@ mod refusals;
 mod salvage;
 mod source;
 mod span_stream;
+mod spooler;
 mod unsettled;
 mod verify;
 
@@ -45,8 +47,8 @@ pub use key_watch::{Error as KeyError, Health, KeyWatch};
 pub use listening::{Listening, ListeningError, ListeningSettings, OnFailure};
 pub use listening_session::{Heard, Listener, Player};
 pub use maintenance::{
-    Candidate, Conduct, Encrypted, Encryption, Error as MaintenanceError, Fault, Maintenance,
-    Outcome as MaintenanceOutcome, Rebuilt, Repaired, Selection, Work,
+    Candidate, Conduct, Encrypted, Encryption, Error as MaintenanceError, Fault, Maintenance, NotYet,
+    Outcome as MaintenanceOutcome, Rebuilt, Repaired, Selection, Spooled, Work,
 };
 pub use media_type::detect as detect_media_type;
 pub use meter::{IngestOutcome, IngestWay, count_ingest};
@@ -57,6 +59,7 @@ pub use purge::{Error as PurgeError, Purge, Retention};
 pub use salvage::{Damaged, Salvage, Salvaged};
 pub use source::{FileSource, Piece as MediaPiece, ReaderSource, Source};
 pub use span_stream::{FRAME_LEN_MAX, FRAME_LEN_MIN, SpanStream};
+pub use spooler::Spooler;
 pub use verify::{
     Checked, Error as VerifyError, Finding, FindingKind, Pace, Place, Round, Scope as VerifyScope, Scrub, Verifier,
     VerifierParts,

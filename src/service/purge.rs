@@ -6,9 +6,9 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{Clock, companions::object as companion_object};
+use super::{Clock, companions::object as companion_object, objects::media_objects};
 use crate::access::RecordingSet;
-use crate::base::{ErrorCode, RecordingId, Timestamp};
+use crate::base::{ErrorCode, Location, RecordingId, Timestamp};
 use crate::catalogue::{self, Cursor, Database, Filter, Recording};
 use crate::media::{self, MediaKind, MediaObject, MediaStore, Stage};
 use crate::sealed::{HEADER_LEN, WRAPPED_FILE_KEY};
@@ -41,6 +41,9 @@ pub enum Error {
     /// The operator: the store.
     #[error(transparent)]
     Store(#[from] media::Error),
+    /// The caller, who may ask that proxy: what it has in its spool, no other one can take away.
+    #[error("it lies in the spool of {0}, and can be purged there alone until it is in the media store")]
+    Spooled(Location),
 }
 
 impl Error {
@@ -50,6 +53,7 @@ impl Error {
         match self {
             Self::Catalogue(error) => error.code(),
             Self::Store(error) => error.code(),
+            Self::Spooled(_) => ErrorCode::StorageUnavailable,
         }
     }
 }
@@ -83,6 +87,7 @@ impl Purge {
     ///
     /// Why it is still there, or, when its purge had begun, as far as that got.
     pub async fn purge(&self, id: &RecordingId) -> Result<Recording, Error> {
+        self.check_spool(id).await?;
         let recording = self.database.begin_purge(id, (self.clock)()).await?;
         let mut objects: Vec<MediaObject> = self.database.companions(id).await?.iter().map(companion_object).collect();
         for kind in [MediaKind::Sealed, MediaKind::Plain] {
@@ -107,6 +112,23 @@ impl Purge {
         }
         self.database.end_purge(id).await?;
         Ok(recording)
+    }
+
+    /// Whether all that there is of a recording is in reach. One that gets into a spool is being recorded then, which
+    /// forbids a purge; one that is uploaded meanwhile only leaves it.
+    async fn check_spool(&self, id: &RecordingId) -> Result<(), Error> {
+        let Some(row) = self.database.recording(id).await? else { return Ok(()) };
+        let Some(spool) = &row.spool else { return Ok(()) };
+        let Some(own) = self.store.spool() else { return Err(Error::Spooled(spool.clone())) };
+        if own.location() == spool {
+            return Ok(());
+        }
+        for object in media_objects(&row, row.state) {
+            if own.version(&object).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(Error::Spooled(spool.clone()))
     }
 
     /// Writes over the wrapped file key of a sealed file: where no other copy of its header is left, nobody can open it

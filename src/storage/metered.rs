@@ -10,20 +10,21 @@ use async_trait::async_trait;
 use metrics::{Counter, Histogram, counter, histogram};
 
 use crate::base::{RecordingId, SealId, metrics as names};
-use crate::media::{Error, Listing, MaintenanceGuard, MediaFile, MediaObject, MediaStore, MediaWriter, Version};
+use crate::media::{Error, Listing, MaintenanceGuard, MediaFile, MediaObject, MediaStore, MediaWriter, Spool, Version};
 
 /// A store whose operations are timed and whose failures are counted.
-pub struct Metered<S>(S);
+pub struct Metered(Arc<dyn MediaStore>);
 
-impl<S: MediaStore> Metered<S> {
+impl Metered {
     /// Times `store`.
-    pub fn new(store: S) -> Self {
+    #[must_use]
+    pub fn new(store: Arc<dyn MediaStore>) -> Self {
         Self(store)
     }
 }
 
 #[async_trait]
-impl<S: MediaStore> MediaStore for Metered<S> {
+impl MediaStore for Metered {
     fn try_version_now(&self, object: &MediaObject) -> Option<Version> {
         let begun = Instant::now();
         let known = self.0.try_version_now(object);
@@ -93,6 +94,10 @@ impl<S: MediaStore> MediaStore for Metered<S> {
 
     fn location(&self, object: &MediaObject) -> String {
         self.0.location(object)
+    }
+
+    fn spool(&self) -> Option<&dyn Spool> {
+        self.0.spool()
     }
 }
 

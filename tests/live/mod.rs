@@ -3,7 +3,7 @@
 
 mod ends;
 mod players;
-mod recorder;
+pub mod recorder;
 mod watcher;
 
 use std::{

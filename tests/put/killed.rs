@@ -24,12 +24,12 @@ use crate::support::{Server, System, Upload, signal, tool};
 const MARKER: &str = "PLAIN-AS-IT-WAS-";
 const WRITERS: usize = 4;
 
-fn rounds() -> usize {
+pub fn rounds() -> usize {
     if std::env::var_os("SEALTAPE_TESTS_FULL").is_some() { 200 } else { 20 }
 }
 
 /// Media that shows what it is, wherever it lies.
-fn marked(id: &str, len: usize) -> Vec<u8> {
+pub fn marked(id: &str, len: usize) -> Vec<u8> {
     let mut media = Vec::with_capacity(len + 64);
     let mut line = 0_u64;
     while media.len() < len {
@@ -41,7 +41,7 @@ fn marked(id: &str, len: usize) -> Vec<u8> {
 }
 
 /// What was sent under an ID, and whether all of it was acknowledged.
-type Sent = BTreeMap<String, (Vec<u8>, bool)>;
+pub type Sent = BTreeMap<String, (Vec<u8>, bool)>;
 
 #[test]
 fn writers_killed_at_any_instant_leave_nothing_plain_and_lose_nothing_acknowledged() {
@@ -166,7 +166,7 @@ fn import(system: &System, id: &str) -> Child {
 }
 
 /// Sends one recording after the other until the connection is cut.
-fn write_on(address: &str, name: &str, mut random: Random, sent: &Mutex<Sent>, is_over: &AtomicBool) {
+pub fn write_on(address: &str, name: &str, mut random: Random, sent: &Mutex<Sent>, is_over: &AtomicBool) {
     for number in 0.. {
         let id = format!("{name}-{number}");
         let media = marked(&id, 1 + random.below(200_000) as usize);
@@ -205,14 +205,14 @@ fn feed(mut piped: impl Write, id: &str, sent: &Mutex<Sent>) {
 }
 
 /// No file below the system's folder shows what was sent: data, temporary files, where the programs were started.
-fn assert_nothing_plain(system: &System) {
+pub fn assert_nothing_plain(system: &System) {
     let found = tool("grep").args(["-rlaF", MARKER]).arg(system.path("")).output().expect("grep runs");
     assert!(found.stdout.is_empty(), "{}", String::from_utf8_lossy(&found.stdout));
     assert_eq!(found.status.code(), Some(1), "{}", String::from_utf8_lossy(&found.stderr));
 }
 
 /// No file that a process holds open does, be its name gone.
-fn assert_nothing_plain_is_open(pid: u32) {
+pub fn assert_nothing_plain_is_open(pid: u32) {
     let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return };
     for descriptor in descriptors.flatten() {
         let path = descriptor.path();
@@ -224,7 +224,7 @@ fn assert_nothing_plain_is_open(pid: u32) {
     }
 }
 
-fn end_leases(system: &System) {
+pub fn end_leases(system: &System) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let options = SqliteConnectOptions::new().filename(system.data_dir().join("sealtape.db"));

@@ -11,6 +11,7 @@ mod pages;
 mod plain;
 mod recordings;
 pub(super) mod search;
+mod spool;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -215,6 +216,19 @@ impl Database for EngineDatabase {
 
     async fn update_progress(&self, recording: &Recording) -> Result<(), Error> {
         again(&self.engine, || self.progress(recording)).await
+    }
+
+    async fn note_stored(&self, recording: &Recording) -> Result<(), Error> {
+        again(&self.engine, || self.note_in_store(recording)).await
+    }
+
+    async fn spooled_recordings(
+        &self,
+        spool: &Location,
+        after: Option<&RecordingId>,
+        limit: u32,
+    ) -> Result<Vec<Recording>, Error> {
+        self.engine.bounded(self.recordings_in_spool(spool, after, limit)).await
     }
 
     async fn settle_recording(&self, from: &Content, to: &Recording) -> Result<(), Error> {

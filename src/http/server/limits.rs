@@ -98,7 +98,7 @@ pub(super) fn refuse_unread(code: ErrorCode) -> (Response<()>, Bytes) {
     let (mut parts, body) = Problem::new(code).answer(&id, true).into_parts();
     let body = match body {
         Body::Full(Some(document)) => document,
-        Body::Full(None) | Body::Media(_) => Bytes::new(),
+        Body::Full(None) | Body::Media(_) | Body::Peer(_) => Bytes::new(),
     };
     answer::dress(&mut parts.headers, id);
     let closes: HeaderMap = [

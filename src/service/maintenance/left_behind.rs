@@ -30,7 +30,11 @@ impl Maintenance {
         let (mut after, mut written, mut faults) = (None, Vec::new(), 0);
         loop {
             let begun = Instant::now();
-            let listing = self.store.list(after.as_deref()).await?;
+            // With a spool, all that a writer begins is there; the store may be large, and of many servers.
+            let listing = match self.store.spool() {
+                Some(spool) => spool.list(after.as_deref()).await?,
+                None => self.store.list(after.as_deref()).await?,
+            };
             let mut objects = listing.objects;
             // What lies beside a recording waits for `recordings rebuild`.
             objects.retain(|object| object.stage != Stage::Next && object.role == ObjectRole::Media);
@@ -109,7 +113,7 @@ impl Maintenance {
     }
 
     /// A row whose writer has not renewed its lease, and holds no file: its state is what the file's name says.
-    async fn settle_dead_writer(&self, id: &RecordingId) -> Result<(), Error> {
+    pub(super) async fn settle_dead_writer(&self, id: &RecordingId) -> Result<(), Error> {
         let Some(row) = self.database.recording(id).await? else { return Ok(()) };
         let is_left = matches!(row.state, RecordingState::Recording { .. })
             && row.state_at((self.clock)()) == RecordingState::Unfinished

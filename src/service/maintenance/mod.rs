@@ -12,20 +12,22 @@ mod rebuild;
 mod repair;
 mod reseal;
 mod rewrap;
+mod spooled;
 
 pub use encrypt::{Conduct, Encrypted, Encryption};
 pub use rebuild::{Fault, Rebuilt};
 pub use repair::Repaired;
+pub use spooled::{NotYet, Spooled};
 
 use std::sync::Arc;
 
 use super::objects::{media_object, media_objects};
 use super::{Clock, KeyError, KeyWatch};
 use crate::access::RecordingSet;
-use crate::base::{ErrorCode, Fingerprint, RecordingId, SealId};
+use crate::base::{ErrorCode, Fingerprint, Location, RecordingId, SealId};
 use crate::catalogue::{self, Content, Database, DatabaseGuard, Recording, RecordingState};
 use crate::keys::{NoActiveKey, OpeningRefused};
-use crate::media::{self, MaintenanceGuard, MediaFile, MediaObject, MediaStore, Stage};
+use crate::media::{self, MaintenanceGuard, MediaFile, MediaObject, MediaStore, Spool, Stage};
 use crate::sealed::{self, Corruption, HEADER_LEN, NameClaim, Opener, Role, UnverifiedHeader, VerifiedHeader};
 
 /// How many rows are asked for at a time.
@@ -134,6 +136,9 @@ pub enum Error {
     /// The operator: the catalogue has it, the store does not.
     #[error("its file is not in the media store")]
     MediaMissing,
+    /// The caller, later, or on that proxy's machine: it is in a spool that is not this machine's.
+    #[error("it lies in the spool of {0}, and is not in the media store yet")]
+    Spooled(Location),
     /// An investigator: the file is not what was written, or this build cannot read it.
     #[error(transparent)]
     Sealed(#[from] sealed::Error),
@@ -177,6 +182,7 @@ impl Error {
             Self::Catalogue(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::MediaMissing => ErrorCode::MediaMissing,
+            Self::Spooled(_) => ErrorCode::StorageUnavailable,
             Self::Sealed(error) => error.code(),
             Self::PlainChanged | Self::PlainLeftChanged(_) => ErrorCode::RecordingCorrupt,
             Self::InTheWay(_) => ErrorCode::RecordingExists,
@@ -313,7 +319,11 @@ impl Maintenance {
                 return Ok((object, file));
             }
         }
-        Err(Error::MediaMissing)
+        let own = self.store.spool().map(Spool::location);
+        match &row.spool {
+            Some(spool) if own != Some(spool) => Err(Error::Spooled(spool.clone())),
+            Some(_) | None => Err(Error::MediaMissing),
+        }
     }
 
     /// The header of a file, verified under whatever key it names, in any state of that key: an operator takes

@@ -213,7 +213,7 @@ impl Maintenance {
             mended: header.mended,
             created_at: header.sealed_at,
             content: Content::Sealed { fingerprint: header.fingerprint, seal_id: opener.seal_id(), replacement: None },
-            spool: None,
+            spool: self.spool_of(object).await?,
             about: None,
         })
     }
@@ -245,7 +245,7 @@ impl Maintenance {
             mended: false,
             created_at: (self.clock)(),
             content: Content::Plain { digest: digest.finish(), exempt: false, outside: None },
-            spool: None,
+            spool: self.spool_of(object).await?,
             about: None,
         })
     }

@@ -24,7 +24,7 @@ use super::{
     Clock, KeyWatch, OpenRecording, SpanStream, buffers::BufferPool, growth::Growth, meter::METER, opened::OpenContent,
 };
 use crate::access::RecordingSet;
-use crate::base::{ErrorCode, Fingerprint, RecordingId, SealId};
+use crate::base::{ErrorCode, Fingerprint, Location, RecordingId, SealId};
 use crate::catalogue::{self, Content, Cursor, Database, Filter, Page, Recording, RecordingState};
 use crate::keys::OpeningRefused;
 use crate::media::{self, MediaKind, MediaObject, MediaStore, Stage, Version};
@@ -82,6 +82,9 @@ pub enum Error {
     /// The operator: the catalogue has it, the store does not.
     #[error("its file is not in the media store")]
     MediaMissing,
+    /// Nobody, for a while: another proxy has it in its spool, and plays it.
+    #[error("it lies in the spool of {0}, and is not in the media store yet")]
+    Spooled(Location),
     /// The operator: an older build than the file's.
     #[error(transparent)]
     Format(sealed::Error),
@@ -111,6 +114,7 @@ impl Error {
             Self::Catalogue(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::MediaMissing | Self::BrokenOff => ErrorCode::MediaMissing,
+            Self::Spooled(_) => ErrorCode::StorageUnavailable,
             Self::Format(error) => error.code(),
             Self::Refused(refused) => refused.code(),
             Self::KeysUnavailable(_) => ErrorCode::KeysUnavailable,
@@ -129,6 +133,7 @@ impl Error {
             | Self::Catalogue(_)
             | Self::Store(_)
             | Self::MediaMissing
+            | Self::Spooled(_)
             | Self::Format(_)
             | Self::Corrupt(_)
             | Self::PlainNotAllowed
@@ -141,6 +146,7 @@ impl Error {
         matches!(
             self,
             Self::MediaMissing
+                | Self::Spooled(_)
                 | Self::Corrupt(_)
                 | Self::PlainNotAllowed
                 | Self::Refused(OpeningRefused::KeyMissing(_))
@@ -274,7 +280,11 @@ impl Playback {
             // The file may have been replaced between the look at the row and the look at the file; then the row is
             // another one now.
             match tried {
-                Some((row, error)) if row.content == recording.content && row.state == recording.state => {
+                Some((row, error))
+                    if row.content == recording.content
+                        && row.state == recording.state
+                        && row.spool == recording.spool =>
+                {
                     return Err(error);
                 }
                 _ => {}
@@ -357,14 +367,53 @@ impl Playback {
         }
     }
 
-    /// The file of a recording.
+    /// The file of a recording. One that another proxy still has in its spool is not looked for in the store.
     async fn find(&self, recording: &Recording, state: RecordingState) -> Result<(MediaObject, Version), Error> {
+        if let Some(spool) = &recording.spool
+            && let Some(found) = Box::pin(self.find_in_spool(recording, state, spool)).await?
+        {
+            return Ok(found);
+        }
         for object in media_objects(recording, state) {
             if let Some(version) = self.version(&object).await? {
                 return Ok((object, version));
             }
         }
         Err(Error::MediaMissing)
+    }
+
+    /// The same in our own spool alone, so that a store that is away keeps nobody from what is here; none when it has left
+    /// that. A row that names another spool may be older than the settings that say how ours is called.
+    async fn find_in_spool(
+        &self,
+        recording: &Recording,
+        state: RecordingState,
+        spool: &Location,
+    ) -> Result<Option<(MediaObject, Version)>, Error> {
+        let Some(own) = self.store.spool() else { return Err(Error::Spooled(spool.clone())) };
+        for object in media_objects(recording, state) {
+            if let Some(version) = own.version(&object).await? {
+                return Ok(Some((object, version)));
+            }
+        }
+        if own.location() == spool { Ok(None) } else { Err(Error::Spooled(spool.clone())) }
+    }
+
+    /// Opens a recording that lies in the spool of a proxy that cannot be reached, if it is in the store all the same:
+    /// that proxy died before it could say so.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Self::open`]; [`Error::Spooled`] when it is not.
+    pub async fn open_despite_spool(&self, id: &RecordingId) -> Result<Arc<OpenRecording>, Error> {
+        let row = self.recording(id).await?;
+        let Some(spool) = row.spool.clone() else { return self.open(id).await };
+        match self.open_row(&Recording { spool: None, ..row }).await {
+            // Of one whose end is missing it may not be all that there is.
+            Ok(open) if open.state != RecordingState::Complete => Err(Error::Spooled(spool)),
+            Err(Error::MediaMissing) => Err(Error::Spooled(spool)),
+            outcome => outcome,
+        }
     }
 
     /// The version of an object that is there. Almost always it is known at once, and there is no future to make.

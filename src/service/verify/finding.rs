@@ -106,6 +106,8 @@ finding_kinds! {
     Unsettled = "unsettled", true, "verify it again when nothing else is at work on it";
     /// Its writer died, or its source broke off.
     Unfinished = "unfinished", false, "what was recorded plays; `--repair` makes a complete recording of it";
+    /// It waits in another server's spool, and only that one can read it.
+    InSpool = "in-spool", false, "verify it on the machine of that server, or when it is in the media store";
     /// It is being written now.
     BeingRecorded = "being-recorded", false, "verify it again when it has ended";
     /// Its key is deactivated.

@@ -93,6 +93,12 @@ impl Verifier {
                 return Ok((stage, file));
             }
         }
+        if let Some(spool) =
+            look.row.spool.as_ref().filter(|spool| self.store.spool().is_none_or(|own| own.location() != *spool))
+        {
+            let detail = "it is not in the media store yet, and was not looked at";
+            return Err(Cut::Told(Finding::new(Some(&look.row.id), Kind::InSpool, spool.to_string(), detail)));
+        }
         let location = self.location(look);
         let detail = "it is in the catalogue, and its file is not in the media store";
         Err(Cut::Told(Finding::new(Some(&look.row.id), Kind::MediaMissing, location, detail)))

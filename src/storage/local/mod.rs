@@ -5,6 +5,7 @@
 //! `ID~VERSION.sealed` is its metadata, and `ID~NAME~VERSION.sealed` a sidecar.
 
 mod ahead;
+mod claims;
 mod folders;
 mod keeping;
 mod lanes;
@@ -28,6 +29,7 @@ use rustix::fs::{Mode, OFlags};
 use tokio::task::spawn_blocking;
 use url::Url;
 
+pub(super) use self::claims::Claim;
 use self::{folders::Folders, lanes::Lanes, names::Names};
 use super::object_name::suffix;
 use crate::base::{Location, RecordingId, SealId};
@@ -175,7 +177,9 @@ impl MediaStore for LocalStore {
         let id = &object.id;
         let (folder, number, folders) = (self.folder(id), folder_number(id), Arc::clone(&self.folders));
         let part = self.path(&MediaObject { stage: Stage::Part, ..object.clone() })?;
+        // One that stays under its growing name, because its end is missing, takes no other.
         let (last, waits, is_next) = (self.path(object)?, self.waits, object.stage == Stage::Next);
+        let is_part = object.stage == Stage::Part;
         let writer: Box<dyn MediaWriter> = self
             .waits
             .run(move || {
@@ -183,6 +187,8 @@ impl MediaStore for LocalStore {
                 folders.make(number, &folder)?;
                 let writer = if is_next {
                     writer::LocalWriter::create_replacement(last, waits)
+                } else if is_part {
+                    writer::LocalWriter::create_part(part, waits)
                 } else {
                     writer::LocalWriter::create(part, last, waits)
                 };

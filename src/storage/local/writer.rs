@@ -20,7 +20,8 @@ pub(super) struct LocalWriter {
     /// Locked for as long as it is open, so that others can tell a live writer from a dead one's file.
     file: Arc<File>,
     part: Arc<PathBuf>,
-    /// The name that it takes in the end; none for a replacement, which takes another file's.
+    /// The name that it takes in the end; none for a replacement, which takes another file's, and for one whose end is
+    /// missing.
     last: Option<PathBuf>,
     is_name_durable: bool,
     waits: Waits,
@@ -42,6 +43,15 @@ impl LocalWriter {
         if last.exists() {
             return Err(Error::Exists { location: location(&last), being_written: false });
         }
+        Self::create_at(part, Some(last), waits)
+    }
+
+    /// Begins a file that stays under its growing name: a copy of one whose end is missing.
+    pub(super) fn create_part(part: PathBuf, waits: Waits) -> Result<Self, Error> {
+        Self::create_at(part, None, waits)
+    }
+
+    fn create_at(part: PathBuf, last: Option<PathBuf>, waits: Waits) -> Result<Self, Error> {
         let file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -52,7 +62,7 @@ impl LocalWriter {
         };
         // Nobody else can hold a lock on a file that was made just now, or does so for an instant only.
         flock(&file, FlockOperation::LockExclusive).map_err(|error| unavailable(&part, &error.into()))?;
-        Ok(Self::new(file, part, Some(last), waits))
+        Ok(Self::new(file, part, last, waits))
     }
 
     /// Begins a file that is to take another one's place, under a name that no reader looks at.

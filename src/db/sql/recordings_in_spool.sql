@@ -1,0 +1,8 @@
+SELECT
+    id, media_type, media_len, state, lease_until, mended, created_at, sealed, fingerprint, seal_id,
+    replacement_seal_id, replacement_fingerprint, replacement_header, digest, exempt, metadata, sidecars, held_at,
+    location, spool
+FROM recording
+WHERE spool = $1 AND id > $2
+ORDER BY id
+LIMIT $3
