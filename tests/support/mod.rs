@@ -87,7 +87,12 @@ impl System {
         // Where settings say where the database is, nothing secret is made without a word.
         let secrets = system.data_dir().join("link.secrets");
         fs::write(&secrets, format!("{:064x}\n", 0x5EA1_u32)).expect("written");
-        fs::set_permissions(secrets, fs::Permissions::from_mode(0o600)).expect("set");
+        let key = system.data_dir().join("token.key");
+        let made = tool("openssl").args(["genpkey", "-algorithm", "ed25519", "-out"]).arg(&key).status();
+        assert!(made.expect("runs").success());
+        for path in [secrets, key] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("set");
+        }
         system
     }
 

@@ -29,8 +29,6 @@ use crate::db::{Touching, unavailable};
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection may take to show that it is alive.
 const PING_DEADLINE: Duration = Duration::from_secs(1);
-/// A connection that was used so lately needs not show it.
-const SURELY_ALIVE: Duration = Duration::from_millis(500);
 /// What a transaction may take beside its longest statement.
 const GRACE: Duration = Duration::from_secs(5);
 /// Held while recordings are wrapped or sealed anew: "sealing." in bytes.
@@ -61,14 +59,7 @@ impl Server {
             .acquire_timeout(ACQUIRE_TIMEOUT)
             // Done below, within a deadline: one whose other end is gone without a word would be waited for.
             .test_before_acquire(false)
-            .before_acquire(|connection, of| {
-                Box::pin(async move {
-                    if of.idle_for > SURELY_ALIVE {
-                        ping(connection).await?;
-                    }
-                    Ok(true)
-                })
-            })
+            .before_acquire(|connection, _| Box::pin(async move { ping(connection).await.map(|()| true) }))
             .after_release(|connection, _| Box::pin(async move { ping(connection).await.map(|()| true) }))
             .after_connect(move |connection, _| {
                 let expected = Arc::clone(&expected);
