@@ -73,6 +73,8 @@ struct Arrived {
     /// How many these are.
     len: u64,
     has_ended: bool,
+    /// Why it ended before its end, if that was a failure, and when: the store was asked again and again until then.
+    failure: Option<(Error, Instant)>,
 }
 
 /// Puts what comes where the player takes it from.
@@ -133,11 +135,15 @@ impl MediaFile for Player {
             }
             match arriving {
                 Some(arriving) if !arriving.has_ended() => arriving.came.notified().await,
-                // A piece that ended without all of its bytes, or none at all: asked for here, and its error is told; then
-                // it is fetched ahead again.
-                Some(_) | None => {
+                ended => {
                     let end = offset + buffer.len() as u64;
                     self.reading().pass_over(offset + filled as u64, end);
+                    match ended.and_then(|arriving| arriving.state().failure.take()) {
+                        Some((error, at)) if at.elapsed() < FAST => return Err(error),
+                        // It failed long ago, was taken too slowly, or there was no room: asked for here, and then
+                        // fetched ahead again.
+                        _ => {}
+                    }
                     return self.file.read(offset, buffer, filled).await;
                 }
             }
@@ -207,9 +213,8 @@ impl Piece {
         let (pinned, filling, wanted) = (Arc::clone(&file.pinned), Arc::clone(&arriving), range.clone());
         let task = tokio::spawn(async move {
             let mut filling = Filling(filling);
-            // Whoever reads asks for what is lacking, and is told why it is.
-            let _told_by_reading = pinned.fetch(wanted, &mut filling).await;
-            filling.0.end();
+            let outcome = pinned.fetch(wanted, &mut filling).await;
+            filling.0.end(outcome.err());
         });
         Self { range, arriving, task: task.abort_handle(), _room: room }
     }
@@ -242,8 +247,11 @@ impl Sink for Filling {
 }
 
 impl Arriving {
-    fn end(&self) {
-        self.state().has_ended = true;
+    fn end(&self, failure: Option<Error>) {
+        let mut state = self.state();
+        state.has_ended = true;
+        state.failure = failure.map(|error| (error, Instant::now()));
+        drop(state);
         self.came.notify_one();
     }
 
