@@ -31,7 +31,7 @@ fn recordings_live_in_a_bucket() {
     let before = stored("long");
     assert!(before.starts_with("s3://lives/media/long/") && before.ends_with(".sealed"), "{before}");
     assert!(!system.data_dir().join("media").exists(), "nothing of it lies here");
-    assert!(system.fails(1, &["import", &path(&source)]).contains("recording-exists"));
+    assert!(system.fails(1, &["import", &path(&source)]).contains("exists"));
 
     let server = system.serve();
     plays_as_ever(&server, "long", &long);

@@ -1,9 +1,11 @@
 //! What a player who reads a range in order will ask for next, so that it is here before they do.
 //!
-//! Pieces of the range are fetched into memory, one request each: the first one as soon as somebody says that they will
-//! read the range, the next one while they are still at the one before. Never beyond the range; longer pieces for
-//! whoever takes them fast, short ones for whoever plays as they listen; and of all players together no more than a
-//! number of bytes. Whoever gets no room reads as they ask.
+//! The range is fetched in pieces, one request each: the first one as soon as somebody says that they will read the
+//! range, the next one shortly before they are done with the one before. Never beyond the range; ever longer pieces for
+//! whoever takes them fast, since a request costs a store more than the bytes do, and short ones for whoever plays as they
+//! listen. Of a piece no more than a window is in memory, and the store waits meanwhile, though not for long: then the
+//! request ends, and what is lacking is another piece's. All players together hold no more than a number of bytes;
+//! whoever gets no room reads as they ask.
 
 use std::{
     collections::VecDeque,
@@ -18,13 +20,17 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::AbortHandle;
 
-use super::{bucket::Bucket, reader::BucketFile};
+use super::{bucket::Bucket, fetch::Sink, reader::BucketFile};
 use crate::media::{Error, MediaFile, Version};
 
 /// How long a piece is, at first, at least and at most.
 const LEN_FIRST: u64 = 1 << 20;
 const LEN_MIN: u64 = 256 << 10;
-const LEN_MAX: u64 = 8 << 20;
+const LEN_MAX: u64 = 256 << 20;
+/// How much of a piece may be in memory.
+const WINDOW: u64 = 4 << 20;
+/// How long a request waits for a player who takes nothing.
+const HELD_FOR: Duration = Duration::from_secs(2);
 /// Whoever has taken a piece within this time gets a longer one.
 const FAST: Duration = Duration::from_secs(1);
 /// How many pieces one player may have.
@@ -58,13 +64,21 @@ struct Piece {
 struct Arriving {
     state: Mutex<Arrived>,
     came: Notify,
+    taken: Notify,
 }
 
 #[derive(Default)]
 struct Arrived {
     bytes: VecDeque<Bytes>,
+    /// How many these are.
+    len: u64,
     has_ended: bool,
+    /// Why it ended before its end, if that was a failure, and when: the store was asked again and again until then.
+    failure: Option<(Error, Instant)>,
 }
+
+/// Puts what comes where the player takes it from.
+struct Filling(Arc<Arriving>);
 
 impl Player {
     /// Begins to fetch; none where nothing runs that could.
@@ -121,10 +135,15 @@ impl MediaFile for Player {
             }
             match arriving {
                 Some(arriving) if !arriving.has_ended() => arriving.came.notified().await,
-                // A piece that ended without all of its bytes, or none at all: asked for here, and its error is told.
-                Some(_) | None => {
+                ended => {
                     let end = offset + buffer.len() as u64;
                     self.reading().pass_over(offset + filled as u64, end);
+                    match ended.and_then(|arriving| arriving.state().failure.take()) {
+                        Some((error, at)) if at.elapsed() < FAST => return Err(error),
+                        // It failed long ago, was taken too slowly, or there was no room: asked for here, and then
+                        // fetched ahead again.
+                        _ => {}
+                    }
                     return self.file.read(offset, buffer, filled).await;
                 }
             }
@@ -150,7 +169,9 @@ impl Reading {
     /// Asks for the next piece, when the last one is half taken.
     fn fetch_more(&mut self, file: &Arc<BucketFile>) {
         let asked_to = match self.pieces.back() {
-            Some(last) if last.range.start + (last.range.end - last.range.start) / 2 > self.rest.start => return,
+            Some(last) if last.range.end - self.rest.start > WINDOW.min((last.range.end - last.range.start) / 2) => {
+                return;
+            }
             Some(last) => last.range.end,
             None => self.rest.start,
         };
@@ -159,13 +180,12 @@ impl Reading {
             return;
         }
         let bucket = &file.pinned.bucket;
-        let (len, room) = match room(bucket, left.min(self.next_len)) {
-            Some(room) => room,
-            None => match room(bucket, left.min(LEN_MIN)) {
-                Some(room) => room,
-                None => return,
-            },
-        };
+        let mut len = left.min(self.next_len);
+        let room = room(bucket, len.min(WINDOW)).or_else(|| {
+            len = left.min(LEN_MIN);
+            room(bucket, len)
+        });
+        let Some(room) = room else { return };
         self.next_len = if self.last_begun.elapsed() < FAST { 2 * self.next_len } else { self.next_len / 2 };
         self.next_len = self.next_len.clamp(LEN_MIN, LEN_MAX);
         self.last_begun = Instant::now();
@@ -182,10 +202,9 @@ impl Reading {
 }
 
 /// Room for so many bytes, held until they were taken; at once or not at all.
-fn room(bucket: &Bucket, len: u64) -> Option<(u64, OwnedSemaphorePermit)> {
+fn room(bucket: &Bucket, len: u64) -> Option<OwnedSemaphorePermit> {
     let kib = u32::try_from(len.div_ceil(1 << 10)).ok()?;
-    let room = Arc::clone(&bucket.ahead).try_acquire_many_owned(kib).ok()?;
-    Some((len, room))
+    Arc::clone(&bucket.ahead).try_acquire_many_owned(kib).ok()
 }
 
 impl Piece {
@@ -193,10 +212,9 @@ impl Piece {
         let arriving = Arc::<Arriving>::default();
         let (pinned, filling, wanted) = (Arc::clone(&file.pinned), Arc::clone(&arriving), range.clone());
         let task = tokio::spawn(async move {
-            let mut put = |bytes: Bytes| filling.put(bytes);
-            // Whoever reads asks for what is lacking, and is told why it is.
-            let _told_by_reading = pinned.fetch(wanted, &mut put).await;
-            filling.end();
+            let mut filling = Filling(filling);
+            let outcome = pinned.fetch(wanted, &mut filling).await;
+            filling.0.end(outcome.err());
         });
         Self { range, arriving, task: task.abort_handle(), _room: room }
     }
@@ -208,14 +226,32 @@ impl Drop for Piece {
     }
 }
 
-impl Arriving {
-    fn put(&self, bytes: Bytes) {
-        self.state().bytes.push_back(bytes);
-        self.came.notify_one();
+#[async_trait]
+impl Sink for Filling {
+    fn put(&mut self, bytes: Bytes) {
+        let mut state = self.0.state();
+        state.len += bytes.len() as u64;
+        state.bytes.push_back(bytes);
+        drop(state);
+        self.0.came.notify_one();
     }
 
-    fn end(&self) {
-        self.state().has_ended = true;
+    async fn wants_more(&mut self) -> bool {
+        let room = async {
+            while self.0.state().len >= WINDOW {
+                self.0.taken.notified().await;
+            }
+        };
+        tokio::time::timeout(HELD_FOR, room).await.is_ok()
+    }
+}
+
+impl Arriving {
+    fn end(&self, failure: Option<Error>) {
+        let mut state = self.state();
+        state.has_ended = true;
+        state.failure = failure.map(|error| (error, Instant::now()));
+        drop(state);
         self.came.notify_one();
     }
 
@@ -241,6 +277,11 @@ impl Arriving {
             if first.is_empty() {
                 state.bytes.pop_front();
             }
+        }
+        state.len = state.len.saturating_sub(filled as u64);
+        drop(state);
+        if filled > 0 {
+            self.taken.notify_one();
         }
         filled
     }

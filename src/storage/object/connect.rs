@@ -52,10 +52,10 @@ pub(super) struct Connected {
 /// What of the environment is missing, when no credentials are there.
 pub(super) fn missing_credentials(variables: BucketVariables<'_>) -> Option<String> {
     let is_set = |name: &&str| variables(name).is_some_and(|value| !value.is_empty());
-    if ENOUGH.iter().any(|names| names.iter().all(|name| is_set(name))) {
+    if ENOUGH.iter().any(|names| names.iter().all(&is_set)) {
         return None;
     }
-    let half = ENOUGH.iter().find(|names| names.iter().any(|name| is_set(name))).or(ENOUGH.first())?;
+    let half = ENOUGH.iter().find(|names| names.iter().any(&is_set)).or(ENOUGH.first())?;
     let missing: Vec<&str> = half.iter().copied().filter(|name| !is_set(name)).collect();
     Some(missing.join(" and "))
 }

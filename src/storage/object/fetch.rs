@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use object_store::{Error as StoreError, GetOptions, GetRange, path::Path};
@@ -32,8 +33,27 @@ pub(super) struct Pinned {
     etag: Mutex<Arc<str>>,
 }
 
+/// Who takes bytes as they come.
+#[async_trait]
+pub(super) trait Sink: Send {
+    fn put(&mut self, bytes: Bytes);
+
+    /// Whether more is wanted, once there is room for it.
+    async fn wants_more(&mut self) -> bool {
+        true
+    }
+}
+
+impl<F: FnMut(Bytes) + Send> Sink for F {
+    fn put(&mut self, bytes: Bytes) {
+        self(bytes);
+    }
+}
+
 /// How an attempt ended that brought less than it was to.
 enum Lack {
+    /// No more is wanted.
+    Enough,
     /// What the store says.
     Failed(Error),
     /// The object is gone, or another one.
@@ -52,15 +72,16 @@ impl Pinned {
         Found { path: self.path.clone(), len: self.len, etag: self.etag() }
     }
 
-    /// Gives the bytes of `range` to `each`, in order, each once. What was given before an error is good.
-    pub async fn fetch(&self, mut range: Range<u64>, each: &mut (dyn FnMut(Bytes) + Send)) -> Result<(), Error> {
+    /// Gives the bytes of `range` to `sink`, in order, each once, for as long as it wants more. What was given before an
+    /// error is good.
+    pub async fn fetch(&self, mut range: Range<u64>, sink: &mut dyn Sink) -> Result<(), Error> {
         if range.end > self.len {
             return Err(Error::ShortRead { location: self.location() });
         }
         let (mut deadline, mut rest, mut has_looked) = (self.deadline(), REST_MIN, false);
         while !range.is_empty() {
             let start = range.start;
-            let lack = match self.attempt(&mut range, each, deadline).await {
+            let lack = match self.attempt(&mut range, sink, deadline).await {
                 Ok(()) => continue,
                 Err(lack) => lack,
             };
@@ -73,6 +94,7 @@ impl Pinned {
                     continue;
                 }
                 Lack::Changed => return Err(self.changed()),
+                Lack::Enough => return Ok(()),
                 Lack::Short => Error::ShortRead { location: self.location() },
                 Lack::Failed(error) => error,
             };
@@ -87,12 +109,7 @@ impl Pinned {
     }
 
     /// One request; `range` is what is lacking afterwards.
-    async fn attempt(
-        &self,
-        range: &mut Range<u64>,
-        each: &mut (dyn FnMut(Bytes) + Send),
-        deadline: Instant,
-    ) -> Result<(), Lack> {
+    async fn attempt(&self, range: &mut Range<u64>, sink: &mut dyn Sink, deadline: Instant) -> Result<(), Lack> {
         let bucket = &*self.bucket;
         let late = |_| Lack::Failed(bucket.too_late(&self.path));
         let _turn = timeout_at(deadline, bucket.fetches.acquire()).await.map_err(late)?;
@@ -112,7 +129,10 @@ impl Pinned {
             piece.truncate(wanted);
             range.start += piece.len() as u64;
             if !piece.is_empty() {
-                each(piece);
+                sink.put(piece);
+            }
+            if !range.is_empty() && !sink.wants_more().await {
+                return Err(Lack::Enough);
             }
             patience = self.deadline();
         }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use object_store::{ObjectStoreExt, path::Path};
 
 use super::super::object_name;
@@ -144,7 +145,7 @@ async fn beginning(
 ) -> Result<Vec<u8>, Error> {
     let mut content = Vec::with_capacity(usize::try_from(len).unwrap_or_default());
     let pinned = Pinned::new(bucket, object, found.clone());
-    pinned.fetch(0..len, &mut |piece| content.extend_from_slice(&piece)).await?;
+    pinned.fetch(0..len, &mut |piece: Bytes| content.extend_from_slice(&piece)).await?;
     match content.get_mut(..head.len()) {
         Some(old) => old.copy_from_slice(head),
         None => return Err(Error::ShortRead { location: bucket.location(&found.path) }),
@@ -163,7 +164,7 @@ async fn send_anew(bucket: &Arc<Bucket>, object: &MediaObject, found: &Found, he
         } else {
             let mut piece = Vec::with_capacity(PART_LEN);
             let pinned = Pinned::new(bucket, object, found.clone());
-            pinned.fetch(start..end, &mut |bytes| piece.extend_from_slice(&bytes)).await?;
+            pinned.fetch(start..end, &mut |bytes: Bytes| piece.extend_from_slice(&bytes)).await?;
             piece
         };
         writer.append(piece).await?;
@@ -197,8 +198,8 @@ async fn is_same(bucket: &Arc<Bucket>, object: &MediaObject, one: &Found, other:
     while start < one.len {
         let end = one.len.min(start + PART_LEN as u64);
         let (mut left, mut right) = (Vec::new(), Vec::new());
-        one.fetch(start..end, &mut |piece| left.extend_from_slice(&piece)).await?;
-        other.fetch(start..end, &mut |piece| right.extend_from_slice(&piece)).await?;
+        one.fetch(start..end, &mut |piece: Bytes| left.extend_from_slice(&piece)).await?;
+        other.fetch(start..end, &mut |piece: Bytes| right.extend_from_slice(&piece)).await?;
         if left != right {
             return Ok(false);
         }
