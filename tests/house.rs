@@ -19,7 +19,7 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
     ("keys", &["base", "crypto", "sealed"], &["age", "async_trait", "hex", "serde", "serde_json", "zeroize"]),
     ("catalogue", &["base", "crypto", "sealed", "access", "keys"], &["async_trait", "serde", "serde_json"]),
     ("media", &["base", "crypto", "sealed"], &["async_trait"]),
-    ("storage", PURE, &["async_trait", "metrics", "tokio", "rustix", "url", "hex"]),
+    ("storage", PURE, &["async_trait", "metrics", "tokio", "rustix", "url", "hex", "tracing"]),
     ("db", PURE, &["async_trait", "tokio", "serde_json", "sqlx", "hex"]),
     ("kms", PURE, &["async_trait", "rustix", "zeroize"]),
     ("audit", PURE, &["hex", "metrics", "rustix", "serde", "serde_json", "tokio", "tracing"]),

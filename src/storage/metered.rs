@@ -116,6 +116,14 @@ impl MediaFile for MeteredFile {
     async fn read_once(&self, offset: u64, buffer: Vec<u8>) -> Result<Vec<u8>, Error> {
         METER.read_once.time(self.0.read_once(offset, buffer)).await
     }
+
+    fn has_copies(&self) -> bool {
+        self.0.has_copies()
+    }
+
+    async fn read_anew(&self, offset: u64, seen: Vec<u8>) -> Result<Vec<u8>, Error> {
+        METER.read.time(self.0.read_anew(offset, seen)).await
+    }
 }
 
 /// Handles, resolved once, after the recorder is in its place.
