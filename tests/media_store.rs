@@ -9,7 +9,7 @@ use std::{
 use rustix::fs::{Advice, fadvise};
 use sealtape::base::{RecordingId, SealId};
 use sealtape::media::{Error, MediaKind, MediaObject, MediaStore, MediaWriter, Stage};
-use sealtape::storage::LocalStore;
+use sealtape::storage::{CacheSettings, CachedStore, LocalStore};
 
 use crate::support::media;
 
@@ -19,6 +19,19 @@ async fn local() {
     let store = |name| LocalStore::open(&folder.path().join(name), true).expect("opens");
     conforms(Arc::new(store("media"))).await;
     conforms(Arc::new(store("waited-for").waiting_here())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cached() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    // Hardly any room, so that much of it goes while it is read; then room for all.
+    for (name, size_bytes) in [("small", 1 << 20), ("large", 1 << 30)] {
+        let local = LocalStore::open(&folder.path().join(format!("media-{name}")), true).expect("opens");
+        let settings = CacheSettings::new(folder.path().join(name), size_bytes);
+        let store = CachedStore::open(Arc::new(local), settings).await.expect("opens");
+        assert!(store.is_in_use());
+        conforms(Arc::new(store)).await;
+    }
 }
 
 /// Of a file of which the system holds a part in memory, that part comes at once, and is not read again.

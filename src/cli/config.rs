@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Failure, Global,
-    open::settings,
+    open::{of_cache, settings},
     print,
     serve::refuse_strangers,
     warnings::{warn_of_definition_key, warn_of_embedded_key},
@@ -17,6 +17,7 @@ use crate::config::{
 };
 use crate::http::Tls;
 use crate::kms::FileDefinitionKeys;
+use crate::storage::CachedStore;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -32,6 +33,9 @@ pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, F
     }
     if let Some(tls) = &settings.server.tls {
         Tls::load(&tls.cert, &tls.key)?;
+    }
+    if let Some(cache) = &settings.cache {
+        CachedStore::check(&cache.path).map_err(|error| of_cache(&cache.path, &error))?;
     }
     let DefinitionKeySettings { kind, path, .. } = &settings.definition_key;
     match kind {
@@ -88,6 +92,7 @@ fn sections(settings: &Settings) -> Value {
         "storage": {
             "url": format!("file://{}", settings.storage.display()),
             "scrub_interval": settings.scrub_interval.map(time),
+            "cache": settings.cache.as_ref().map(|cache| json!({ "path": cache.path, "size": cache.size })),
         },
         "encryption": {
             "allow_plain": settings.allow_plain,

@@ -21,7 +21,7 @@ use crate::media::MediaStore;
 use crate::service::{
     Clock, CompanionSettings, Companions, Ingest, KeyOps, KeyWatch, Playback, PlaybackSettings, Purge,
 };
-use crate::storage::{LocalStore, Metered};
+use crate::storage::{CachedStore, LocalStore, Metered};
 
 /// What a command is for, as far as it matters to what it may make.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(super) struct System {
     pub settings: Settings,
     pub database: Arc<dyn Database>,
     pub store: Arc<dyn MediaStore>,
+    /// The same for whoever plays and removes: beside the local cache, where settings name one.
+    pub playing: Arc<dyn MediaStore>,
     pub clock: Clock,
 }
 
@@ -67,7 +69,27 @@ impl System {
             .await
             .map_err(|error| Failure::from(error).of(settings.database.display()))?;
         let store = Metered::new(LocalStore::open(&settings.storage, is_new || settings.data_dir.is_some())?);
-        Ok(Self { settings, database: Arc::new(database), store: Arc::new(store), clock: clock() })
+        let store: Arc<dyn MediaStore> = Arc::new(store);
+        let playing: Arc<dyn MediaStore> = match &settings.cache {
+            Some(cache) => Arc::new(CachedStore::beside(Arc::clone(&store), cache.path.clone())),
+            None => Arc::clone(&store),
+        };
+        Ok(Self { settings, database: Arc::new(database), store, playing, clock: clock() })
+    }
+
+    /// Plays through the local cache, where settings name one, for as long as this process runs. A cache that cannot be
+    /// used is warned of: everything that it would hold is in the store.
+    pub(super) async fn use_cache(&mut self) {
+        CachedStore::announce();
+        let Some(cache) = &self.settings.cache else { return };
+        let settings = crate::storage::CacheSettings::new(cache.path.clone(), cache.size);
+        match CachedStore::open(Arc::clone(&self.store), settings).await {
+            Ok(cached) => self.playing = Arc::new(cached),
+            Err(error) => {
+                let path = cache.path.display();
+                tracing::warn!(%path, %error, "the cache cannot be used: recordings are played without it");
+            }
+        }
     }
 
     /// Lets go of the database in order, so that its file is whole; gives `outcome` back.
@@ -159,14 +181,20 @@ impl System {
     }
 
     pub(super) fn purge(&self) -> Purge {
-        Purge::new(Arc::clone(&self.database), Arc::clone(&self.store), Arc::clone(&self.clock))
+        Purge::new(Arc::clone(&self.database), Arc::clone(&self.playing), Arc::clone(&self.clock))
     }
 
     pub(super) fn playback(&self, keys: &Arc<KeyWatch>) -> Playback {
-        let (database, store) = (Arc::clone(&self.database), Arc::clone(&self.store));
+        let (database, store) = (Arc::clone(&self.database), Arc::clone(&self.playing));
         let settings = PlaybackSettings { allow_plain: self.settings.allow_plain };
         Playback::new(database, store, Arc::clone(keys), Arc::clone(&self.clock), settings)
     }
+}
+
+/// What is wrong with the folder of the local cache.
+pub(super) fn of_cache(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(format!("storage.cache.path: {}: {error}", path.display()))
+        .advise("name a folder for it alone, on a local disk, that this user may write to")
 }
 
 /// The folder of the one-machine default, made when it is missing.

@@ -87,7 +87,8 @@ impl Own {
         let auth = &settings.auth;
         // What is not there yet is nowhere.
         let there = |path: &Path| fs::canonicalize(path).ok();
-        let folders = [Some(&settings.storage), Some(&settings.audit.path), settings.data_dir.as_ref()];
+        let cache = settings.cache.as_ref().map(|cache| &cache.path);
+        let folders = [Some(&settings.storage), Some(&settings.audit.path), settings.data_dir.as_ref(), cache];
         let files = [&settings.database, &settings.definition_key.path, &auth.link_secrets_file, &auth.token_key_file];
         Self {
             folders: folders.into_iter().flatten().filter_map(|path| there(path)).collect(),

@@ -44,6 +44,8 @@ const KEYS: &[(&str, Kind)] = &[
     ("database.url", Kind::Text),
     ("storage.url", Kind::Text),
     ("storage.scrub_interval", Kind::Text),
+    ("storage.cache.path", Kind::Text),
+    ("storage.cache.size", Kind::Size),
     ("encryption.allow_plain", Kind::Bool),
     ("encryption.plain_sidecars", Kind::Bool),
     ("encryption.index", Kind::List),

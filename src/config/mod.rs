@@ -4,6 +4,7 @@
 //! nearest known one. Nothing here is secret; secrets lie in files that are named here.
 
 mod access;
+mod cache;
 mod ingest;
 mod keeping;
 mod keys;
@@ -12,6 +13,7 @@ mod server;
 mod settings;
 
 pub use access::{AuditFailure, AuditSettings, AuthMode, AuthSettings, Jwks};
+pub use cache::CacheSettings;
 pub use ingest::{IngestSettings, WatchSettings};
 pub use keeping::KeepingSettings;
 pub(crate) use parse::{parse_duration, parse_listen};

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    AuditSettings, AuthSettings, Error, IngestSettings, KeepingSettings, ServerSettings, Source,
+    AuditSettings, AuthSettings, CacheSettings, Error, IngestSettings, KeepingSettings, ServerSettings, Source,
     keys::Values,
     parse::{absolute, parse_database_url, parse_duration, parse_path, parse_storage_url},
 };
@@ -32,6 +32,8 @@ pub struct Settings {
     pub database: PathBuf,
     /// The folder of media.
     pub storage: PathBuf,
+    /// The local cache of what lies there; none when there is none.
+    pub cache: Option<CacheSettings>,
     /// How often a server verifies all recordings; none when it does not.
     pub scrub_interval: Option<Duration>,
     /// Whether recordings that are plain, and not exempt, play.
@@ -126,11 +128,13 @@ impl Settings {
             Source::DataDir(folder) => absolute(folder),
             Source::File(_) => absolute(Path::new(DATA_DIR_DEFAULT)),
         };
+        let storage = values.parse("storage.url", || folder.join("media"), parse_storage_url)?;
         let data_dir = (!values.has("database.url")).then(|| folder.clone());
         Ok(Self {
             server: ServerSettings::validate(values)?,
             database: values.parse("database.url", || folder.join("sealtape.db"), parse_database_url)?,
-            storage: values.parse("storage.url", || folder.join("media"), parse_storage_url)?,
+            cache: CacheSettings::validate(values, &storage)?,
+            storage,
             scrub_interval: values.parse("storage.scrub_interval", || None, |text| parse_duration(text).map(Some))?,
             allow_plain: values.flag("encryption.allow_plain", true),
             keeping: KeepingSettings::validate(values)?,
@@ -217,6 +221,19 @@ mod tests {
     }
 
     #[test]
+    fn a_cache_has_a_folder_of_its_own_and_a_size() {
+        assert_eq!(load("", &[]).expect("good").cache, None);
+        let toml = "[storage]\nurl = \"file:///srv/media\"\ncache.path = \"/var/cache/sealtape\"\n";
+        let cache = |toml: &str| load(toml, &[]).expect("good").cache.expect("a cache");
+        assert_eq!((cache(toml).path.as_path(), cache(toml).size), (Path::new("/var/cache/sealtape"), 10 << 30));
+        assert_eq!(cache(&format!("{toml}cache.size = \"500GB\"")).size, 500_000_000_000);
+        assert_eq!(cache(&format!("{toml}cache.size = 67108864")).size, 64 << 20);
+        let above = [("SEALTAPE_STORAGE__CACHE__PATH", "/c"), ("SEALTAPE_STORAGE__CACHE__SIZE", "1TiB")];
+        let cache = load("", &above).expect("good").cache.expect("a cache");
+        assert_eq!((cache.path.as_path(), cache.size), (Path::new("/c"), 1 << 40));
+    }
+
+    #[test]
     fn misspelt_keys_name_the_nearest() {
         for (toml, environment, nearest) in [
             ("[server]\nlistn = \"x\"", &[][..], "server.listen"),
@@ -245,6 +262,12 @@ mod tests {
             "[storage]\nurl = \"s3://bucket\"",
             "[storage]\nscrub_interval = \"weekly\"",
             "[storage]\nscrub_interval = \"0s\"",
+            "[storage]\ncache.size = \"1GiB\"",
+            "[storage]\ncache.path = \"\"",
+            "[storage]\ncache.path = \"/c\"\ncache.size = \"63MiB\"",
+            "[storage]\ncache.path = \"/c\"\ncache.size = \"large\"",
+            "[storage]\nurl = \"file:///srv/media\"\ncache.path = \"/srv/media/cache\"",
+            "[storage]\nurl = \"file:///srv/media\"\ncache.path = \"/srv\"",
             "[keys]\nreload_interval = \"soon\"",
             "[keys]\nreload_interval = \"-5m\"",
             "[keys]\nreload_interval = \"0s\"",

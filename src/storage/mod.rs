@@ -9,7 +9,7 @@ mod drop_folder;
 mod local;
 mod metered;
 
-pub use cache::{CACHE_SIZE_MIN, CacheSettings, CachedStore};
+pub use cache::{CacheSettings, CachedStore};
 pub use drop_folder::{DropFolder, Dropped, DroppedFile};
 pub use local::LocalStore;
 pub use metered::Metered;

@@ -39,11 +39,9 @@ impl Folder {
     /// Takes the folder, and makes it when it is missing; none when another process has it.
     pub(super) fn take(path: &Path) -> io::Result<Option<Self>> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        let lock_path = path.join(LOCK_NAME);
-        if !lock_path.exists() && fs::read_dir(path)?.next().is_some() {
-            return Err(io::Error::other("it holds something else; name a folder that is empty or missing"));
-        }
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(lock_path)?;
+        check(path)?;
+        let mut options = OpenOptions::new();
+        let lock = options.write(true).create(true).truncate(false).mode(0o600).open(path.join(LOCK_NAME))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Ok(None),
@@ -96,6 +94,19 @@ impl Folder {
             }
         }
         Ok(found)
+    }
+}
+
+/// Whether a folder is a cache's, or may become one: it is missing, or empty.
+pub(super) fn check(path: &Path) -> io::Result<()> {
+    match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) if path.join(LOCK_NAME).exists() => Ok(()),
+        Ok(mut entries) => match entries.next() {
+            Some(_) => Err(io::Error::other("it holds something else")),
+            None => Ok(()),
+        },
     }
 }
 

@@ -20,7 +20,7 @@ mod segment;
 use std::{
     io,
     ops::Range,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
@@ -35,7 +35,6 @@ use self::{
     folder::remove_recording,
     key::{FileKey, hash_of_id},
     meter::METER,
-    segment::{BLOCKS, PAGE_LEN},
 };
 use crate::base::{RecordingId, SealId};
 use crate::media::{
@@ -45,8 +44,6 @@ use crate::media::{
 
 /// How long blocks are, but for the last one of an object.
 const BLOCK_LEN: u64 = 256 << 10;
-/// The smallest size that is of use: a few files of 64 blocks.
-pub const CACHE_SIZE_MIN: u64 = 4 * (BLOCKS * BLOCK_LEN + PAGE_LEN);
 /// How often it is tried to take a folder that another process has.
 const TAKE_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -102,6 +99,15 @@ impl CachedStore {
     #[must_use]
     pub fn beside(inner: Arc<dyn MediaStore>, path: PathBuf) -> Self {
         Self { inner, path, blocks: Arc::default() }
+    }
+
+    /// Whether `path` could be a cache's folder, as far as that can be told without making anything.
+    ///
+    /// # Errors
+    ///
+    /// It is no folder, cannot be read, or holds something else.
+    pub fn check(path: &Path) -> io::Result<()> {
+        folder::check(path)
     }
 
     /// Whether the cache is this process's.
