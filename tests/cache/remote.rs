@@ -6,7 +6,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -32,8 +32,8 @@ pub struct Way {
     delay: Duration,
     is_held: watch::Sender<bool>,
     fails: AtomicBool,
-    /// How many of the next reads come with one wrong byte.
-    wrong: AtomicU64,
+    /// Which of the next reads come with one wrong byte.
+    wrong: Mutex<Range<u64>>,
 }
 
 struct RemoteFile(Arc<dyn MediaFile>, Arc<Way>);
@@ -46,7 +46,7 @@ impl Remote {
             delay,
             is_held: watch::Sender::new(false),
             fails: AtomicBool::new(false),
-            wrong: AtomicU64::new(0),
+            wrong: Mutex::new(0..0),
         };
         Self { store, way: Arc::new(way) }
     }
@@ -73,8 +73,21 @@ impl Way {
         self.fails.store(fails, Ordering::Relaxed);
     }
 
-    pub fn give_wrong_bytes(&self, reads: u64) {
-        self.wrong.store(reads, Ordering::Relaxed);
+    /// So many reads, after some that are as they should be, come with a wrong byte.
+    pub fn give_wrong_bytes(&self, skipped: u64, reads: u64) {
+        *self.wrong.lock().expect("whole") = skipped..skipped + reads;
+    }
+
+    /// Whether there were not enough reads for one to be wrong.
+    pub fn was_right_throughout(&self) -> bool {
+        !self.wrong.lock().expect("whole").is_empty()
+    }
+
+    fn is_wrong_now(&self) -> bool {
+        let mut wrong = self.wrong.lock().expect("whole");
+        let is_now = wrong.start == 0 && wrong.end > 0;
+        *wrong = wrong.start.saturating_sub(1)..wrong.end.saturating_sub(1);
+        is_now
     }
 
     async fn pass(&self, range: Range<u64>) -> Result<(), Error> {
@@ -101,8 +114,7 @@ impl MediaFile for RemoteFile {
     async fn read(&self, offset: u64, buffer: Vec<u8>, _: usize) -> Result<Vec<u8>, Error> {
         self.1.pass(offset..offset + buffer.len() as u64).await?;
         let mut read = self.0.read(offset, buffer, 0).await?;
-        let take = |left: u64| left.checked_sub(1);
-        if self.1.wrong.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
+        if self.1.is_wrong_now() {
             let middle = read.len() / 2;
             read[middle] ^= 1;
         }

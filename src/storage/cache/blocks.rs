@@ -70,9 +70,14 @@ pub(super) struct Run {
 
 #[derive(Default)]
 struct Read {
-    by_recording: HashMap<Hash, Vec<Weak<AtomicBool>>>,
+    by_recording: HashMap<Hash, Vec<Reader>>,
     /// At how many recordings those that nobody reads any more are looked for.
     full: usize,
+}
+
+struct Reader {
+    version: Hash,
+    keeps: Weak<AtomicBool>,
 }
 
 /// Where a block lies.
@@ -113,12 +118,12 @@ impl Blocks {
         let keeps = Arc::new(AtomicBool::new(true));
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if read.by_recording.len() >= read.full {
-            read.by_recording.retain(|_, flags| flags.iter().any(|flag| flag.strong_count() > 0));
+            read.by_recording.retain(|_, readers| readers.iter().any(Reader::is_there));
             read.full = READ_MIN.max(2 * read.by_recording.len());
         }
-        let flags = read.by_recording.entry(file.recording).or_default();
-        flags.retain(|flag| flag.strong_count() > 0);
-        flags.push(Arc::downgrade(&keeps));
+        let readers = read.by_recording.entry(file.recording).or_default();
+        readers.retain(Reader::is_there);
+        readers.push(Reader { version: file.version, keeps: Arc::downgrade(&keeps) });
         keeps
     }
 
@@ -225,23 +230,24 @@ impl Blocks {
 
     /// Forgets a recording, and keeps nothing more of it for those who read it now. May wait for the disk.
     pub(super) fn forget(&self, path: &Path, recording: Hash) -> io::Result<()> {
-        self.stop_keeping(recording);
+        self.stop_keeping(recording, |_| false);
         let gone = self.index.forget_recording(recording, |_| false);
         self.remove(&gone, false);
         // Also what was not listed yet.
         remove_recording(path, recording)
     }
 
-    /// Forgets other versions of a recording. May wait for the disk.
+    /// Forgets other versions of a recording, and keeps nothing more of them. May wait for the disk.
     pub(super) fn forget_others(&self, file: &FileKey) {
+        self.stop_keeping(file.recording, |version| version == file.version);
         let gone = self.index.forget_recording(file.recording, |other| other.version == file.version);
         self.remove(&gone, false);
     }
 
-    fn stop_keeping(&self, recording: Hash) {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        for flag in read.by_recording.remove(&recording).unwrap_or_default() {
-            if let Some(keeps) = flag.upgrade() {
+    fn stop_keeping(&self, recording: Hash, stays: impl Fn(Hash) -> bool) {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        for reader in read.by_recording.get(&recording).into_iter().flatten() {
+            if let Some(keeps) = reader.keeps.upgrade().filter(|_| !stays(reader.version)) {
                 keeps.store(false, Ordering::Release);
             }
         }
@@ -278,8 +284,9 @@ impl Blocks {
         let path = self.folder.file(&segment.key);
         let Some(opened) = SegmentFile::open(&path, &segment.key, self.block_len, may_make)? else {
             drop(file);
-            // Somebody else removed it.
+            // It was removed by somebody else, or is not what its name says.
             self.index.forget(segment);
+            self.folder.remove(&segment.key)?;
             return Ok(None);
         };
         let opened = Arc::new(opened);
@@ -357,6 +364,12 @@ impl Blocks {
     /// Seconds since it was opened, and one, so that nothing happened at zero.
     fn now(&self) -> u32 {
         u32::try_from(self.begun.elapsed().as_secs()).unwrap_or(u32::MAX - 1) + 1
+    }
+}
+
+impl Reader {
+    fn is_there(&self) -> bool {
+        self.keeps.strong_count() > 0
     }
 }
 
