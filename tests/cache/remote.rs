@@ -30,6 +30,8 @@ pub struct Way {
     /// How often each range was read.
     reads: Mutex<BTreeMap<(u64, u64), u64>>,
     delay: Duration,
+    /// Bytes a second of each read.
+    rate: u64,
     is_held: watch::Sender<bool>,
     fails: AtomicBool,
     /// Which of the next reads come with one wrong byte.
@@ -44,11 +46,19 @@ impl Remote {
         let way = Way {
             reads: Mutex::default(),
             delay,
+            rate: u64::MAX,
             is_held: watch::Sender::new(false),
             fails: AtomicBool::new(false),
             wrong: Mutex::new(0..0),
         };
         Self { store, way: Arc::new(way) }
+    }
+
+    /// The same, over a narrower way.
+    #[allow(dead_code, reason = "used by a benchmark")]
+    pub fn with_rate(self, rate: u64) -> Self {
+        let Ok(way) = Arc::try_unwrap(self.way) else { panic!("nobody has it yet") };
+        Self { store: self.store, way: Arc::new(Way { rate, ..way }) }
     }
 }
 
@@ -92,7 +102,8 @@ impl Way {
 
     async fn pass(&self, range: Range<u64>) -> Result<(), Error> {
         *self.reads.lock().expect("whole").entry((range.start, range.end)).or_default() += 1;
-        tokio::time::sleep(self.delay).await;
+        let carried = (range.end - range.start).saturating_mul(1_000_000) / self.rate;
+        tokio::time::sleep(self.delay + Duration::from_micros(carried)).await;
         self.is_held.subscribe().wait_for(|is_held| !is_held).await.expect("the way is there");
         if self.fails.load(Ordering::Relaxed) {
             return Err(Error::Unavailable { location: "remote".into(), reason: "away".into() });

@@ -276,17 +276,16 @@ fn a_disk_that_is_full_or_fails_stops_no_player() {
     play(&server, "new", &media);
     play(&server, "call-1", &media);
     // Files that end early, or are gone.
+    settle(&server, &small.0);
     for file in files(&small.0) {
         fs::OpenOptions::new().write(true).open(file).and_then(|file| file.set_len(5000)).expect("cut");
     }
     for n in 0..4 {
         play(&server, &format!("call-{n}"), &media);
     }
-    for file in files(&small.0) {
-        fs::remove_file(file).expect("removed");
-    }
+    settle(&server, &small.0);
     for number in 0..256 {
-        fs::remove_dir(small.0.join(format!("{number:02x}"))).expect("removed");
+        fs::remove_dir_all(small.0.join(format!("{number:02x}"))).expect("removed");
     }
     for n in 0..4 {
         play(&server, &format!("call-{n}"), &media);

@@ -13,10 +13,13 @@ use std::{
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 use super::{
     fetch::Flights,
@@ -30,8 +33,10 @@ use super::{
 /// How many files stay open.
 const OPEN_MAX: usize = 512;
 /// How many threads may wait for the disk at a time, for reading and for writing.
-const READS_MAX: usize = 64;
+const READS_MAX: usize = 128;
 const WRITES_MAX: usize = 32;
+/// How long one waits for a turn to read before the store is asked: a disk that hangs keeps nobody waiting for ever.
+const READ_PATIENCE: Duration = Duration::from_millis(500);
 /// For how many seconds nothing is written after it could not be.
 const PAUSE_SECONDS: u32 = 2;
 /// How many seconds lie between two lines of the log.
@@ -44,7 +49,7 @@ pub(super) struct Blocks {
     pub block_len: u64,
     pub flights: Flights,
     /// Threads that may wait for the disk.
-    pub reads: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
     pub writes: Arc<Semaphore>,
     folder: Folder,
     index: Index,
@@ -131,6 +136,15 @@ impl Blocks {
     pub(super) fn known_as(&self, file: FileKey) -> FileKey {
         let is_said = file.sealing != Hash::default();
         if is_said { file } else { self.index.any_sealing(&file).unwrap_or(file) }
+    }
+
+    /// A turn to read from the disk; none when that takes long.
+    pub(super) async fn turn_to_read(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(turn) = Arc::clone(&self.reads).try_acquire_owned() {
+            return Some(turn);
+        }
+        // It is never closed.
+        timeout(READ_PATIENCE, Arc::clone(&self.reads).acquire_owned()).await.ok()?.ok()
     }
 
     /// The good bytes from the start of `range` on, as far as they lie side by side. Waits for nothing.

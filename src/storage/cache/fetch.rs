@@ -148,11 +148,11 @@ impl Source {
     async fn obtain(self: &Arc<Self>, block: u64, is_ahead: bool) -> (Outcome, bool) {
         let range = self.stored(block);
         if self.blocks.may_hold(&self.key, block)
-            && let Ok(_turn) = Arc::clone(&self.blocks.reads).try_acquire_owned()
+            && let Some(turn) = self.blocks.turn_to_read().await
         {
             let (source, stored) = (Arc::clone(self), range.clone());
             let load = move || {
-                let _held = _turn;
+                let _held = turn;
                 source.blocks.load(&source.key, block, &stored)
             };
             if let Ok(Some(bytes)) = spawn_blocking(load).await {

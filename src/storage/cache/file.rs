@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc};
 
 use async_trait::async_trait;
-use tokio::{sync::OwnedSemaphorePermit, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use super::{
     blocks::{Run, len_of},
@@ -39,14 +39,21 @@ impl CachedFile {
         Self { source: Arc::new(source), location, ahead: Ahead::default() }
     }
 
-    fn next(&self, range: &Range<u64>) -> Next {
+    /// Where the first bytes of a range come from; from the disk as they are only if it `trusts` that.
+    fn next(&self, range: &Range<u64>, trusts: bool) -> Next {
         if range.start < HEAD_LEN {
             return Next::Head(range.end.min(HEAD_LEN));
         }
-        if let Some(run) = self.source.blocks.run(&self.source.key, range) {
+        if trusts && let Some(run) = self.source.blocks.run(&self.source.key, range) {
             return Next::Run(run);
         }
-        let block = range.start / self.source.blocks.block_len;
+        let block_len = self.source.blocks.block_len;
+        let block = range.start / block_len;
+        // As many as before are on their way then.
+        let last = block + AT_ONCE - 1;
+        if last < range.end.div_ceil(block_len) && !self.is_here(last) {
+            drop(self.source.flight(last, None));
+        }
         Next::Block(block, self.source.flight(block, None).0)
     }
 
@@ -86,9 +93,7 @@ impl CachedFile {
 
     /// Fills `part` from the disk; gives it back in any case, and whether it is filled.
     async fn read_run(&self, run: Run, mut buffer: Vec<u8>, part: Range<usize>) -> (Vec<u8>, bool) {
-        // Whoever finds the line full asks the store instead of waiting for a disk that may never answer.
-        let turn: Option<OwnedSemaphorePermit> = Arc::clone(&self.source.blocks.reads).try_acquire_owned().ok();
-        let Some(turn) = turn else { return (buffer, false) };
+        let Some(turn) = self.source.blocks.turn_to_read().await else { return (buffer, false) };
         let (source, len) = (Arc::clone(&self.source), buffer.len());
         let read = spawn_blocking(move || {
             let _held = turn;
@@ -115,12 +120,18 @@ impl CachedFile {
         Ok(())
     }
 
-    async fn read_through(&self, offset: u64, mut buffer: Vec<u8>, filled: usize) -> Result<Vec<u8>, Error> {
+    async fn read_through(
+        &self,
+        offset: u64,
+        mut buffer: Vec<u8>,
+        filled: usize,
+        trusts: bool,
+    ) -> Result<Vec<u8>, Error> {
         let (len, end) = (buffer.len(), offset + buffer.len() as u64);
         let mut filled = filled;
         while filled < len {
             let at = offset + filled as u64;
-            match self.next(&(at..end)) {
+            match self.next(&(at..end), trusts) {
                 Next::Head(to) => {
                     let part = filled..filled + len_of(&(at..to));
                     self.read_remote(at, buffer.get_mut(part.clone()).unwrap_or_default()).await?;
@@ -216,7 +227,7 @@ impl MediaFile for CachedFile {
             // After what is asked for now.
             self.look_ahead(&(offset..end));
         }
-        self.read_through(offset, buffer, filled).await
+        self.read_through(offset, buffer, filled, true).await
     }
 
     async fn read_once(&self, offset: u64, buffer: Vec<u8>) -> Result<Vec<u8>, Error> {
@@ -248,7 +259,8 @@ impl MediaFile for CachedFile {
         if spawn_blocking(take_away).await.is_err() {
             return self.source.remote.read(offset, vec![0; len], 0).await;
         }
-        self.read(offset, vec![0; len], 0).await
+        // By whole blocks: what has come back to the disk by now is compared with its sum.
+        self.read_through(offset, vec![0; len], 0, false).await
     }
 }
 
