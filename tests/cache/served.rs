@@ -54,9 +54,8 @@ fn count(server: &Server, name: &str) -> u64 {
     let samples = metrics
         .lines()
         .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ') || rest.starts_with('{')));
-    samples
-        .map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number") as u64)
-        .sum()
+    let whole = |line: &str| line.rsplit(' ').next()?.split('.').next()?.parse::<u64>().ok();
+    samples.map(|line| whole(line).expect("a number")).sum()
 }
 
 /// Waits until nothing more is written down; how much was fetched.

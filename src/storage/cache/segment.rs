@@ -200,3 +200,73 @@ fn index(slot: u64) -> usize {
 fn sum_at(slot: u64) -> u64 {
     (SUMS_AT + index(slot) * SUM_LEN) as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::cache::key::FileKey;
+
+    const BLOCK_LEN: u64 = 8192;
+
+    fn key(number: u32) -> SegmentKey {
+        let file = FileKey { recording: [1; 16], version: [2; 16], sealing: [3; 16] };
+        SegmentKey { file, number }
+    }
+
+    fn block(byte: u8) -> Vec<u8> {
+        (0..BLOCK_LEN).map(|at| (at % 251) as u8 ^ byte).collect()
+    }
+
+    fn load(file: &SegmentFile, slot: u64) -> Option<Vec<u8>> {
+        file.load(slot, slot * BLOCK_LEN, BLOCK_LEN as usize).expect("reads")
+    }
+
+    #[test]
+    fn blocks_are_what_was_written_or_not_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        let open = |key: &SegmentKey, may_make| SegmentFile::open(&path, key, BLOCK_LEN, may_make).expect("opens");
+        assert!(open(&key(0), false).is_none());
+        let file = open(&key(0), true).expect("made");
+        assert!(!file.holds(0) && file.good_from(0) == 0 && load(&file, 0).is_none());
+        for slot in [0, 1, 2, 63] {
+            assert!(!file.has_room_for(slot));
+            file.store(slot, slot * BLOCK_LEN, &block(slot as u8)).expect("writes");
+        }
+        assert_eq!([0, 1, 2, 3, 62, 63].map(|slot| file.good_from(slot)), [3, 2, 1, 0, 0, 1]);
+        drop(file);
+        // From before the start: there, and good once it was looked at.
+        let file = open(&key(0), false).expect("is there");
+        assert!(file.holds(63) && file.good_from(0) == 0);
+        for slot in [0, 1, 2, 63] {
+            assert!(load(&file, slot) == Some(block(slot as u8)), "{slot}");
+        }
+        assert_eq!(file.good_from(0), 3);
+        // A bit, and a block that lies in another one's place.
+        file.file.write_all_at(&[9], PAGE_LEN + 100).expect("written");
+        file.file.write_all_at(&block(2), PAGE_LEN + BLOCK_LEN).expect("written");
+        file.file.write_all_at(&file.sums.lock().expect("whole")[2], sum_at(1)).expect("written");
+        drop(file);
+        let file = open(&key(0), false).expect("is there");
+        assert_eq!([0, 1, 2].map(|slot| load(&file, slot).is_some()), [false, false, true]);
+        // Another one's file is none of ours, and gives way when it must.
+        assert!(open(&key(1), false).is_none());
+        assert!(SegmentFile::open(&path, &key(0), 2 * BLOCK_LEN, false).expect("opens").is_none());
+        let file = open(&key(1), true).expect("made");
+        assert!((0..BLOCKS).all(|slot| !file.holds(slot)));
+    }
+
+    #[test]
+    fn only_what_was_seen_is_taken_away() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file =
+            SegmentFile::open(&folder.path().join("file"), &key(0), BLOCK_LEN, true).expect("opens").expect("made");
+        file.store(5, 5 * BLOCK_LEN, &block(5)).expect("writes");
+        let at = 5 * BLOCK_LEN + 100;
+        assert!(!file.take_away_if(5, at, &block(6)[100..200]).expect("looks"), "somebody was here before");
+        assert!(!file.take_away_if(6, 6 * BLOCK_LEN, &[0; 10]).expect("looks"), "there is none");
+        assert!(file.take_away_if(5, at, &block(5)[100..200]).expect("looks"));
+        assert!(!file.holds(5) && file.good_from(5) == 0 && load(&file, 5).is_none());
+        assert!(file.has_room_for(5), "its room was taken once");
+    }
+}
