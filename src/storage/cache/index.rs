@@ -337,7 +337,8 @@ mod tests {
     fn those_that_were_found_stand_in_their_order_before_those_that_came() {
         let index = Index::new(5 * MIB);
         add(&index, key(9, 0), MIB, 0);
-        let found = [key(3, 0), key(1, 0), key(2, 0), key(9, 0)].iter().filter_map(|key| index.add_found(key, MIB));
+        let order = [key(3, 0), key(1, 0), key(2, 0), key(9, 0)];
+        let found = order.iter().filter_map(|key| index.add_found(key, MIB));
         index.line_up(found.collect());
         assert_eq!(index.fill().used_bytes, 4 * MIB, "what is known is not added again");
         let order: Vec<SegmentKey> = index.give_back(4 * MIB).iter().map(|segment| segment.key).collect();
