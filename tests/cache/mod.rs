@@ -263,7 +263,7 @@ async fn another_version_is_never_served_from_the_old() {
     // As long as before, and of the same name: by this store, then behind its back.
     put(&store, &MediaObject { stage: Stage::Next, ..object("call") }, &new).await;
     store.replace(&MediaObject { stage: Stage::Next, ..object("call") }, &object("call")).await.expect("replaces");
-    assert_eq!(files(&place.cache()), [PathBuf::new(); 0], "the old one is gone");
+    assert!(files(&place.cache()).is_empty(), "the old one is gone");
     play(&*open(&store, &object("call")).await, &new).await;
     play(&*playing, &old).await;
     let path = store.location(&object("call"));
@@ -317,7 +317,7 @@ async fn what_is_removed_leaves_nothing_behind_also_while_it_is_played() {
     let beside = CachedStore::beside(remote, place.cache());
     assert!(!beside.is_in_use());
     beside.remove(&object("other")).await.expect("removes");
-    assert_eq!(files(&place.cache()), [PathBuf::new(); 0]);
+    assert!(files(&place.cache()).is_empty());
     play(&*other, &bytes).await;
 }
 
