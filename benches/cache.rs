@@ -8,7 +8,15 @@
 //! cargo bench --bench cache
 //! ```
 
-#![allow(missing_docs, clippy::cast_precision_loss, clippy::expect_used, clippy::print_stdout, reason = "a benchmark")]
+#![allow(
+    missing_docs,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a benchmark"
+)]
 
 #[allow(dead_code, reason = "shared with tests")]
 #[path = "../tests/cache/remote.rs"]
