@@ -14,6 +14,7 @@
 
 mod audit;
 mod browser;
+mod cache;
 mod cli;
 mod cold;
 mod connections;

@@ -10,7 +10,7 @@ use object_store::memory::InMemory;
 use rustix::fs::{Advice, fadvise};
 use sealtape::base::{RecordingId, SealId};
 use sealtape::media::{Error, MediaKind, MediaObject, MediaStore, MediaWriter, Stage};
-use sealtape::storage::{BucketLimits, BucketStore, LocalStore, SpooledStore};
+use sealtape::storage::{BucketLimits, BucketStore, CacheSettings, CachedStore, LocalStore, SpooledStore};
 
 use crate::support::{Garage, media};
 
@@ -87,6 +87,19 @@ async fn spooled() {
     conforms(Arc::new(SpooledStore::new(local("spool"), Arc::new(local("media")), url()))).await;
     let (spool, remote) = (local("spool-waited-for").waiting_here(), local("media-waited-for").waiting_here());
     conforms(Arc::new(SpooledStore::new(spool, Arc::new(remote), url()))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cached() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    // Hardly any room, so that much of it goes while it is read; then room for all.
+    for (name, size_bytes) in [("small", 1 << 20), ("large", 1 << 30)] {
+        let local = LocalStore::open(&folder.path().join(format!("media-{name}")), true).expect("opens");
+        let settings = CacheSettings::new(folder.path().join(name), size_bytes);
+        let store = CachedStore::open(Arc::new(local), settings).await.expect("opens");
+        assert!(store.is_in_use());
+        conforms(Arc::new(store)).await;
+    }
 }
 
 /// Of a file of which the system holds a part in memory, that part comes at once, and is not read again.

@@ -99,18 +99,29 @@ metrics! {
     SESSIONS_ACTIVE = "sealtape_sessions_active", Gauge, Count, [];
     /// Connections that are open.
     CONNECTIONS_ACTIVE = "sealtape_connections_active", Gauge, Count, [];
-    /// Lookups that found what they looked for in memory: catalogue rows, opened recordings, buffers.
+    /// Lookups that found what they looked for in memory (catalogue rows, opened recordings, buffers) or on the local disk
+    /// (ciphertext).
     CACHE_HITS = "sealtape_cache_hits_total", Counter, Count, ["cache"];
     /// Lookups that had to ask the database, the media store, or the system for memory.
     CACHE_MISSES = "sealtape_cache_misses_total", Counter, Count, ["cache"];
     /// Entries that a cache had no room for, or that were not asked for in a while.
     CACHE_EVICTIONS = "sealtape_cache_evictions_total", Counter, Count, ["cache"];
-    /// What is kept: catalogue rows, opened recordings, idle buffers.
+    /// What is kept: catalogue rows, opened recordings, idle buffers, files of ciphertext.
     CACHE_ENTRIES = "sealtape_cache_entries", Gauge, Count, ["cache"];
-    /// Memory that the entries of a cache are reckoned to take.
+    /// Memory that the entries of a cache are reckoned to take; room on the disk, of ciphertext.
     CACHE_BYTES = "sealtape_cache_bytes", Gauge, Bytes, ["cache"];
-    /// Memory that the entries of a cache may take.
+    /// Memory that the entries of a cache may take; room on the disk, of ciphertext.
     CACHE_LIMIT = "sealtape_cache_limit_bytes", Gauge, Bytes, ["cache"];
+    /// Ciphertext that was read from the local cache.
+    CACHE_READ_BYTES = "sealtape_cache_read_bytes_total", Counter, Bytes, [];
+    /// Ciphertext that was fetched from the media store for the local cache.
+    CACHE_FETCHED_BYTES = "sealtape_cache_fetched_bytes_total", Counter, Bytes, [];
+    /// Blocks of ciphertext that are being fetched, each for all who wait for it.
+    CACHE_FETCHES_ACTIVE = "sealtape_cache_fetches_active", Gauge, Count, [];
+    /// Reads and writes that the disk of the local cache failed; players went on without.
+    CACHE_ERRORS = "sealtape_cache_errors_total", Counter, Count, [];
+    /// Blocks of the local cache that did not verify, and were given up.
+    CACHE_DISTRUSTED = "sealtape_cache_distrusted_total", Counter, Count, [];
     /// Recordings that are open, each with one descriptor: those in the cache, and those that are played.
     RECORDINGS_OPEN = "sealtape_recordings_open", Gauge, Count, [];
     /// Since the key ring was last read from the database.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Failure, Global,
-    open::{check_credentials, settings},
+    open::{check_credentials, of_cache, settings},
     print,
     serve::refuse_strangers,
     warnings::{warn_of_definition_key, warn_of_embedded_key, warn_of_unverified_server},
@@ -18,6 +18,7 @@ use crate::config::{
 };
 use crate::http::Tls;
 use crate::kms::FileDefinitionKeys;
+use crate::storage::CachedStore;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -33,6 +34,9 @@ pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, F
     }
     if let Some(tls) = &settings.server.tls {
         Tls::load(&tls.cert, &tls.key)?;
+    }
+    if let Some(cache) = &settings.cache {
+        CachedStore::check(&cache.path).map_err(|error| of_cache(&cache.path, &error))?;
     }
     let DefinitionKeySettings { kind, path, .. } = &settings.definition_key;
     match kind {
@@ -97,6 +101,7 @@ fn sections(settings: &Settings) -> Value {
             "s3": bucket(&settings.storage),
             "spool": settings.spool,
             "scrub_interval": settings.scrub_interval.map(time),
+            "cache": settings.cache.as_ref().map(|cache| json!({ "path": cache.path, "size": cache.size })),
         },
         "encryption": {
             "allow_plain": settings.allow_plain,

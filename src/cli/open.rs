@@ -30,7 +30,7 @@ use crate::media::MediaStore;
 use crate::service::{
     Clock, CompanionSettings, Companions, Ingest, KeyOps, KeyWatch, Playback, PlaybackSettings, Purge,
 };
-use crate::storage::{BucketAddress, BucketStore, LocalStore, Metered};
+use crate::storage::{BucketAddress, BucketStore, CachedStore, LocalStore, Metered};
 
 /// What a command is for, as far as it matters to what it may make.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub(super) struct System {
     pub settings: Settings,
     pub database: Arc<dyn Database>,
     pub store: Arc<dyn MediaStore>,
+    /// The same for whoever plays and removes: beside the local cache, where settings name one.
+    pub playing: Arc<dyn MediaStore>,
     pub clock: Clock,
 }
 
@@ -68,7 +70,26 @@ impl System {
         make_data_dir(&settings)?;
         let (database, is_new) = open_database(&settings, purpose).await?;
         let store = open_store(&settings, is_new || settings.data_dir.is_some(), Threads::Serve)?;
-        Ok(Self { settings, database, store, clock: clock() })
+        let playing: Arc<dyn MediaStore> = match &settings.cache {
+            Some(cache) => Arc::new(CachedStore::beside(Arc::clone(&store), cache.path.clone())),
+            None => Arc::clone(&store),
+        };
+        Ok(Self { settings, database, store, playing, clock: clock() })
+    }
+
+    /// Plays through the local cache, where settings name one, for as long as this process runs. A cache that cannot be
+    /// used is warned of: everything that it would hold is in the store.
+    pub(super) async fn use_cache(&mut self) {
+        CachedStore::announce();
+        let Some(cache) = &self.settings.cache else { return };
+        let settings = crate::storage::CacheSettings::new(cache.path.clone(), cache.size);
+        match CachedStore::open(Arc::clone(&self.store), settings).await {
+            Ok(cached) => self.playing = Arc::new(cached),
+            Err(error) => {
+                let path = cache.path.display();
+                tracing::warn!(%path, %error, "the cache cannot be used: recordings are played without it");
+            }
+        }
     }
 
     /// Lets go of the database in order, so that its file is whole; gives `outcome` back.
@@ -160,11 +181,11 @@ impl System {
     }
 
     pub(super) fn purge(&self) -> Purge {
-        Purge::new(Arc::clone(&self.database), Arc::clone(&self.store), Arc::clone(&self.clock))
+        Purge::new(Arc::clone(&self.database), Arc::clone(&self.playing), Arc::clone(&self.clock))
     }
 
     pub(super) fn playback(&self, keys: &Arc<KeyWatch>) -> Playback {
-        let (database, store) = (Arc::clone(&self.database), Arc::clone(&self.store));
+        let (database, store) = (Arc::clone(&self.database), Arc::clone(&self.playing));
         let settings = PlaybackSettings { allow_plain: self.settings.allow_plain };
         Playback::new(database, store, Arc::clone(keys), Arc::clone(&self.clock), settings)
     }
@@ -261,6 +282,12 @@ fn postgres(server: &PostgresSettings) -> PostgresOptions {
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// What is wrong with the folder of the local cache.
+pub(super) fn of_cache(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(format!("storage.cache.path: {}: {error}", path.display()))
+        .advise("name a folder for it alone, on a local disk, that this user may write to")
 }
 
 /// The folder of the one-machine default, made when it is missing.

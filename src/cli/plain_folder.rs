@@ -88,7 +88,8 @@ impl Own {
         // What is not there yet is nowhere.
         let there = |path: &Path| fs::canonicalize(path).ok();
         let (storage, spool) = (settings.storage.folder(), settings.spool.as_deref());
-        let folders = [storage, spool, Some(&settings.audit.path), settings.data_dir.as_deref()];
+        let cache = settings.cache.as_ref().map(|cache| cache.path.as_path());
+        let folders = [storage, spool, cache, Some(&settings.audit.path), settings.data_dir.as_deref()];
         let keys = [&settings.definition_key.path, &auth.link_secrets_file, &auth.token_key_file].map(PathBuf::as_path);
         let files = settings.database.path().into_iter().chain(keys);
         Self {

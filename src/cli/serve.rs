@@ -49,7 +49,8 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCode, Failure> {
     hardening::lock_all_memory();
-    let system = System::open(global).await?;
+    let mut system = System::open(global).await?;
+    system.use_cache().await;
     let outcome = serve(global, arguments, &system).await;
     system.close(outcome).await
 }

@@ -53,6 +53,8 @@ const KEYS: &[(&str, Kind)] = &[
     ("storage.s3.allow_http", Kind::Bool),
     ("storage.spool", Kind::Text),
     ("storage.scrub_interval", Kind::Text),
+    ("storage.cache.path", Kind::Text),
+    ("storage.cache.size", Kind::Size),
     ("encryption.allow_plain", Kind::Bool),
     ("encryption.plain_sidecars", Kind::Bool),
     ("encryption.index", Kind::List),

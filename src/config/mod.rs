@@ -5,6 +5,7 @@
 //! that may stand in the URL of a database, and is never shown; other secrets lie in files that are named here.
 
 mod access;
+mod cache;
 mod database;
 mod ingest;
 mod keeping;
@@ -15,6 +16,7 @@ mod settings;
 mod storage;
 
 pub use access::{AuditFailure, AuditSettings, AuthMode, AuthSettings, Jwks};
+pub use cache::CacheSettings;
 pub use database::{DatabaseSettings, DatabaseUrl, PostgresSettings};
 pub use ingest::{IngestSettings, WatchSettings};
 pub use keeping::KeepingSettings;

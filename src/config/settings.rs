@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    AuditSettings, AuthSettings, DatabaseSettings, Error, IngestSettings, KeepingSettings, ServerSettings, Source,
-    StorageSettings,
+    AuditSettings, AuthSettings, CacheSettings, DatabaseSettings, Error, IngestSettings, KeepingSettings,
+    ServerSettings, Source, StorageSettings,
     keys::Values,
     parse::{absolute, parse_duration, parse_path},
 };
@@ -35,6 +35,8 @@ pub struct Settings {
     pub storage: StorageSettings,
     /// The folder in which media waits until it is in the store; none where it is there from its first byte.
     pub spool: Option<PathBuf>,
+    /// The local cache of what lies there; none when there is none.
+    pub cache: Option<CacheSettings>,
     /// How often a server verifies all recordings; none when it does not.
     pub scrub_interval: Option<Duration>,
     /// Whether recordings that are plain, and not exempt, play.
@@ -133,10 +135,12 @@ impl Settings {
         let storage = StorageSettings::validate(values, &folder)?;
         // What is being recorded cannot lie in a bucket.
         let spool = storage.folder().is_none().then(|| folder.join("spool"));
+        let spool = values.parse("storage.spool", || spool, |text| parse_path(text).map(Some))?;
         Ok(Self {
             server: ServerSettings::validate(values)?,
             database: DatabaseSettings::validate(values, &folder)?,
-            spool: values.parse("storage.spool", || spool, |text| parse_path(text).map(Some))?,
+            cache: CacheSettings::validate(values, &[storage.folder(), spool.as_deref()])?,
+            spool,
             storage,
             scrub_interval: values.parse("storage.scrub_interval", || None, |text| parse_duration(text).map(Some))?,
             allow_plain: values.flag("encryption.allow_plain", true),
@@ -224,6 +228,19 @@ mod tests {
     }
 
     #[test]
+    fn a_cache_has_a_folder_of_its_own_and_a_size() {
+        assert_eq!(load("", &[]).expect("good").cache, None);
+        let toml = "[storage]\nurl = \"file:///srv/media\"\ncache.path = \"/var/cache/sealtape\"\n";
+        let cache = |toml: &str| load(toml, &[]).expect("good").cache.expect("a cache");
+        assert_eq!((cache(toml).path.as_path(), cache(toml).size), (Path::new("/var/cache/sealtape"), 10 << 30));
+        assert_eq!(cache(&format!("{toml}cache.size = \"500GB\"")).size, 500_000_000_000);
+        assert_eq!(cache(&format!("{toml}cache.size = 67108864")).size, 64 << 20);
+        let above = [("SEALTAPE_STORAGE__CACHE__PATH", "/c"), ("SEALTAPE_STORAGE__CACHE__SIZE", "1TiB")];
+        let cache = load("", &above).expect("good").cache.expect("a cache");
+        assert_eq!((cache.path.as_path(), cache.size), (Path::new("/c"), 1 << 40));
+    }
+
+    #[test]
     fn misspelt_keys_name_the_nearest() {
         for (toml, environment, nearest) in [
             ("[server]\nlistn = \"x\"", &[][..], "server.listen"),
@@ -256,6 +273,12 @@ mod tests {
             "[storage]\nurl = \"ftp://bucket\"",
             "[storage]\nscrub_interval = \"weekly\"",
             "[storage]\nscrub_interval = \"0s\"",
+            "[storage]\ncache.size = \"1GiB\"",
+            "[storage]\ncache.path = \"\"",
+            "[storage]\ncache.path = \"/c\"\ncache.size = \"63MiB\"",
+            "[storage]\ncache.path = \"/c\"\ncache.size = \"large\"",
+            "[storage]\nurl = \"file:///srv/media\"\ncache.path = \"/srv/media/cache\"",
+            "[storage]\nurl = \"file:///srv/media\"\ncache.path = \"/srv\"",
             "[keys]\nreload_interval = \"soon\"",
             "[keys]\nreload_interval = \"-5m\"",
             "[keys]\nreload_interval = \"0s\"",

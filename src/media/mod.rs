@@ -236,6 +236,18 @@ pub trait MediaFile: Send + Sync {
     fn read_in_order(self: Arc<Self>, _range: Range<u64>) -> Option<Arc<dyn MediaFile>> {
         None
     }
+
+    /// Whether what is read may come from a copy that was made on the way from the object, so that bytes that do not
+    /// verify are worth a look at the object itself ([`Self::read_anew`]) before it is called corrupt.
+    fn has_copies(&self) -> bool {
+        false
+    }
+
+    /// Reads once more what was read from `offset` on, and did not verify: `seen` holds it. Copies that are still the same
+    /// are given up, and the bytes come from the object itself.
+    async fn read_anew(&self, offset: u64, seen: Vec<u8>) -> Result<Vec<u8>, Error> {
+        self.read(offset, seen, 0).await
+    }
 }
 
 /// An object that is being written, under its `….part` name. Dropped without a word, it stays as it is;

@@ -26,7 +26,7 @@ pub const FRAME_LEN_MAX: u64 = 256 * 1024;
 /// The same for one who makes us wait, and of the first frame: what may lie in memory for as long as that takes.
 pub const FRAME_LEN_MIN: u64 = 64 * 1024;
 
-type Reading = Pin<Box<dyn Future<Output = Result<Vec<u8>, media::Error>> + Send>>;
+type Read = Pin<Box<dyn Future<Output = Result<Vec<u8>, media::Error>> + Send>>;
 
 /// A range of a recording's media. One frame at a time is held, whatever the length of the range.
 ///
@@ -38,12 +38,27 @@ pub struct SpanStream {
     rest: Range<u64>,
     /// The file, where it is better read by one who said what they will read; made when the first frame is asked for.
     in_order: Option<Option<Arc<dyn MediaFile>>>,
-    reading: Option<(Range<u64>, Reading)>,
+    reading: Option<Reading>,
     /// A frame that was asked for before anybody took it, so that its faults were known in time.
     ready: Option<Bytes>,
     failed: Option<Error>,
     /// What of the range is yet to be written.
     following: Option<Following>,
+}
+
+/// A frame that is waited for.
+struct Reading {
+    media: Range<u64>,
+    read: Read,
+    /// Whether it is read once more, from the object itself.
+    is_anew: bool,
+}
+
+/// What came of opening a frame.
+enum Opened {
+    Frame(Bytes),
+    /// It does not verify, and was read from a copy.
+    Distrusted(Buffer),
 }
 
 /// A recording that is being written is followed to its end, or to that of the range.
@@ -162,42 +177,51 @@ impl SpanStream {
     }
 
     fn poll_frame(&mut self, frame_len: u64, cx: &mut Context<'_>) -> Poll<Result<Bytes, Error>> {
-        let (media, bytes) = match self.reading.take() {
-            Some((media, mut reading)) => match reading.as_mut().poll(cx) {
-                Poll::Pending => {
-                    self.reading = Some((media, reading));
-                    return Poll::Pending;
-                }
-                Poll::Ready(bytes) => (media, bytes?.into()),
-            },
-            None => {
-                // A key or switch withdrawn stops a stream under way within a frame.
-                if let Some(fingerprint) = self.recording.fingerprint() {
-                    self.keys.ring().opening(&fingerprint)?;
-                }
-                let media = self.recording.frame(self.rest.start, self.rest.end, frame_len);
-                let file = self.file_range(&media)?;
-                let mut buffer = self.buffers.take(len_of(&file));
-                let source = Arc::clone(self.source()?);
-                let filled = source.try_read_now(file.start, &mut buffer)?;
-                if filled == buffer.len() {
-                    (media, buffer)
-                } else {
-                    let mut reading: Reading =
-                        Box::pin(async move { source.read(file.start, buffer.into_vec(), filled).await });
-                    match reading.as_mut().poll(cx) {
-                        Poll::Pending => {
-                            self.reading = Some((media, reading));
-                            return Poll::Pending;
-                        }
-                        Poll::Ready(bytes) => (media, bytes?.into()),
+        loop {
+            let (media, bytes, is_anew) = match self.reading.take() {
+                Some(mut reading) => match reading.read.as_mut().poll(cx) {
+                    Poll::Pending => {
+                        self.reading = Some(reading);
+                        return Poll::Pending;
                     }
+                    Poll::Ready(bytes) => (reading.media, bytes?.into(), reading.is_anew),
+                },
+                None => {
+                    // A key or switch withdrawn stops a stream under way within a frame.
+                    if let Some(fingerprint) = self.recording.fingerprint() {
+                        self.keys.ring().opening(&fingerprint)?;
+                    }
+                    let media = self.recording.frame(self.rest.start, self.rest.end, frame_len);
+                    let file = self.file_range(&media)?;
+                    let mut buffer = self.buffers.take(len_of(&file));
+                    let filled = self.source()?.try_read_now(file.start, &mut buffer)?;
+                    if filled < buffer.len() {
+                        let source = Arc::clone(self.source()?);
+                        let read: Read =
+                            Box::pin(async move { source.read(file.start, buffer.into_vec(), filled).await });
+                        self.reading = Some(Reading { media, read, is_anew: false });
+                        continue;
+                    }
+                    (media, buffer, false)
                 }
+            };
+            match self.open_frame(media.clone(), bytes, is_anew)? {
+                Opened::Frame(frame) => {
+                    self.rest.start = media.start + frame.len() as u64;
+                    return Poll::Ready(Ok(frame));
+                }
+                Opened::Distrusted(seen) => self.begin_anew(media, seen)?,
             }
-        };
-        let frame = self.open_frame(media.clone(), bytes)?;
-        self.rest.start = media.start + frame.len() as u64;
-        Poll::Ready(Ok(frame))
+        }
+    }
+
+    /// Reads a frame once more. In a place of its own: it is rare.
+    #[cold]
+    fn begin_anew(&mut self, media: Range<u64>, seen: Buffer) -> Result<(), Error> {
+        let (source, start) = (Arc::clone(&self.recording.file), self.file_range(&media)?.start);
+        let read: Read = Box::pin(async move { source.read_anew(start, seen.into_vec()).await });
+        self.reading = Some(Reading { media, read, is_anew: true });
+        Ok(())
     }
 
     /// What this stream reads from.
@@ -219,16 +243,21 @@ impl SpanStream {
         }
     }
 
-    fn open_frame(&mut self, media: Range<u64>, bytes: Buffer) -> Result<Bytes, Error> {
+    /// Verifies and decrypts a frame. What does not verify is an error only once it was read from the object itself.
+    fn open_frame(&mut self, media: Range<u64>, bytes: Buffer, is_anew: bool) -> Result<Opened, Error> {
         let OpenContent::Sealed { opener, .. } = &self.recording.content else {
-            return Ok(self.buffers.lend(bytes, usize::MAX));
+            return Ok(Opened::Frame(self.buffers.lend(bytes, usize::MAX)));
         };
         let span = opener.span(media.clone()).ok_or(Error::Corrupt(Corruption::ShortRead))?;
         let mut plaintext = self.buffers.take(len_of(&media));
         let opened = opener.open_span(&span, &bytes, &mut plaintext);
+        if opened.is_err() && !is_anew && self.recording.file.has_copies() {
+            self.buffers.put_wiped(plaintext);
+            return Ok(Opened::Distrusted(bytes));
+        }
         self.buffers.put(bytes);
         match opened {
-            Ok(()) => Ok(self.buffers.lend(plaintext, usize::MAX)),
+            Ok(()) => Ok(Opened::Frame(self.buffers.lend(plaintext, usize::MAX))),
             Err(damage) if damage.verified_len == 0 => {
                 METER.count_failure(&damage.corruption);
                 self.buffers.put_wiped(plaintext);
@@ -238,7 +267,7 @@ impl SpanStream {
                 METER.count_failure(&damage.corruption);
                 // What verified may be heard; the stream breaks where the damage begins.
                 self.failed = Some(Error::Corrupt(damage.corruption));
-                Ok(self.buffers.lend(plaintext, damage.verified_len))
+                Ok(Opened::Frame(self.buffers.lend(plaintext, damage.verified_len)))
             }
         }
     }

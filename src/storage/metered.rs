@@ -130,6 +130,14 @@ impl MediaFile for MeteredFile {
         let reader = Arc::clone(&self.0).read_in_order(range)?;
         Some(Arc::new(Self(reader)))
     }
+
+    fn has_copies(&self) -> bool {
+        self.0.has_copies()
+    }
+
+    async fn read_anew(&self, offset: u64, seen: Vec<u8>) -> Result<Vec<u8>, Error> {
+        METER.read.time(self.0.read_anew(offset, seen)).await
+    }
 }
 
 /// Handles, resolved once, after the recorder is in its place.

@@ -2,8 +2,10 @@
 //!
 //! Knows paths, system calls and object stores; not what the bytes mean, and no key. Start with [`LocalStore`], and with
 //! [`BucketStore`] for what lies elsewhere. Before a store that holds nothing that grows there is a spool:
-//! [`SpooledStore`].
+//! [`SpooledStore`]; before one that is far away there may be a cache: [`CachedStore`].
 
+mod ahead;
+mod cache;
 mod drop_folder;
 mod local;
 mod metered;
@@ -11,6 +13,7 @@ mod object;
 mod object_name;
 mod spool;
 
+pub use cache::{CacheSettings, CachedStore};
 pub use drop_folder::{DropFolder, Dropped, DroppedFile};
 pub use local::LocalStore;
 pub use metered::Metered;

@@ -44,9 +44,17 @@ impl Playback {
         let file = self.store.open(&key.object).await?.ok_or(Error::MediaMissing)?;
         let file_len = file.version().len;
         let header = self.header_of(&*file, &key.object, pending_header).await?;
-        let tail = read(&*file, header.tail(file_len)?).await?;
+        let range = header.tail(file_len)?;
+        let tail = read(&*file, range.clone()).await?;
         let claim = if key.object.stage == Stage::Final { NameClaim::Final } else { NameClaim::Part };
-        let opener = header.judge(file_len, &tail, claim)?;
+        let opener = match header.judge(file_len, &tail, claim) {
+            Err(_) if file.has_copies() => {
+                let tail = file.read_anew(range.start, tail).await?;
+                let header = self.header_of(&*file, &key.object, pending_header).await?;
+                header.judge(file_len, &tail, claim)?
+            }
+            judged => judged?,
+        };
         let validators = (state == RecordingState::Complete).then(|| Validators {
             etag: format!("\"{}\"", opener.seal_id()),
             last_modified: opener.header().sealed_at,
@@ -89,12 +97,12 @@ impl Playback {
         file: &dyn MediaFile,
         pending_header: Option<&[u8; HEADER_LEN]>,
     ) -> Result<VerifiedHeader, Error> {
-        let head = 0..file.version().len.min(HEADER_LEN as u64);
-        let error = match self.verify_header(&read(file, head.clone()).await?).await {
+        let head = read(file, 0..file.version().len.min(HEADER_LEN as u64)).await?;
+        let error = match self.verify_header(&head).await {
             Err(error) if error.may_be_half_written() => error,
             outcome => return outcome,
         };
-        match self.verify_header(&read(file, head).await?).await {
+        match self.verify_header(&file.read_anew(0, head).await?).await {
             Err(_) => {}
             outcome => return outcome,
         }

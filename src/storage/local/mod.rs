@@ -4,7 +4,6 @@
 //! its file without a catalogue and no folder holds more than a 256th of the archive. `….part` while it grows. Beside it
 //! `ID~VERSION.sealed` is its metadata, and `ID~NAME~VERSION.sealed` a sidecar.
 
-mod ahead;
 mod claims;
 mod folders;
 mod keeping;

@@ -4,6 +4,7 @@ use std::{
     fs::{File, Metadata},
     io::{self, IoSliceMut},
     num::NonZeroU64,
+    ops::Range,
     os::unix::fs::{FileExt, MetadataExt},
     path::PathBuf,
     sync::{
@@ -17,10 +18,12 @@ use rustix::fs::{Advice, Statx, StatxTimestamp, fadvise, makedev};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use tokio::sync::Semaphore;
 
-use super::{
-    LocalStore, ahead::Ahead, folder_number, in_background, lanes::Lanes, location, names::Names, unavailable,
-};
+use super::{LocalStore, folder_number, in_background, lanes::Lanes, location, names::Names, unavailable};
 use crate::media::{Error, MediaFile, MediaObject, Version};
+use crate::storage::ahead::Ahead;
+
+/// What is to be read ahead is asked for in pieces: the system cuts what is longer than it would read ahead itself.
+const AHEAD_PIECE_LEN: NonZeroU64 = NonZeroU64::MIN.saturating_add((128 << 10) - 1);
 
 pub(super) struct LocalFile {
     /// Always there, until it is closed elsewhere.
@@ -122,7 +125,7 @@ impl MediaFile for LocalFile {
             match file.read_exact_at(rest, offset + filled as u64) {
                 Ok(()) => {
                     if let Some(ahead) = ahead {
-                        ahead.read(&file, &(offset..offset + buffer.len() as u64));
+                        read_ahead(&file, &ahead.next(&(offset..offset + buffer.len() as u64)));
                     }
                     Ok(buffer)
                 }
@@ -149,6 +152,15 @@ impl MediaFile for LocalFile {
             }
         })
         .await
+    }
+}
+
+/// Asks the system for what will be read next. It does so by itself where it can be asked for what it has in memory alone;
+/// on network file systems only for one reader of a descriptor, and for less than a frame.
+fn read_ahead(file: &File, wanted: &Range<u64>) {
+    for start in (wanted.start..wanted.end).step_by(128 << 10) {
+        // Without it the player waits a little longer.
+        let _only_slower = fadvise(file, start, Some(AHEAD_PIECE_LEN), Advice::WillNeed);
     }
 }
 

@@ -1,24 +1,17 @@
 //! What players who read on will ask for next, so that it is on its way before they do.
 //!
-//! The system reads ahead by itself where it can be asked for what it has in memory alone. On network file systems it
-//! does so for one reader of a descriptor and for less than a frame; here the places of all who share it are
-//! remembered.
+//! The places of all who share a file are remembered. How it is asked for is the business of whoever knows where the
+//! file lies.
 
 use std::{
     collections::VecDeque,
-    fs::File,
-    num::NonZeroU64,
     ops::Range,
     sync::{Mutex, PoisonError},
 };
 
-use rustix::fs::{Advice, fadvise};
-
 /// How much is asked for beyond what a player read, at first and at most.
 const LEN_MIN: u64 = 256 << 10;
 const LEN_MAX: u64 = 4 << 20;
-/// Asked for in pieces: the system cuts what is longer than it would read ahead itself.
-const PIECE_LEN: NonZeroU64 = NonZeroU64::MIN.saturating_add((128 << 10) - 1);
 /// How many players of a file are told apart.
 const PLAYERS_MAX: usize = 16;
 
@@ -27,17 +20,9 @@ const PLAYERS_MAX: usize = 16;
 pub(super) struct Ahead(Mutex<VecDeque<Range<u64>>>);
 
 impl Ahead {
-    /// Asks for what comes after a read, if whoever read goes on where a read ended before.
-    pub(super) fn read(&self, file: &File, read: &Range<u64>) {
-        let wanted = self.next(read);
-        for start in (wanted.start..wanted.end).step_by(128 << 10) {
-            // Without it the player waits a little longer.
-            let _only_slower = fadvise(file, start, Some(PIECE_LEN), Advice::WillNeed);
-        }
-    }
-
-    /// What to ask for. Twice as much each time, for the longer somebody reads on, the likelier it is that they will.
-    fn next(&self, read: &Range<u64>) -> Range<u64> {
+    /// What to ask for after a read, if whoever read goes on where a read ended before. Twice as much each time, for the
+    /// longer somebody reads on, the likelier it is that they will.
+    pub(super) fn next(&self, read: &Range<u64>) -> Range<u64> {
         let mut players = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let same = players.iter().position(|asked| (asked.start..=asked.end).contains(&read.start));
         let (asked, len) = match same.and_then(|at| players.remove(at)) {
