@@ -12,7 +12,7 @@ use hyper::{
     HeaderMap, Method, Response, StatusCode,
     header::{self, HeaderName, HeaderValue},
 };
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 use tokio::time::Instant;
 
 use super::{
@@ -20,27 +20,12 @@ use super::{
     app::{App, Request},
     body::{Body, Label, Piece},
     decision::{Decision, Representation, decide},
-    description::Description,
+    description::{Description, attachment},
     multipart::Multipart,
     range::{Extent, Selection},
 };
 use crate::base::{ErrorCode, RecordingId};
 use crate::service::{OpenRecording, PlaybackError};
-
-/// What RFC 8187 lets stand in an extended parameter value is left as it is.
-const EXTENDED_VALUE: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'+')
-    .remove(b'!')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'#')
-    .remove(b'^')
-    .remove(b'`')
-    .remove(b'|');
 
 /// How long media of a recording in progress is waited for that is yet to come.
 const MORE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -62,7 +47,7 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
         problem
     };
     let recording = app.playback.open(id).await.map_err(failed)?;
-    let disposition = disposition(request.uri.query(), &recording)?;
+    let disposition = disposition(request.uri.query(), &description(&recording))?;
     let now = app.now();
     let (recording, selection) = match select(app, request, recording, now).await.map_err(failed)? {
         (recording, Decision::Send(selection)) => (recording, selection),
@@ -237,7 +222,7 @@ fn not_modified(recording: &Arc<OpenRecording>) -> Response<Body> {
 }
 
 /// A download when that was asked for by `?download=NAME`, and for whatever a browser could run as a page.
-fn disposition(query: Option<&str>, recording: &OpenRecording) -> Result<Option<HeaderValue>, Problem> {
+fn disposition(query: Option<&str>, description: &Description) -> Result<Option<HeaderValue>, Problem> {
     let asked = query.and_then(|query| query.split('&').find_map(|part| part.strip_prefix("download=")));
     let name = match asked {
         Some(name) => {
@@ -251,15 +236,9 @@ fn disposition(query: Option<&str>, recording: &OpenRecording) -> Result<Option<
             }
             name
         }
-        None if description(recording).is_inert() => return Ok(None),
-        None => recording.id.to_string(),
+        None => return Ok(description.disposition()),
     };
-    // RFC 6266: the extended form says the name in full, the plain one what every client understands of it.
-    let plain: String =
-        name.chars().map(|c| if c.is_ascii_graphic() && !"\"\\%".contains(c) || c == ' ' { c } else { '_' }).collect();
-    let extended = utf8_percent_encode(&name, EXTENDED_VALUE);
-    let value = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{extended}");
-    Ok(HeaderValue::try_from(value).ok())
+    Ok(attachment(&name))
 }
 
 fn unsatisfiable(request: &Request, len: Option<u64>) -> Response<Body> {
