@@ -16,7 +16,9 @@ use hyper::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{auth::Auth, body::Body, cors::Cors, observe::Observers, put::Uploads, request_id::RequestId};
+use super::{
+    auth::Auth, body::Body, cors::Cors, observe::Observers, put::Uploads, request_id::RequestId, server::Connected,
+};
 use crate::access::Grant;
 use crate::catalogue::Database;
 use crate::service::{Clock, Companions, KeyWatch, Listening, Playback, Player, Purge};
@@ -92,11 +94,13 @@ impl Request {
 }
 
 /// What a request came by.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Connection {
     pub peer: Peer,
     /// What is remembered of the other end.
     pub client: Arc<Client>,
+    /// How it takes what it is given.
+    pub flow: Connected,
     /// Whether it is encrypted.
     pub is_secure: bool,
     /// By which listener it came.

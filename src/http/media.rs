@@ -9,7 +9,7 @@ use std::{
 };
 
 use hyper::{
-    HeaderMap, Method, Response, StatusCode,
+    HeaderMap, Method, Response, StatusCode, Version,
     header::{self, HeaderName, HeaderValue},
 };
 use percent_encoding::percent_decode_str;
@@ -25,7 +25,7 @@ use super::{
     range::{Extent, Selection},
 };
 use crate::base::{ErrorCode, RecordingId};
-use crate::service::{OpenRecording, PlaybackError};
+use crate::service::{FRAME_LEN_MIN, OpenRecording, PlaybackError};
 
 /// How long media of a recording in progress is waited for that is yet to come.
 const MORE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -66,7 +66,7 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
         response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
     }
     let label = Label { request: request.id, recording: Arc::clone(&recording) };
-    let sender = Sender { app, recording: &recording, label };
+    let sender = Sender { app, request, recording: &recording, label };
     let body = match selection {
         Selection::Whole(_) => {
             let body = sender.whole().await.map_err(failed)?;
@@ -163,6 +163,7 @@ async fn select(
 /// Makes bodies of a recording's media. What comes first is verified before there is a body.
 struct Sender<'a> {
     app: &'a App,
+    request: &'a Request,
     recording: &'a Arc<OpenRecording>,
     /// What request and recording are called in the log.
     label: Label,
@@ -183,7 +184,7 @@ impl Sender<'_> {
             return Ok(Body::empty());
         }
         let mut stream = self.app.playback.stream(self.recording, media.clone());
-        stream.prime().await?;
+        stream.prime(self.first_frame_len(&media)).await?;
         Ok(Body::media(stream, media, false, self.label))
     }
 
@@ -191,9 +192,17 @@ impl Sender<'_> {
     async fn followed(self, media: Range<u64>) -> Result<Body, PlaybackError> {
         let mut stream = self.app.playback.follow(self.recording, media.clone());
         if media.start < self.recording.media_len {
-            stream.prime().await?;
+            stream.prime(FRAME_LEN_MIN).await?;
         }
         Ok(Body::media(stream, media, true, self.label))
+    }
+
+    /// About how long the first frame is, which is made before it can be asked for: a large one for who has taken all so
+    /// far, and would take it.
+    fn first_frame_len(&self, media: &Range<u64>) -> u64 {
+        let connection = &self.request.connection;
+        let is_short = media.end - media.start <= FRAME_LEN_MIN;
+        if is_short || self.request.version == Version::HTTP_2 { FRAME_LEN_MIN } else { connection.flow.frame_len() }
     }
 
     async fn parts(self, multipart: &Multipart<'_>, parts: Vec<Range<u64>>) -> Result<Body, PlaybackError> {
@@ -203,7 +212,7 @@ impl Sender<'_> {
             pieces.push_back(Piece::Text(multipart.head(&part, is_first).into()));
             let mut stream = self.app.playback.stream(self.recording, part.clone());
             if is_first {
-                stream.prime().await?;
+                stream.prime(FRAME_LEN_MIN).await?;
             }
             pieces.push_back(Piece::Media(Box::new(stream), part));
         }

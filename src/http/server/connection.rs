@@ -60,7 +60,13 @@ pub(super) async fn serve(
             _ = stage.wait_for(|stage| *stage == Stage::Cut) => return,
         },
     };
-    let connection = Connection { peer, client: Arc::new(Client::new(peer)), is_secure: tls.is_some(), door };
+    let connection = Connection {
+        peer,
+        client: Arc::new(Client::new(peer)),
+        flow: connected.clone(),
+        is_secure: tls.is_some(),
+        door,
+    };
     tracing::trace!(peer = ?connection.peer, is_secure = connection.is_secure, "a connection");
     let speaking = speak(io, connected, connection, &admission, timeouts, &shared.app, stage);
     if admission.is_served {
