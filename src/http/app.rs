@@ -18,6 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     auth::Auth, body::Body, cors::Cors, forward::Peers, observe::Observers, put::Uploads, request_id::RequestId,
+    server::Connected,
 };
 use crate::access::Grant;
 use crate::catalogue::Database;
@@ -96,11 +97,13 @@ impl Request {
 }
 
 /// What a request came by.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Connection {
     pub peer: Peer,
     /// What is remembered of the other end.
     pub client: Arc<Client>,
+    /// How it takes what it is given.
+    pub flow: Connected,
     /// Whether it is encrypted.
     pub is_secure: bool,
     /// By which listener it came.

@@ -7,6 +7,7 @@ use hyper::{
     HeaderMap,
     header::{self, HeaderName, HeaderValue},
 };
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::conditional::last_modified;
 use crate::service::{OpenRecording, Validators};
@@ -18,12 +19,29 @@ const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; sandbo
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const RECORDING_STATE: HeaderName = HeaderName::from_static("recording-state");
 
+/// What RFC 8187 lets stand in an extended parameter value is left as it is.
+const EXTENDED_VALUE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'+')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'#')
+    .remove(b'^')
+    .remove(b'`')
+    .remove(b'|');
+
 /// What is the same in every answer with a recording's media. Values are shared, not copied.
 pub(super) struct Description {
     state: HeaderValue,
     content_type: Option<HeaderValue>,
     etag: Option<HeaderValue>,
     last_modified: Option<Dated>,
+    /// There for whatever a browser could run as a page.
+    disposition: Option<HeaderValue>,
     is_inert: bool,
 }
 
@@ -38,18 +56,20 @@ struct Dated {
 impl Description {
     pub(super) fn new(recording: &OpenRecording) -> Self {
         let validators = recording.validators.as_ref();
+        let is_inert = recording.media_type.is_inert();
         Self {
             state: HeaderValue::from_static(recording.state.as_str()),
             content_type: HeaderValue::from_str(recording.media_type.as_str()).ok(),
             etag: validators.and_then(|validators| HeaderValue::from_str(&validators.etag).ok()),
             last_modified: validators.cloned().map(Dated::new),
-            is_inert: recording.media_type.is_inert(),
+            disposition: if is_inert { None } else { attachment(recording.id.as_str()) },
+            is_inert,
         }
     }
 
-    /// Whether a browser may show it in place.
-    pub(super) fn is_inert(&self) -> bool {
-        self.is_inert
+    /// How it is to be shown when nothing is said of that; none where a browser may do it in place.
+    pub(super) fn disposition(&self) -> Option<HeaderValue> {
+        self.disposition.clone()
     }
 
     /// What every answer says, with media or without.
@@ -88,6 +108,15 @@ impl Dated {
         // Another machine's clock was ahead of this one's.
         HeaderValue::try_from(last_modified(&self.validators, now)).ok()
     }
+}
+
+/// A file to keep, and its name. RFC 6266: the extended form says the name in full, the plain one what every client
+/// understands of it.
+pub(super) fn attachment(name: &str) -> Option<HeaderValue> {
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_graphic() && !"\"\\%".contains(c) || c == ' ' { c } else { '_' }).collect();
+    let extended = utf8_percent_encode(name, EXTENDED_VALUE);
+    HeaderValue::try_from(format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{extended}")).ok()
 }
 
 /// Inserts a value, which is there when it holds printable ASCII: by its making it does.

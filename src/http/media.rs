@@ -9,10 +9,10 @@ use std::{
 };
 
 use hyper::{
-    HeaderMap, Method, Response, StatusCode,
+    HeaderMap, Method, Response, StatusCode, Version,
     header::{self, HeaderName, HeaderValue},
 };
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 use tokio::time::Instant;
 
 use super::{
@@ -20,28 +20,13 @@ use super::{
     app::{App, Request},
     body::{Body, Label, Piece},
     decision::{Decision, Representation, decide},
-    description::Description,
+    description::{Description, attachment},
     forward::forward,
     multipart::Multipart,
     range::{Extent, Selection},
 };
 use crate::base::{ErrorCode, RecordingId};
-use crate::service::{OpenRecording, PlaybackError};
-
-/// What RFC 8187 lets stand in an extended parameter value is left as it is.
-const EXTENDED_VALUE: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'+')
-    .remove(b'!')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'#')
-    .remove(b'^')
-    .remove(b'`')
-    .remove(b'|');
+use crate::service::{FRAME_LEN_MIN, OpenRecording, PlaybackError};
 
 /// How long media of a recording in progress is waited for that is yet to come.
 const MORE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -69,7 +54,7 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
         },
         outcome => outcome.map_err(failed)?,
     };
-    let disposition = disposition(request.uri.query(), &recording)?;
+    let disposition = disposition(request.uri.query(), &description(&recording))?;
     let now = app.now();
     let (recording, selection) = match select(app, request, recording, now).await.map_err(failed)? {
         (recording, Decision::Send(selection)) => (recording, selection),
@@ -88,7 +73,7 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
         response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
     }
     let label = Label { request: request.id, recording: Arc::clone(&recording) };
-    let sender = Sender { app, recording: &recording, label };
+    let sender = Sender { app, request, recording: &recording, label };
     let body = match selection {
         Selection::Whole(_) => {
             let body = sender.whole().await.map_err(failed)?;
@@ -185,6 +170,7 @@ async fn select(
 /// Makes bodies of a recording's media. What comes first is verified before there is a body.
 struct Sender<'a> {
     app: &'a App,
+    request: &'a Request,
     recording: &'a Arc<OpenRecording>,
     /// What request and recording are called in the log.
     label: Label,
@@ -205,7 +191,7 @@ impl Sender<'_> {
             return Ok(Body::empty());
         }
         let mut stream = self.app.playback.stream(self.recording, media.clone());
-        stream.prime().await?;
+        stream.prime(self.first_frame_len(&media)).await?;
         Ok(Body::media(stream, media, false, self.label))
     }
 
@@ -213,9 +199,17 @@ impl Sender<'_> {
     async fn followed(self, media: Range<u64>) -> Result<Body, PlaybackError> {
         let mut stream = self.app.playback.follow(self.recording, media.clone());
         if media.start < self.recording.media_len {
-            stream.prime().await?;
+            stream.prime(FRAME_LEN_MIN).await?;
         }
         Ok(Body::media(stream, media, true, self.label))
+    }
+
+    /// About how long the first frame is, which is made before it can be asked for: a large one for who has taken all so
+    /// far, and would take it.
+    fn first_frame_len(&self, media: &Range<u64>) -> u64 {
+        let connection = &self.request.connection;
+        let is_short = media.end - media.start <= FRAME_LEN_MIN;
+        if is_short || self.request.version == Version::HTTP_2 { FRAME_LEN_MIN } else { connection.flow.frame_len() }
     }
 
     async fn parts(self, multipart: &Multipart<'_>, parts: Vec<Range<u64>>) -> Result<Body, PlaybackError> {
@@ -225,7 +219,7 @@ impl Sender<'_> {
             pieces.push_back(Piece::Text(multipart.head(&part, is_first).into()));
             let mut stream = self.app.playback.stream(self.recording, part.clone());
             if is_first {
-                stream.prime().await?;
+                stream.prime(FRAME_LEN_MIN).await?;
             }
             pieces.push_back(Piece::Media(Box::new(stream), part));
         }
@@ -244,7 +238,7 @@ fn not_modified(recording: &Arc<OpenRecording>) -> Response<Body> {
 }
 
 /// A download when that was asked for by `?download=NAME`, and for whatever a browser could run as a page.
-fn disposition(query: Option<&str>, recording: &OpenRecording) -> Result<Option<HeaderValue>, Problem> {
+fn disposition(query: Option<&str>, description: &Description) -> Result<Option<HeaderValue>, Problem> {
     let asked = query.and_then(|query| query.split('&').find_map(|part| part.strip_prefix("download=")));
     let name = match asked {
         Some(name) => {
@@ -258,15 +252,9 @@ fn disposition(query: Option<&str>, recording: &OpenRecording) -> Result<Option<
             }
             name
         }
-        None if description(recording).is_inert() => return Ok(None),
-        None => recording.id.to_string(),
+        None => return Ok(description.disposition()),
     };
-    // RFC 6266: the extended form says the name in full, the plain one what every client understands of it.
-    let plain: String =
-        name.chars().map(|c| if c.is_ascii_graphic() && !"\"\\%".contains(c) || c == ' ' { c } else { '_' }).collect();
-    let extended = utf8_percent_encode(&name, EXTENDED_VALUE);
-    let value = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{extended}");
-    Ok(HeaderValue::try_from(value).ok())
+    Ok(attachment(&name))
 }
 
 fn unsatisfiable(request: &Request, len: Option<u64>) -> Response<Body> {

@@ -7,14 +7,18 @@ mod spool;
 
 pub use spool::{Spool, SpoolClaim};
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    hash::{Hash, Hasher},
+    ops::Range,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 
 use crate::base::{ErrorCode, Location, RecordingId, SealId, SidecarName};
 
 /// Which object of a recording.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaObject {
     /// The recording.
     pub id: RecordingId,
@@ -51,6 +55,13 @@ pub enum ObjectRole {
         /// Which version.
         version: SealId,
     },
+}
+
+impl Hash for MediaObject {
+    /// One recording has few objects, and those are compared.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id.hash(state);
+    }
 }
 
 impl MediaObject {

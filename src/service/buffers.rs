@@ -21,13 +21,16 @@ use super::{
 const IDLE_LEN_MAX: usize = 4 * 1024 * 1024;
 /// As many shelves as threads serve, about: what a core has just used is in its cache.
 const SHELVES: usize = 8;
-/// How long buffers for small frames and for large ones are. The rest is for tags: 16 bytes for at least 4096.
-const SMALL_LEN: usize = with_tags(FRAME_LEN_MIN);
-const LARGE_LEN: usize = with_tags(FRAME_LEN_MAX);
+/// How long buffers for small frames and for large ones are.
+const SMALL_LEN: usize = with_records(FRAME_LEN_MIN);
+const LARGE_LEN: usize = with_records(FRAME_LEN_MAX);
 
+/// The records of a frame: a quarter more where that ends a range, the rest of the usual chunk at both ends, and tags,
+/// 16 bytes for at least 4096. Longer chunks have longer buffers made.
 #[expect(clippy::cast_possible_truncation, reason = "a frame fits into a core's cache")]
-const fn with_tags(frame_len: u64) -> usize {
-    frame_len as usize / 64 * 65
+const fn with_records(frame_len: u64) -> usize {
+    const CHUNK_LEN: u64 = 16 * 1024;
+    (frame_len / 4 * 5 + 2 * CHUNK_LEN) as usize / 64 * 65
 }
 
 /// Shelves of idle buffers.

@@ -151,10 +151,66 @@ impl OpenRecording {
         shown.downcast().unwrap_or_else(|_| Arc::new(make()))
     }
 
-    /// The longest stretch of media from `position` on that one frame of about `frame_len` bytes carries: up to the
-    /// end of a record, so that no record is read twice.
+    /// The stretch of media from `position` on that one frame of about `frame_len` bytes carries: up to the end of a
+    /// record, so that no record is read twice, or up to `end`, when a quarter more is enough for that.
     pub(super) fn frame(&self, position: u64, end: u64, frame_len: u64) -> Range<u64> {
-        let unit = frame_len.max(self.unit_len());
-        position..end.min((position / unit + 1) * unit)
+        frame(position, end, frame_len, self.unit_len().max(PAGE_LEN))
+    }
+}
+
+/// What a file that has no records is read by.
+const PAGE_LEN: u64 = 4096;
+
+fn frame(position: u64, end: u64, frame_len: u64, unit: u64) -> Range<u64> {
+    let record_end = (position / unit + 1) * unit;
+    let stop = ((position + frame_len) / unit * unit).max(record_end);
+    // Whole records, so that who asks for one record at a time gets no more.
+    let more = frame_len / 4 / unit * unit;
+    position..if end <= stop + more { end } else { stop }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIB: u64 = 1024;
+
+    #[test]
+    fn a_range_of_about_a_frame_is_one_frame() {
+        for position in [0, 1, 4095, 16 * KIB - 1, 123_456_789] {
+            for len in [1, 4 * KIB, 64 * KIB] {
+                let end = position + len;
+                assert_eq!(frame(position, end, 64 * KIB, 16 * KIB), position..end, "{len} from {position}");
+            }
+        }
+    }
+
+    /// Whatever a range, it is cut into frames that meet, end where records end, and are about as long as was asked.
+    #[test]
+    fn frames_meet_where_records_end() {
+        for unit in [4 * KIB, 16 * KIB, 64 * KIB, 1024 * KIB] {
+            for frame_len in [64 * KIB, 256 * KIB] {
+                for start in [0, 5, unit - 1, 7 * unit + 77] {
+                    let end = start + 5 * 1024 * KIB + 333;
+                    let (mut position, mut frames) = (start, 0);
+                    while position < end {
+                        let part = frame(position, end, frame_len, unit);
+                        assert!(part.start == position && part.end > position);
+                        assert!(part.end == end || part.end.is_multiple_of(unit), "{part:?} of {unit}");
+                        assert!(part.end - position <= (frame_len * 5 / 4).max(unit), "{part:?} of {unit}");
+                        position = part.end;
+                        frames += 1;
+                    }
+                    assert!(frames <= 1 + (end - start).div_ceil(frame_len.max(unit) - unit.min(frame_len) / 2));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn who_asks_for_one_record_gets_one() {
+        let unit = 16 * KIB;
+        assert_eq!(frame(3 * unit, 100 * unit, unit, unit), 3 * unit..4 * unit);
+        assert_eq!(frame(3 * unit + 5, 4 * unit + 1, unit, unit), 3 * unit + 5..4 * unit);
     }
 }

@@ -98,18 +98,21 @@ impl SpanStream {
         &self.recording
     }
 
-    /// Verifies the first frame now, so that a fault in it is known before anything is promised. Any record of the
-    /// frame that does not verify is an error here, also when others before it do.
+    /// Verifies the first frame now, of about `frame_len` bytes, so that a fault in it is known before anything is
+    /// promised. A record within the first [`FRAME_LEN_MIN`] that does not verify is an error here, also when others
+    /// before it do.
     ///
     /// # Errors
     ///
     /// What [`Self::poll_next`] would have said.
-    pub async fn prime(&mut self) -> Result<(), Error> {
-        let first = std::future::poll_fn(|cx| self.poll_next(FRAME_LEN_MIN, cx)).await;
-        if let Some(error) = self.failed.take() {
-            return Err(error);
+    pub async fn prime(&mut self, frame_len: u64) -> Result<(), Error> {
+        let first = std::future::poll_fn(|cx| self.poll_next(frame_len, cx)).await.transpose()?;
+        let good_len = first.as_ref().map_or(0, |frame| frame.len() as u64);
+        match self.failed.take() {
+            Some(error) if good_len < FRAME_LEN_MIN => return Err(error),
+            later => self.failed = later,
         }
-        self.ready = first.transpose()?;
+        self.ready = first;
         Ok(())
     }
 

@@ -60,7 +60,13 @@ pub(super) async fn serve(
             _ = stage.wait_for(|stage| *stage == Stage::Cut) => return,
         },
     };
-    let connection = Connection { peer, client: Arc::new(Client::new(peer)), is_secure: tls.is_some(), door };
+    let connection = Connection {
+        peer,
+        client: Arc::new(Client::new(peer)),
+        flow: connected.clone(),
+        is_secure: tls.is_some(),
+        door,
+    };
     tracing::trace!(peer = ?connection.peer, is_secure = connection.is_secure, "a connection");
     let speaking = speak(io, connected, connection, &admission, timeouts, &shared.app, stage);
     if admission.is_served {
@@ -154,19 +160,18 @@ async fn answer(
     in_flight: InFlight,
     pace: Pace,
 ) -> Result<Response<Watched>, Infallible> {
-    let (parts, body) = request.into_parts();
-    let is_head = parts.method == Method::HEAD;
-    let admitted = match limits::check(&parts) {
+    let is_head = request.method() == Method::HEAD;
+    let admitted = match limits::check(&request) {
         // Whoever asks whether the process lives hears that it does.
-        Ok(()) if !is_served && parts.uri.path() != "/livez" => Err(Problem::new(ErrorCode::Overloaded)),
+        Ok(()) if !is_served && request.uri().path() != "/livez" => Err(Problem::new(ErrorCode::Overloaded)),
         checked => checked,
     };
     let mut response = match admitted {
-        Ok(()) => app.observed(hyper::Request::from_parts(parts, body), connection).await?,
+        Ok(()) => app.observed(request, connection).await?,
         Err(problem) => {
-            let mut refusal = limits::refuse(&problem, &parts);
+            let mut refusal = limits::refuse(&problem, &request);
             // A page of another origin is told, too.
-            app.cors.mark(&parts.headers, refusal.headers_mut());
+            app.cors.mark(request.headers(), refusal.headers_mut());
             refusal
         }
     };

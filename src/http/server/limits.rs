@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::{
-    HeaderMap, Method, Response, Version,
+    HeaderMap, Method, Request, Response, Version,
     header::{self, HeaderValue},
-    http::request::Parts,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -58,19 +57,19 @@ impl Gate {
 }
 
 /// Refuses requests that are too long to be answered.
-pub(super) fn check(parts: &Parts) -> Result<(), Problem> {
+pub(super) fn check<B>(request: &Request<B>) -> Result<(), Problem> {
     // "A server MUST respond with a 400" to none, and to several (RFC 9112, section 3.2).
-    if parts.version == Version::HTTP_11 && parts.headers.get_all(header::HOST).iter().count() != 1 {
+    let headers = request.headers();
+    if request.version() == Version::HTTP_11 && headers.get_all(header::HOST).iter().count() != 1 {
         return Err(Problem::new(ErrorCode::BadRequest));
     }
-    let target_len = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let target_len = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if target_len > TARGET_LEN_MAX {
         return Err(Problem::new(ErrorCode::UriTooLong));
     }
     // As short as the same head could have been sent over HTTP/1.1: whatever is not counted was white space.
-    let fields: usize =
-        parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ":\r\n".len()).sum();
-    let first_line = parts.method.as_str().len() + target_len + "  HTTP/1.1\r\n".len();
+    let fields: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ":\r\n".len()).sum();
+    let first_line = request.method().as_str().len() + target_len + "  HTTP/1.1\r\n".len();
     if first_line + fields + "\r\n".len() > HEAD_LEN_MAX {
         return Err(Problem::new(ErrorCode::HeadersTooLarge));
     }
@@ -78,16 +77,16 @@ pub(super) fn check(parts: &Parts) -> Result<(), Problem> {
 }
 
 /// The answer to a request that is not even looked at.
-pub(super) fn refuse(problem: &Problem, parts: &Parts) -> Response<Body> {
+pub(super) fn refuse<B>(problem: &Problem, request: &Request<B>) -> Response<Body> {
     let id = RequestId::fresh();
-    let is_read = matches!(parts.method, Method::GET | Method::HEAD);
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = problem.answer(&id, is_read);
     answer::dress(response.headers_mut(), id);
     // HTTP/2 has no such header; there the connection ends by a frame.
-    if problem.code() == ErrorCode::Overloaded && parts.version < Version::HTTP_2 {
+    if problem.code() == ErrorCode::Overloaded && request.version() < Version::HTTP_2 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    tracing::debug!(request = %id, method = %parts.method, code = %problem.code(), "refused");
+    tracing::debug!(request = %id, method = %request.method(), code = %problem.code(), "refused");
     response
 }
 
@@ -116,38 +115,38 @@ pub(super) fn refuse_unread(code: ErrorCode) -> (Response<()>, Bytes) {
 mod tests {
     use super::*;
 
-    fn parts(target: &str, fields: &[(&'static str, usize)]) -> Parts {
-        let mut request = hyper::Request::get(target).header(header::HOST, "h");
+    fn request(target: &str, fields: &[(&'static str, usize)]) -> Request<()> {
+        let mut request = Request::get(target).header(header::HOST, "h");
         for (name, len) in fields {
             request = request.header(*name, "v".repeat(*len));
         }
-        request.body(()).expect("a request").into_parts().0
+        request.body(()).expect("a request")
     }
 
     #[test]
     fn what_fits_is_read_and_what_does_not_is_named() {
-        let code = |parts: Parts| check(&parts).err().map(|problem| problem.code());
+        let code = |request: Request<()>| check(&request).err().map(|problem| problem.code());
         let target = |len: usize| format!("/{}", "a".repeat(len - 1));
-        assert_eq!(code(parts(&target(TARGET_LEN_MAX), &[])), None);
-        assert_eq!(code(parts(&target(TARGET_LEN_MAX + 1), &[])), Some(ErrorCode::UriTooLong));
+        assert_eq!(code(request(&target(TARGET_LEN_MAX), &[])), None);
+        assert_eq!(code(request(&target(TARGET_LEN_MAX + 1), &[])), Some(ErrorCode::UriTooLong));
         // `GET / HTTP/1.1`, `host:h`, `x:…` and an empty line.
         let rest = 16 + 8 + 4 + 2;
-        assert_eq!(code(parts("/", &[("x", HEAD_LEN_MAX - rest)])), None);
-        assert_eq!(code(parts("/", &[("x", HEAD_LEN_MAX - rest + 1)])), Some(ErrorCode::HeadersTooLarge));
+        assert_eq!(code(request("/", &[("x", HEAD_LEN_MAX - rest)])), None);
+        assert_eq!(code(request("/", &[("x", HEAD_LEN_MAX - rest + 1)])), Some(ErrorCode::HeadersTooLarge));
     }
 
     #[test]
     fn a_request_names_one_host() {
-        let mut none = parts("/", &[]);
-        none.headers.remove(header::HOST);
-        let mut two = parts("/", &[]);
-        two.headers.append(header::HOST, HeaderValue::from_static("other"));
-        for parts in [none, two] {
-            assert_eq!(check(&parts).err().map(|problem| problem.code()), Some(ErrorCode::BadRequest));
+        let mut none = request("/", &[]);
+        none.headers_mut().remove(header::HOST);
+        let mut two = request("/", &[]);
+        two.headers_mut().append(header::HOST, HeaderValue::from_static("other"));
+        for request in [none, two] {
+            assert_eq!(check(&request).err().map(|problem| problem.code()), Some(ErrorCode::BadRequest));
         }
-        let mut old = parts("/", &[]);
-        old.headers.remove(header::HOST);
-        old.version = Version::HTTP_10;
+        let mut old = request("/", &[]);
+        old.headers_mut().remove(header::HOST);
+        *old.version_mut() = Version::HTTP_10;
         assert!(check(&old).is_ok(), "HTTP/1.0 has no such rule");
     }
 

@@ -28,6 +28,7 @@ use super::{App, app::Door};
 use connection::Shared;
 use limits::{Admission, Gate};
 pub use listener::{ListenError, Listener};
+pub(super) use room::Connected;
 pub use tls::{Tls, TlsError};
 
 /// How long to wait after the system refused a connection for want of something, and how often to say so.

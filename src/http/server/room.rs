@@ -8,7 +8,10 @@ use std::{
     net::Shutdown,
     os::fd::{AsFd, BorrowedFd},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -30,7 +33,13 @@ const FLOWING_LEN: u64 = 256 * 1024;
 
 /// A connection, shared by those who read and write it and those who ask for room.
 #[derive(Clone)]
-pub(super) struct Connected(Arc<Stream>);
+pub(in crate::http) struct Connected(Arc<Flow>);
+
+struct Flow {
+    stream: Stream,
+    /// How many bytes of media were given since there was no room for any, from one answer to the next.
+    flowing_len: AtomicU64,
+}
 
 enum Stream {
     Tcp(TcpStream),
@@ -44,22 +53,21 @@ pub(super) struct Room {
     timeout: Duration,
     /// Runs while there is none.
     timer: Option<Pin<Box<Sleep>>>,
-    /// How many bytes were made since there was none, about. None were yet when the first frame is asked for, which was
-    /// made before anybody could ask.
-    flowing_len: u64,
+    /// Whether the first frame was asked for, which is there already: it was made before anybody could ask.
+    has_begun: bool,
 }
 
 impl Room {
     /// Of a connection whose client may take nothing for `timeout`.
     pub(super) fn new(connected: Connected, timeout: Duration) -> Self {
-        Self { connected, timeout, timer: None, flowing_len: 0 }
+        Self { connected, timeout, timer: None, has_begun: false }
     }
 
     /// Has the connection end by a reset when it is let go of: for a client to which the end of the connection is the end
     /// of the answer, and that would take a cut for an end in order. What the system has not sent by then is lost.
     pub(super) fn reset_at_end(&self) {
         // A connection that cannot be told is gone already.
-        let _gone_already = SockRef::from(&*self.connected.0).set_linger(Some(Duration::ZERO));
+        let _gone_already = SockRef::from(&self.connected.0.stream).set_linger(Some(Duration::ZERO));
     }
 
     /// Ready when the system would take bytes, with how many: as many as it takes at once, and more for a client that
@@ -69,34 +77,52 @@ impl Room {
     ///
     /// The client took nothing for too long, or the connection is gone.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
-        if self.flowing_len > 0 && self.connected.poll_room(cx)?.is_pending() {
+        if self.has_begun && self.connected.poll_room(cx)?.is_pending() {
             let timeout = self.timeout;
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
             let is_over = timer.as_mut().poll(cx);
             return is_over.map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")));
         }
         if self.timer.take().is_some() {
-            self.flowing_len = 0;
+            self.connected.0.flowing_len.store(0, Ordering::Relaxed);
         }
-        let frame_len = if self.flowing_len < FLOWING_LEN { FRAME_LEN_MIN } else { FRAME_LEN_MAX };
-        self.flowing_len += frame_len;
-        Poll::Ready(Ok(frame_len))
+        self.has_begun = true;
+        Poll::Ready(Ok(if self.connected.is_flowing() { FRAME_LEN_MAX } else { FRAME_LEN_MIN }))
+    }
+
+    /// So many bytes of media were made.
+    pub(super) fn gave(&self, len: usize) {
+        self.connected.0.flowing_len.fetch_add(len as u64, Ordering::Relaxed);
     }
 }
 
 impl Connected {
     pub(super) fn tcp(stream: TcpStream) -> Self {
-        Self(Arc::new(Stream::Tcp(stream)))
+        Self::new(Stream::Tcp(stream))
     }
 
     pub(super) fn unix(stream: UnixStream) -> Self {
-        Self(Arc::new(Stream::Unix(stream)))
+        Self::new(Stream::Unix(stream))
+    }
+
+    fn new(stream: Stream) -> Self {
+        Self(Arc::new(Flow { stream, flowing_len: AtomicU64::new(0) }))
+    }
+
+    /// How long the first frame of an answer may be, about. Asks the system where it may be large.
+    pub(in crate::http) fn frame_len(&self) -> u64 {
+        let has_room = self.is_flowing() && has_room(self.0.stream.as_fd()).is_ok();
+        if has_room { FRAME_LEN_MAX } else { FRAME_LEN_MIN }
+    }
+
+    fn is_flowing(&self) -> bool {
+        self.0.flowing_len.load(Ordering::Relaxed) >= FLOWING_LEN
     }
 
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             // Looked at within, so that room that comes at this moment is not forgotten together with what was before.
-            match self.try_io(Interest::WRITABLE, || has_room(self.0.as_fd())) {
+            match self.try_io(Interest::WRITABLE, || has_room(self.0.stream.as_fd())) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 looked => return Poll::Ready(looked),
             }
@@ -117,7 +143,7 @@ impl Connected {
             ready!(self.poll_ready(interest, cx))?;
             let mut moved = 0;
             let outcome = self.try_io(interest, || {
-                moved = transfer(&self.0)?;
+                moved = transfer(&self.0.stream)?;
                 if 0 < moved && moved < wanted { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
             });
             match outcome {
@@ -129,14 +155,14 @@ impl Connected {
     }
 
     fn try_io<T>(&self, interest: Interest, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        match &*self.0 {
+        match &self.0.stream {
             Stream::Tcp(stream) => stream.try_io(interest, operation),
             Stream::Unix(stream) => stream.try_io(interest, operation),
         }
     }
 
     fn poll_ready(&self, interest: Interest, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match (&*self.0, interest) {
+        match (&self.0.stream, interest) {
             (Stream::Tcp(stream), Interest::READABLE) => stream.poll_read_ready(cx),
             (Stream::Unix(stream), Interest::READABLE) => stream.poll_read_ready(cx),
             (Stream::Tcp(stream), _) => stream.poll_write_ready(cx),
@@ -199,6 +225,6 @@ impl AsyncWrite for Connected {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(SockRef::from(&*self.0).shutdown(Shutdown::Write))
+        Poll::Ready(SockRef::from(&self.0.stream).shutdown(Shutdown::Write))
     }
 }

@@ -112,15 +112,9 @@ impl HttpBody for Watched {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let Self { body, pace, .. } = &mut *self;
         match pace {
-            Pace::Connection(room) if body.is_media() => match ready!(room.poll(cx)) {
-                Ok(frame_len) => body.poll_frame(frame_len, cx),
-                Err(_) => Poll::Ready(Some(Err(Error::Stalled))),
-            },
+            Pace::Connection(room) if body.is_media() => poll_media(body, room, cx),
             Pace::UntilClose(room) if body.is_media() => {
-                let frame = match ready!(room.poll(cx)) {
-                    Ok(frame_len) => ready!(body.poll_frame(frame_len, cx)),
-                    Err(_) => Some(Err(Error::Stalled)),
-                };
+                let frame = ready!(poll_media(body, room, cx));
                 if matches!(frame, Some(Err(_))) {
                     room.reset_at_end();
                 }
@@ -144,6 +138,16 @@ impl HttpBody for Watched {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+}
+
+/// The next frame of media, once there is room for it.
+fn poll_media(body: &mut Body, room: &mut Room, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    let Ok(frame_len) = ready!(room.poll(cx)) else { return Poll::Ready(Some(Err(Error::Stalled))) };
+    let frame = ready!(body.poll_frame(frame_len, cx));
+    if let Some(Ok(bytes)) = frame.as_ref().map(|frame| frame.as_ref().map(|frame| frame.data_ref())) {
+        room.gave(bytes.map_or(0, Bytes::len));
+    }
+    Poll::Ready(frame)
 }
 
 #[cfg(test)]
