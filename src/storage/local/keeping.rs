@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 use super::{listing, location, sync_parent, unavailable};
 use crate::base::{RecordingId, SealId};
-use crate::media::Error;
+use crate::media::{Error, MediaObject};
 
 /// What comes between an object's name and the name of its sealing.
 const MARK: &str = ".damaged-";
@@ -35,6 +35,13 @@ pub(super) fn name_before(name: &str) -> Option<&str> {
     let (before, seal_id) = name.rsplit_once(MARK)?;
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     (seal_id.len() == SEAL_ID_DIGITS && seal_id.bytes().all(is_digit)).then_some(before)
+}
+
+/// Of which object and sealing a file of that name is kept.
+pub(super) fn kept(name: &str) -> Option<(MediaObject, SealId)> {
+    let before = name_before(name)?;
+    let seal_id = name.get(before.len() + MARK.len()..)?.parse().ok()?;
+    Some((listing::object(before)?, seal_id))
 }
 
 /// Keeps a file under another name as well.
