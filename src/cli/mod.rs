@@ -33,6 +33,8 @@ mod reseal;
 mod restore;
 mod rewrap;
 mod serve;
+mod storage;
+mod storage_copy;
 mod systemd;
 mod telemetry;
 mod token;
@@ -127,6 +129,11 @@ enum Command {
         #[command(subcommand)]
         command: audit::Command,
     },
+    /// Media stores as a whole
+    Storage {
+        #[command(subcommand)]
+        command: storage::Command,
+    },
     /// The configuration
     Config {
         #[command(subcommand)]
@@ -213,6 +220,7 @@ impl Cli {
             Command::Link(arguments) => link::run(global, arguments).await,
             Command::Token { command } => token::run(global, command).await,
             Command::Audit { command } => audit::run(global, command).await,
+            Command::Storage { command } => storage::run(global, command).await,
             Command::Config { command } => config::run(global, command).await,
             Command::Completions { shell } => {
                 let mut script = Vec::new();

@@ -3,7 +3,7 @@
 use std::{
     fs::DirBuilder,
     os::unix::fs::DirBuilderExt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -13,7 +13,7 @@ use crate::access::Subject;
 use crate::audit::{Event, EventKind};
 use crate::base::{Location, Timestamp};
 use crate::catalogue::Database;
-use crate::config::{DefinitionKeyKind, DefinitionKeySettings, Settings};
+use crate::config::{DefinitionKeyKind, DefinitionKeySettings, Settings, parse_storage_url};
 use crate::db::SqliteDatabase;
 use crate::keys::{DefinitionKey, DefinitionKeyHolder};
 use crate::kms::{self, EmbeddedDefinitionKey, FileDefinitionKeys};
@@ -146,6 +146,11 @@ impl System {
         Ok(Arc::new(Metered::new(LocalStore::open(&self.settings.storage, false)?.waiting_here())))
     }
 
+    /// Where the store is.
+    pub(super) fn store_place(&self) -> StorePlace {
+        StorePlace::of(&self.settings.storage)
+    }
+
     /// The URL of a file outside the store.
     pub(super) fn location_of(path: &Path) -> Result<Location, Failure> {
         Ok(LocalStore::location_of(path)?)
@@ -166,6 +171,44 @@ impl System {
         let (database, store) = (Arc::clone(&self.database), Arc::clone(&self.store));
         let settings = PlaybackSettings { allow_plain: self.settings.allow_plain };
         Playback::new(database, store, Arc::clone(keys), Arc::clone(&self.clock), settings)
+    }
+}
+
+/// Where a media store is, or is to be.
+pub(super) struct StorePlace {
+    /// Of a folder as it really lies, so that one under two names is told to be one.
+    pub url: String,
+    folder: PathBuf,
+}
+
+impl StorePlace {
+    /// A folder.
+    pub(super) fn of(folder: &Path) -> Self {
+        // What is still to be made lies in what is there.
+        let there = folder.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+        let folder = there.map_or_else(
+            || folder.to_owned(),
+            |(above, real)| folder.strip_prefix(above).map_or(real.clone(), |rest| real.join(rest)),
+        );
+        let url = LocalStore::location_of(&folder).map_or_else(|_| folder.display().to_string(), |url| url.to_string());
+        Self { url, folder }
+    }
+
+    /// The place of the URL that an option of the command line gives.
+    pub(super) fn named(url: &str, option: &str) -> Result<Self, Failure> {
+        let folder = parse_storage_url(url).map_err(|reason| Failure::new(format!("{option} {url}: {reason}")))?;
+        Ok(Self::of(&folder))
+    }
+
+    /// Whether there is a store.
+    pub(super) fn is_there(&self) -> bool {
+        self.folder.is_dir()
+    }
+
+    /// The store, for threads that may wait for the disk themselves; a folder is made when it is missing and
+    /// `may_create` says so.
+    pub(super) fn open(&self, may_create: bool) -> Result<Arc<dyn MediaStore>, Failure> {
+        Ok(Arc::new(Metered::new(LocalStore::open(&self.folder, may_create)?.waiting_here())))
     }
 }
 

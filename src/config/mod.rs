@@ -14,7 +14,7 @@ mod settings;
 pub use access::{AuditFailure, AuditSettings, AuthMode, AuthSettings, Jwks};
 pub use ingest::{IngestSettings, WatchSettings};
 pub use keeping::KeepingSettings;
-pub(crate) use parse::{parse_duration, parse_listen};
+pub(crate) use parse::{parse_duration, parse_listen, parse_storage_url};
 pub use server::{Listen, LogFormat, Peer, ServerSettings, Timeouts, TlsSettings};
 pub use settings::{DefinitionKeyKind, DefinitionKeySettings, Settings};
 

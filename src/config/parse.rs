@@ -67,7 +67,7 @@ pub(super) fn parse_database_url(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-pub(super) fn parse_storage_url(text: &str) -> Result<PathBuf, String> {
+pub(crate) fn parse_storage_url(text: &str) -> Result<PathBuf, String> {
     let url = Url::parse(text).ok().filter(|url| url.scheme() == "file");
     url.and_then(|url| url.to_file_path().ok())
         .ok_or_else(|| "this version keeps media in a folder: it must be \"file:///path/to/folder\"".into())

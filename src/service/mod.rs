@@ -39,8 +39,8 @@ mod verify;
 
 pub use companions::{CompanionSettings, Companions, Error as CompanionError};
 pub use copying::{
-    Copied, CopyItem, CopyPage, CopyParts, CopyWishes, Copying, Error as CopyError, Extent as CopyExtent, Left as LeftBehind,
-    Proof,
+    Copied, CopyItem, CopyPage, CopyParts, CopyWishes, Copying, Error as CopyError, Extent as CopyExtent,
+    Left as LeftBehind, Proof,
 };
 pub use incoming::{Intake, Stop};
 pub use ingest::{Error as IngestError, Ingest, Ingested, NewRecording};

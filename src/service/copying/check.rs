@@ -72,7 +72,9 @@ impl Copying {
                     (Some(seal_id), Some(header), damage)
                 }
                 Ok(None) => (of_row.and_then(|row| row.content.seal_ids()[0]), None, None),
-                Err(Error::Sealed(error)) => (of_row.and_then(|row| row.content.seal_ids()[0]), None, Some(error.into())),
+                Err(Error::Sealed(error)) => {
+                    (of_row.and_then(|row| row.content.seal_ids()[0]), None, Some(error.into()))
+                }
                 Err(error) => return Err(error),
             },
         };
@@ -81,7 +83,11 @@ impl Copying {
     }
 
     /// The verified header of a sealed object; none when its key is not here.
-    pub(super) async fn header(&self, object: &MediaObject, file: &dyn MediaFile) -> Result<Option<VerifiedHeader>, Error> {
+    pub(super) async fn header(
+        &self,
+        object: &MediaObject,
+        file: &dyn MediaFile,
+    ) -> Result<Option<VerifiedHeader>, Error> {
         let head = read(file, 0..file.version().len.min(HEADER_LEN as u64)).await?;
         let header = UnverifiedHeader::read(&head)?;
         let ring = self.keys.ring();

@@ -38,7 +38,7 @@ pub struct Copying {
     /// Digests of the names of all that was seen at the source: few bytes for each of millions.
     seen: Mutex<HashSet<u64>>,
     /// Held for as long as this lives: nobody wraps or seals recordings anew meanwhile.
-    _guards: Option<[MaintenanceGuard; 2]>,
+    _guards: [Option<MaintenanceGuard>; 2],
 }
 
 /// How an operator wants it.
@@ -127,15 +127,20 @@ impl Copying {
     ///
     /// [`media::Error::Busy`] while somebody does.
     pub async fn begin(parts: CopyParts, wishes: CopyWishes) -> Result<Self, media::Error> {
-        let guards = [parts.from.begin_maintenance().await?, parts.to.begin_maintenance().await?];
-        Ok(Self { _guards: Some(guards), ..Self::look(parts, wishes) })
+        let of_source = match parts.from.begin_maintenance().await {
+            Err(error @ media::Error::Busy { .. }) => return Err(error),
+            // Nobody writes to a store that is mounted to be read only.
+            guard => guard.ok(),
+        };
+        let guards = [of_source, Some(parts.to.begin_maintenance().await?)];
+        Ok(Self { _guards: guards, ..Self::look(parts, wishes) })
     }
 
     /// Only looks at what there would be to do; others may be at work.
     #[must_use]
     pub fn look(parts: CopyParts, wishes: CopyWishes) -> Self {
         let CopyParts { database, keys, clock, from, to } = parts;
-        Self { from, to, database, keys, clock, wishes, seen: Mutex::default(), _guards: None }
+        Self { from, to, database, keys, clock, wishes, seen: Mutex::default(), _guards: [None, None] }
     }
 
     /// What lies at the source, a page at a time.
@@ -154,6 +159,11 @@ impl Copying {
         }
         items.extend(listing.kept.into_iter().map(CopyItem::Kept));
         Ok(CopyPage { items, strangers: listing.strangers, next: listing.next })
+    }
+
+    /// Whether both stores answer.
+    pub async fn are_there(&self) -> bool {
+        self.from.list(None).await.is_ok() && self.to.list(None).await.is_ok()
     }
 
     /// URLs of objects at the target that were not at the source, once every page of that was asked for: of recordings
