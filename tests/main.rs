@@ -46,6 +46,7 @@ mod reload;
 mod rewrap;
 mod scale;
 mod stalled;
+mod storage_copy;
 mod support;
 mod switch_and_keys;
 mod transfer;

@@ -270,6 +270,7 @@ mod tests {
             "[definition_key]\nallow_embedded = \"yes\"",
             "[definition_key]\nmax_age = \"old\"",
             "[audit]\non_failure = \"ignore\"",
+            "[audit]\ninstance = \"a b\"",
             "[encryption]\nindex = [\"colour\"]",
             "[retention]\ndays = 0",
             "[retention]\nby_tag = { training = 0 }",

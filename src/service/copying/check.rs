@@ -71,7 +71,12 @@ impl Copying {
                     let damage = (!is_known).then(|| Error::Sealed(Corruption::OtherSealing.into()));
                     (Some(seal_id), Some(header), damage)
                 }
-                Ok(None) => (of_row.and_then(|row| row.content.seal_ids()[0]), None, None),
+                Ok(None) => {
+                    let named = UnverifiedHeader::read(&read(file, 0..HEADER_LEN as u64).await?)?.fingerprint();
+                    let is_known = of_row.and_then(|row| row.fingerprint()).is_none_or(|known| known == named);
+                    let damage = (!is_known).then(|| Error::Sealed(Corruption::OtherSealing.into()));
+                    (of_row.and_then(|row| row.content.seal_ids()[0]), None, damage)
+                }
                 Err(Error::Sealed(error)) => {
                     (of_row.and_then(|row| row.content.seal_ids()[0]), None, Some(error.into()))
                 }

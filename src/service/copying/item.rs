@@ -188,6 +188,7 @@ impl Copying {
             (conduct.progress)(2 * bytes);
             return Ok(Copied::Already { bytes });
         }
+        let _claim = self.claims.claim(&object.id).await;
         let next = MediaObject { stage: Stage::Next, ..target.clone() };
         let written = self.write(&next, &target, row, &*file, conduct).await;
         let (proof, is_damaged) = match written {
@@ -320,6 +321,7 @@ impl Copying {
                 Difference::Head | Difference::Other => Err(Error::InTheWay(location.to_owned())),
             };
         }
+        let _claim = self.claims.claim(&object.id).await;
         let next = MediaObject { stage: Stage::Next, sealing: Some(seal_id), ..object.clone() };
         let kept = self.keep(&next, &object, &seal_id, &*file, conduct).await;
         match kept {

@@ -18,7 +18,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{Clock, KeyWatch};
+use super::{Clock, KeyWatch, bulk::Claims};
 use crate::base::{ErrorCode, RecordingId};
 use crate::catalogue::{self, Database, Recording};
 use crate::media::{self, MaintenanceGuard, MediaObject, MediaStore, Stranger};
@@ -35,6 +35,8 @@ pub struct Copying {
     keys: Arc<KeyWatch>,
     clock: Clock,
     wishes: CopyWishes,
+    /// Media, and evidence of it, are written under one name, one after the other.
+    claims: Claims,
     /// Digests of the names of all that was seen at the source: few bytes for each of millions.
     seen: Mutex<HashSet<u64>>,
     /// Held for as long as this lives: nobody wraps or seals recordings anew meanwhile.
@@ -140,7 +142,17 @@ impl Copying {
     #[must_use]
     pub fn look(parts: CopyParts, wishes: CopyWishes) -> Self {
         let CopyParts { database, keys, clock, from, to } = parts;
-        Self { from, to, database, keys, clock, wishes, seen: Mutex::default(), _guards: [None, None] }
+        Self {
+            from,
+            to,
+            database,
+            keys,
+            clock,
+            wishes,
+            claims: Claims::default(),
+            seen: Mutex::default(),
+            _guards: [None, None],
+        }
     }
 
     /// What lies at the source, a page at a time.
