@@ -101,21 +101,22 @@ fn the_manifests_say_what_the_program_does() {
     assert_eq!((arguments[0], arguments[2]), ("--config", "serve"));
     assert!(arguments[1].ends_with(&format!("/{name}")) && is_mounted(arguments[1]), "{arguments:?}");
     let settings = checked(content.as_str().expect("TOML"), container);
-    let set_to = |key: &str| settings.pointer(&format!("/{}", key.replace('.', "/"))).cloned().unwrap_or_default();
-    assert!(text_of(content).contains("drain_delay = \"10s\"") && text_of(content).contains("drain_timeout = \"30s\""));
-    assert!(pod["terminationGracePeriodSeconds"].as_u64().is_some_and(|seconds| seconds > 10 + 30));
+    let server = &settings["server"];
+    let seconds = |key: &str| server[key].as_str().and_then(|time| time.strip_suffix('s')?.parse::<u64>().ok());
+    let drains = seconds("drain_delay").zip(seconds("drain_timeout")).map(|(delay, timeout)| delay + timeout);
+    let grace = pod["terminationGracePeriodSeconds"].as_u64();
+    assert!(drains.is_some() && grace > drains, "{grace:?} s to stop in, and it takes {drains:?}");
     for line in text_of(content).lines().filter_map(|line| line.split_once(" = \"/")) {
         assert!(is_mounted(&format!("/{}", line.1.trim_end_matches('"'))), "{line:?} is mounted");
     }
-    println!("config check: {}", set_to("server.listen"));
 
     // Ports and probes, asked of a server.
     let port = |name: &str| {
         let ports = container["ports"].as_array().expect("ports");
         ports.iter().find(|port| port["name"] == name).and_then(|port| port["containerPort"].as_u64()).expect("a port")
     };
-    assert!(text_of(content).contains(&format!("\nlisten = \"0.0.0.0:{}\"", port("http"))), "{content}");
-    assert!(text_of(content).contains(&format!("\nadmin_listen = \"0.0.0.0:{}\"", port("admin"))), "{content}");
+    assert_eq!(server["listen"], format!("0.0.0.0:{}", port("http")));
+    assert_eq!(server["admin_listen"], format!("0.0.0.0:{}", port("admin")));
     let system = System::with_key();
     let free = free_port();
     let mut command = system.command(&["serve", "--listen", "127.0.0.1:0"]);
@@ -278,7 +279,7 @@ fn the_container_is_built_and_runs_without_root_shell_or_a_place_to_write() {
     println!("the image's files: {} MiB, of a build with debug assertions", size >> 20);
     use std::os::unix::fs::MetadataExt;
     let data = fs::metadata(root.join("var/lib/sealtape")).expect("there");
-    assert_eq!((data.uid(), data.gid(), data.mode() & 0o777), (10001, 10001, 0o700), "whoever runs it may write there");
+    assert_eq!((data.uid(), data.gid()), (10001, 10001), "whoever runs it may write there");
 
     run_image(&images, &root);
     images.run(&["umount", &container]);

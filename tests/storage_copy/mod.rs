@@ -1,5 +1,7 @@
 //! `storage copy`: an archive moved to another store is the same archive, whatever happens on the way.
 
+mod faults;
+
 use std::{
     collections::BTreeMap,
     fs,
