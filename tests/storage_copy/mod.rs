@@ -222,7 +222,9 @@ fn a_second_run_follows_what_was_done_since() {
 fn what_does_not_verify_is_named_and_copied_only_when_told() {
     let archive = Archive::new();
     flip(&archive.system.stored("long"), 6 << 20);
-    flip(&archive.system.stored("short"), 60);
+    flip(&archive.system.stored("short"), 70);
+    // The name of its key.
+    flip(&archive.system.stored("chunk"), 40);
     flip(&archive.system.stored("exempt"), 1000);
     let output = archive.copy(&[]);
     let done: Value = serde_json::from_slice(&output.stdout).expect("a document");
@@ -234,7 +236,7 @@ fn what_does_not_verify_is_named_and_copied_only_when_told() {
             said("location").contains(&format!("/{id}.")) && said("reason").contains(why)
         })
     };
-    assert_eq!(failed.len(), 3, "{done}");
+    assert_eq!(failed.len(), 4, "{done}");
     assert!(
         has("chunk", "recording-corrupt")
             && has("long", "recording-corrupt")
@@ -247,7 +249,7 @@ fn what_does_not_verify_is_named_and_copied_only_when_told() {
     assert!(text(&output.stderr).contains("--damaged"), "{}", text(&output.stderr));
 
     let done = archive.copied(&["--damaged"]);
-    assert_eq!((&done["copied"], done["damaged"].as_array().map(Vec::len)), (&3.into(), Some(3)), "{done}");
+    assert_eq!((&done["copied"], done["damaged"].as_array().map(Vec::len)), (&4.into(), Some(4)), "{done}");
     assert!(files(&archive.target()) == files(&archive.system.data_dir().join("media")), "as it is");
 }
 
@@ -337,6 +339,9 @@ fn stopped_it_says_so_and_goes_on_when_it_is_run_again() {
     archive.assert_moved("after the second run");
 }
 
+/// So that what is killed is at work, and not only beginning or ending.
+const PACE: [&str; 2] = ["--rate", "20MB/s"];
+
 /// What has its name is whole, at every instant.
 #[test]
 fn killed_at_any_instant_it_goes_on_and_nothing_half_done_has_a_name() {
@@ -346,15 +351,16 @@ fn killed_at_any_instant_it_goes_on_and_nothing_half_done_has_a_name() {
     }
     let source = files(&archive.system.data_dir().join("media"));
     let begun = Instant::now();
-    archive.copied(&[]);
+    archive.copied(&PACE);
     let took = begun.elapsed();
     let rounds = if std::env::var_os("SEALTAPE_TESTS_FULL").is_some() { 200 } else { 20 };
     let mut killed = 0;
     for round in 0..rounds {
-        if round % 4 == 0 {
+        if round % 2 == 0 {
             fs::remove_dir_all(archive.target()).expect("removed");
         }
-        let mut command = archive.system.command(&["storage", "copy", "--to", &archive.url()]);
+        let url = archive.url();
+        let mut command = archive.system.command(&[&["storage", "copy", "--to", &url], &PACE[..]].concat());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("runs");
         // Another instant in each round, over the whole of it.
         thread::sleep(took.mul_f64(f64::from((round * 7 + 3) % rounds) / f64::from(rounds)));

@@ -150,7 +150,11 @@ impl Copying {
             return Ok(Some(Left::LeftOver));
         }
         if object.role != ObjectRole::Media {
-            return Ok(None);
+            return Ok(match object.stage {
+                Stage::Part if self.from.is_being_written(object).await? => Some(Left::BeingWritten),
+                Stage::Part => Some(Left::LeftOver),
+                Stage::Final | Stage::Next => None,
+            });
         }
         let is_live = row.is_some_and(|row| {
             object.stage == Stage::Part && matches!(row.state_at((self.clock)()), RecordingState::Recording { .. })
@@ -173,12 +177,13 @@ impl Copying {
     ) -> Result<Copied, Error> {
         let Some(file) = self.from.open(object).await? else { return Ok(Copied::Left(Left::Gone)) };
         let identity = self.identity(object, row, &*file, conduct.stop).await?;
+        let target = MediaObject { sealing: identity.sealing, outside: None, ..object.clone() };
+        self.note(&target);
         if !self.wishes.damaged
             && let Some(damage) = identity.damage
         {
             return Err(damage);
         }
-        let target = MediaObject { sealing: identity.sealing, outside: None, ..object.clone() };
         let bytes = file.version().len;
         let there = self.there(&target, row, &*file, &identity, conduct).await?;
         if let There::OldHead(version) = there {
@@ -360,7 +365,7 @@ impl Copying {
 }
 
 /// An object at the target, by what the catalogue says of it alone.
-fn unnamed(object: &MediaObject, row: Option<&Recording>) -> MediaObject {
+pub(super) fn unnamed(object: &MediaObject, row: Option<&Recording>) -> MediaObject {
     let sealing = match row.filter(|_| object.role == ObjectRole::Media).map(|row| &row.content) {
         Some(Content::Sealed { seal_id, .. }) => Some(*seal_id),
         Some(Content::Plain { digest, .. }) if *digest != [0; 32] => Some(SealId::of_plain(digest)),

@@ -165,8 +165,9 @@ impl Copying {
         let rows = self.rows(&listing.objects).await?;
         let mut items = Vec::with_capacity(listing.objects.len() + listing.kept.len());
         for object in listing.objects {
-            self.note(&object);
             let row = rows.get(&object.id).cloned();
+            self.note(&MediaObject { sealing: None, ..object.clone() });
+            self.note(&item::unnamed(&object, row.as_deref()));
             items.push(CopyItem::Object { object, row });
         }
         items.extend(listing.kept.into_iter().map(CopyItem::Kept));
@@ -213,9 +214,10 @@ impl Copying {
     }
 }
 
-/// Of an object's name, as both stores know it: one of them may not say which sealing it is.
+/// Of an object's name, which holds the sealing in some stores and not in others.
 fn digest(object: &MediaObject) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::new().hash_one((&object.id, &object.role, object.kind, object.stage))
+    let name = (&object.id, &object.role, object.kind, object.stage, object.sealing);
+    BuildHasherDefault::<DefaultHasher>::new().hash_one(name)
 }
 
 /// Nothing that holds the lock can panic half-way.
