@@ -160,12 +160,14 @@ fn assert_hardened(pod: &Value, container: &Value) {
 
 /// The settings as `config check` shows them.
 fn checked(toml: &str, container: &Value) -> Value {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (mut toml, file) = (toml.to_owned(), folder.path().join("sealtape.toml"));
+    // `config check` reads the definition key; its place is in a Secret.
+    let system = System::with_key();
+    let (mut toml, file) = (toml.to_owned(), system.path("sealtape.toml"));
     loop {
         fs::write(&file, &toml).expect("written");
         let mut command = bare_command();
         command.arg("--config").arg(&file).args(["config", "check", "--json"]);
+        command.env("SEALTAPE_DEFINITION_KEY__PATH", system.data_dir().join("definition.key"));
         for variable in container["env"].as_array().expect("variables") {
             let name = variable["name"].as_str().expect("a name");
             match name {

@@ -179,6 +179,7 @@ impl Copying {
         let identity = self.identity(object, row, &*file, conduct.stop).await?;
         let target = MediaObject { sealing: identity.sealing, outside: None, ..object.clone() };
         self.note(&target);
+        let was_damaged = identity.damage.is_some();
         if !self.wishes.damaged
             && let Some(damage) = identity.damage
         {
@@ -212,6 +213,7 @@ impl Copying {
             self.to.remove(&target).await?;
             return Ok(Copied::Left(Left::Gone));
         }
+        let is_damaged = is_damaged || was_damaged;
         Ok(Copied::Done { bytes, proof, took_place: matches!(there, There::OldSealing), is_damaged })
     }
 
