@@ -39,7 +39,7 @@ impl History {
     ///
     /// A file that cannot be read.
     pub fn open(files: &[PathBuf]) -> Result<Self, Error> {
-        let mut by_chain: BTreeMap<String, Vec<(u64, PathBuf)>> = BTreeMap::new();
+        let mut by_chain: BTreeMap<String, Vec<Numbered>> = BTreeMap::new();
         let mut unreadable = 0;
         for path in files {
             match first(path)? {
@@ -124,9 +124,12 @@ pub struct Copied {
     pub of: PathBuf,
 }
 
+/// A file, after the number of its first line.
+pub(super) type Numbered = (u64, PathBuf);
+
 /// Files of one chain in the order of their first lines, without those that are copies of others.
-pub(super) fn without_copies(files: Vec<(u64, PathBuf)>) -> Result<(Vec<(u64, PathBuf)>, Vec<Copied>), Error> {
-    let (mut kept, mut copies): (Vec<(u64, PathBuf)>, Vec<Copied>) = (Vec::new(), Vec::new());
+pub(super) fn without_copies(files: Vec<Numbered>) -> Result<(Vec<Numbered>, Vec<Copied>), Error> {
+    let (mut kept, mut copies): (Vec<Numbered>, Vec<Copied>) = (Vec::new(), Vec::new());
     for (seq, path) in files {
         match kept.last() {
             Some((other_seq, other)) if *other_seq == seq && begins_with(other, &path)? => {

@@ -201,8 +201,8 @@ pub(super) async fn difference(
     }
     let head_len = len.min(HEADER_LEN as u64);
     let is_same_head = read(from, 0..head_len).await? == read(to, 0..head_len).await?;
-    let ends = [head_len..len.min(END_LEN), len.saturating_sub(END_LEN).max(head_len)..len];
-    let ranges = if whole { vec![head_len..len] } else { ends.to_vec() };
+    let first_len = if whole { len } else { END_LEN };
+    let ranges = [head_len..len.min(first_len), len.saturating_sub(END_LEN).max(head_len)..len];
     for range in ranges {
         let mut start = range.start;
         while start < range.end {
