@@ -32,6 +32,10 @@ pub(super) struct Line {
     pub prev: [u8; 32],
     /// Its number, and its hash as it stands there.
     pub head: Head,
+    /// When it was written, as it says itself.
+    pub at: String,
+    /// Who wrote it, where it says so.
+    pub instance: Option<String>,
     /// Whether the hash is that of its content.
     pub is_intact: bool,
 }
@@ -42,14 +46,23 @@ struct Content<'a> {
     chain: &'a str,
     at: String,
     prev: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<&'a str>,
     #[serde(flatten)]
     event: &'a Event,
 }
 
+/// Of which chain lines are, and who writes them.
+#[derive(Clone, Copy)]
+pub(super) struct Author<'a> {
+    pub chain: &'a str,
+    pub instance: Option<&'a str>,
+}
+
 /// Writes the line that follows `head`, with its newline; the head after it.
-pub(super) fn write(out: &mut Vec<u8>, chain: &str, head: Head, at: Timestamp, event: &Event) -> Head {
-    let seq = head.seq + 1;
-    let content = Content { seq, chain, at: at.to_string(), prev: hex::encode(head.hash), event };
+pub(super) fn write(out: &mut Vec<u8>, author: Author<'_>, head: Head, at: Timestamp, event: &Event) -> Head {
+    let (seq, Author { chain, instance }) = (head.seq + 1, author);
+    let content = Content { seq, chain, at: at.to_string(), prev: hex::encode(head.hash), instance, event };
     // Text, numbers and lists always serialise.
     let mut line = serde_json::to_vec(&content).unwrap_or_default();
     line.pop();
@@ -69,7 +82,9 @@ pub(super) fn read(bytes: &[u8]) -> Option<Line> {
     let prev = hash_of(fields.get("prev")?.as_str()?.as_bytes())?;
     let seq = fields.get("seq")?.as_u64()?;
     let chain = fields.get("chain")?.as_str()?.to_owned();
-    Some(Line { chain, prev, head: Head { seq, hash }, is_intact: digest(content) == hash })
+    let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+    let (at, instance) = (text("at").unwrap_or_default(), text("instance"));
+    Some(Line { chain, prev, head: Head { seq, hash }, at, instance, is_intact: digest(content) == hash })
 }
 
 /// The fields of a line without its newline; none when it is not a JSON object.
@@ -113,12 +128,13 @@ mod tests {
         let at = Timestamp::from_millis(1_764_000_000_123).expect("a time");
         let event = Event { recording: Some("call".into()), ..Event::new(EventKind::Opened) };
         let before = Head { seq: 6, hash: [0xAB; 32] };
-        let head = write(&mut line, "c0ffee", before, at, &event);
+        let author = Author { chain: "c0ffee", instance: Some("proxy-1") };
+        let head = write(&mut line, author, before, at, &event);
         assert_eq!(line.pop(), Some(b'\n'));
         let text = String::from_utf8(line.clone()).expect("text");
         let content = format!(
             "{{\"seq\":7,\"chain\":\"c0ffee\",\"at\":\"2025-11-24T16:00:00.123Z\",\"prev\":\"{}\",\
-             \"event\":\"opened\",\"recording\":\"call\"",
+             \"instance\":\"proxy-1\",\"event\":\"opened\",\"recording\":\"call\"",
             "ab".repeat(32)
         );
         assert_eq!(text, format!("{content},\"hash\":\"{}\"}}", hex::encode(digest(content.as_bytes()))));

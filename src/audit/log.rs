@@ -67,10 +67,21 @@ impl AuditLog {
     /// Writes to a folder, which is made when the first event comes. [`Self::check`] says whether it can.
     #[must_use]
     pub fn new(folder: &Path, clock: Clock) -> Self {
-        Self::with_file_len_max(folder, clock, FILE_LEN_MAX)
+        Self::begin(folder, clock, FILE_LEN_MAX, None)
     }
 
+    /// The same, whose lines name who wrote them, so that the records of several proxies can be read as one.
+    #[must_use]
+    pub fn of_instance(folder: &Path, clock: Clock, instance: &str) -> Self {
+        Self::begin(folder, clock, FILE_LEN_MAX, Some(instance.to_owned()))
+    }
+
+    #[cfg(test)]
     pub(super) fn with_file_len_max(folder: &Path, clock: Clock, file_len_max: u64) -> Self {
+        Self::begin(folder, clock, file_len_max, None)
+    }
+
+    fn begin(folder: &Path, clock: Clock, file_len_max: u64, instance: Option<String>) -> Self {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             wake: Condvar::new(),
@@ -80,7 +91,8 @@ impl AuditLog {
         });
         // At zero from the start, so that the first one is seen as a rise.
         counter!(names::AUDIT_EVENTS_LOST).increment(0);
-        let (writer, store, now) = (Arc::clone(&shared), Store::new(folder, file_len_max), Arc::clone(&clock));
+        let (writer, store, now) =
+            (Arc::clone(&shared), Store::new(folder, file_len_max, instance), Arc::clone(&clock));
         let started = thread::Builder::new().name("audit".into()).spawn(move || writer.write(store, &now));
         if started.is_err() {
             lock(&shared.queue).is_closing = true;

@@ -14,7 +14,7 @@
 //!
 //! `hash` is the SHA-256, in lower-case hexadecimal, of the line's bytes before `,"hash":"`; they hold `prev`, so that
 //! each hash stands for all lines before it. `seq` counts from 1; `prev` of the first line is 64 zeros; `chain` is a
-//! random name that is the same on every line. A new file carries the chain on. No key is involved: whoever can write
+//! random name that is the same on every line, `instance` what the proxy that wrote it is called. A new file carries the chain on. No key is involved: whoever can write
 //! the folder can write another chain, and whoever kept a hash elsewhere sees it.
 //!
 //! Several processes write: each holds a lock on the folder for one append, and reads where the chain ends unless it
@@ -23,6 +23,7 @@
 
 mod event;
 mod files;
+mod history;
 mod line;
 mod log;
 mod spans;
@@ -34,6 +35,7 @@ mod verify;
 
 pub use event::{Event, EventKind, bounded};
 pub use files::{Lines, RawLine, files};
+pub use history::{Copied, History};
 pub use line::Head;
 pub use log::{AuditLog, Clock};
 pub use spans::Spans;

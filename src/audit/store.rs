@@ -28,6 +28,8 @@ const TORN_KEPT_MAX: usize = 4096;
 pub(super) struct Store {
     folder: PathBuf,
     file_len_max: u64,
+    /// Who writes, as each line says it.
+    instance: Option<String>,
     lock: Option<Locks>,
     tail: Option<Tail>,
     /// What was found out about the chain, and is to be written before anything else.
@@ -59,8 +61,8 @@ impl Drop for Held<'_> {
 }
 
 impl Store {
-    pub(super) fn new(folder: &Path, file_len_max: u64) -> Self {
-        Self { folder: folder.to_owned(), file_len_max, lock: None, tail: None, findings: Vec::new() }
+    pub(super) fn new(folder: &Path, file_len_max: u64, instance: Option<String>) -> Self {
+        Self { folder: folder.to_owned(), file_len_max, instance, lock: None, tail: None, findings: Vec::new() }
     }
 
     /// Appends events, all of them durably or none; without events, sees that the chain is whole and can be written.
@@ -81,7 +83,8 @@ impl Store {
         let findings: Vec<(Timestamp, Event)> = self.findings.iter().map(|event| (now, event.clone())).collect();
         let (mut bytes, mut head) = (Vec::new(), tail.head);
         for (at, event) in findings.iter().chain(events) {
-            head = line::write(&mut bytes, &tail.chain, head, *at, event);
+            let author = line::Author { chain: &tail.chain, instance: self.instance.as_deref() };
+            head = line::write(&mut bytes, author, head, *at, event);
         }
         if bytes.is_empty() {
             self.tail = Some(tail);

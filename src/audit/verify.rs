@@ -3,14 +3,15 @@
 //! A chain that was cut at its end is as whole as before: only a head that was kept elsewhere ([`KnownHead`]) tells.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
 };
 
 use super::{
-    Error, Head, Lines,
+    Copied, Error, Head, Lines,
+    history::without_copies,
     line::{self, Line},
 };
 
@@ -24,6 +25,8 @@ pub struct Verification {
     pub chains: Vec<ChainSummary>,
     /// What is wrong, in the order of chains, files and lines.
     pub faults: Vec<Fault>,
+    /// Files that are copies of others, and were not looked at again.
+    pub copies: Vec<Copied>,
     /// How many more there are.
     pub faults_left_out: u64,
 }
@@ -41,6 +44,10 @@ pub struct ChainSummary {
     pub first_seq: u64,
     /// Where it ends.
     pub head: Head,
+    /// The times of its first and last lines, as they say them; empty when there is none.
+    pub time: [String; 2],
+    /// What those who wrote it are called.
+    pub instances: BTreeSet<String>,
 }
 
 /// A place that is not as it was written.
@@ -101,8 +108,18 @@ pub fn verify(files: &[PathBuf], known: &[KnownHead]) -> Result<Verification, Er
     }
     for (chain, mut files) in chains {
         files.sort();
+        let (files, copies) = without_copies(files.into_iter().map(|(seq, path)| (seq, path.clone())).collect())?;
+        verification.copies.extend(copies);
         let known: Vec<&KnownHead> = known.iter().filter(|known| known.chain == chain).collect();
-        let mut walk = Walk { chain: &chain, known: &known, first_seq: 0, lines: 0, head: None };
+        let mut walk = Walk {
+            chain: &chain,
+            known: &known,
+            first_seq: 0,
+            lines: 0,
+            head: None,
+            time: <[String; 2]>::default(),
+            instances: BTreeSet::new(),
+        };
         for (at, (_, path)) in files.iter().enumerate() {
             walk.file(path, at + 1 == files.len(), &mut verification)?;
         }
@@ -113,8 +130,9 @@ pub fn verify(files: &[PathBuf], known: &[KnownHead]) -> Result<Verification, Er
                 format!("the chain went to line {} and ends at {}: its end was cut off", known.head.seq, head.seq);
             verification.fault(last, 0, what);
         }
-        let (lines, first_seq) = (walk.lines, walk.first_seq);
-        verification.chains.push(ChainSummary { chain, files: files.len() as u64, lines, first_seq, head });
+        let Walk { first_seq, lines, time, instances, .. } = walk;
+        let files = files.len() as u64;
+        verification.chains.push(ChainSummary { chain, files, lines, first_seq, head, time, instances });
     }
     for known in known {
         if !verification.chains.iter().any(|summary| summary.chain == known.chain) {
@@ -132,6 +150,8 @@ struct Walk<'a> {
     lines: u64,
     /// Where the line before ended, by what it says itself: one change is then one fault.
     head: Option<Head>,
+    time: [String; 2],
+    instances: BTreeSet<String>,
 }
 
 impl Walk<'_> {
@@ -151,6 +171,7 @@ impl Walk<'_> {
                 None if raw.is_whole => verification.fault(path, raw.number, "it is not a line of a record".into()),
                 None => {}
                 Some(line) => {
+                    self.note(&line);
                     for what in self.line(&line) {
                         verification.fault(path, raw.number, what);
                     }
@@ -158,6 +179,18 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// When a line was written, and by whom.
+    fn note(&mut self, line: &Line) {
+        let [first, last] = &mut self.time;
+        line.at.clone_into(last);
+        if first.is_empty() {
+            first.clone_from(last);
+        }
+        if let Some(instance) = line.instance.as_ref().filter(|instance| !self.instances.contains(*instance)) {
+            self.instances.insert(instance.clone());
+        }
     }
 
     /// What is wrong with a line, after the ones before it.

@@ -12,7 +12,7 @@ use super::{
     record::files,
 };
 use crate::access::Subject;
-use crate::audit::{self, KnownHead, Lines, Verification};
+use crate::audit::{self, History, KnownHead, Verification};
 use crate::base::{RecordingId, Timestamp, parse_duration};
 
 #[derive(Subcommand)]
@@ -25,7 +25,8 @@ pub(super) enum Command {
 
 #[derive(Args)]
 pub(super) struct VerifyArguments {
-    /// Files of records, of one chain or several [default: the record of this system]
+    /// Files or folders of records, of one proxy or several [default: the record of this system]
+    #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// A head that was kept, as an earlier run showed it: the end must be there still; may be given several times
     #[arg(long, value_name = "CHAIN:SEQ:HASH")]
@@ -34,6 +35,9 @@ pub(super) struct VerifyArguments {
 
 #[derive(Args)]
 pub(super) struct ShowArguments {
+    /// Files or folders of records, of one proxy or several, shown as one [default: the record of this system]
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
     /// Only what concerns this recording
     #[arg(long, value_name = "ID")]
     recording: Option<RecordingId>,
@@ -62,7 +66,7 @@ pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, F
 }
 
 fn verify(global: &Global, arguments: &VerifyArguments, system: &System) -> Result<ExitCode, Failure> {
-    let files = if arguments.files.is_empty() { files(system)? } else { arguments.files.clone() };
+    let files = chosen(system, &arguments.files)?;
     let mut verification = audit::verify(&files, &arguments.head)?;
     if arguments.files.is_empty() {
         // A system has one chain: a second one was begun where the first was taken away.
@@ -77,7 +81,13 @@ fn verify(global: &Global, arguments: &VerifyArguments, system: &System) -> Resu
                 "chain {}: {} lines in {} file(s), from line {}",
                 chain.chain, chain.lines, chain.files, chain.first_seq
             ))?;
+            let by: Vec<&str> = chain.instances.iter().map(String::as_str).collect();
+            let by = if by.is_empty() { "somebody who gave no name".into() } else { by.join(", ") };
+            print::line(&format!("  by {by}, {} to {}", chain.time[0], chain.time[1]))?;
             print::line(&format!("  head {head}"))?;
+        }
+        for copy in &verification.copies {
+            print::line(&format!("{}: a copy of {}, read once", copy.file.display(), copy.of.display()))?;
         }
         for fault in &verification.faults {
             print::line(&format!("{}:{}: {}", fault.file.display(), fault.line, fault.what))?;
@@ -101,55 +111,75 @@ fn document(verification: &Verification) -> Value {
         let head = KnownHead { chain: chain.chain.clone(), head: chain.head };
         json!({
             "chain": chain.chain, "files": chain.files, "lines": chain.lines, "first_seq": chain.first_seq,
-            "head": head.to_string(),
+            "head": head.to_string(), "instances": chain.instances, "from": chain.time[0], "to": chain.time[1],
         })
     });
     let faults = verification.faults.iter();
     let faults = faults.map(|fault| json!({ "file": fault.file, "line": fault.line, "what": fault.what }));
+    let copies = verification.copies.iter().map(|copy| json!({ "file": copy.file, "of": copy.of }));
     json!({
         "sound": verification.is_sound(),
         "chains": chains.collect::<Vec<_>>(),
+        "copies": copies.collect::<Vec<_>>(),
         "faults": faults.collect::<Vec<_>>(),
         "faults_left_out": verification.faults_left_out,
     })
 }
 
-/// Line by line, so that a record of any length takes the same memory.
+/// Line by line, so that records of any length take the same memory.
 fn show(global: &Global, arguments: &ShowArguments, system: &System) -> Result<ExitCode, Failure> {
     let since = arguments.since.map(|since| since.at((system.clock)()));
+    let mut history = History::open(&chosen(system, &arguments.files)?)?;
+    for copy in history.copies() {
+        print::error_line(&format!("{}: a copy of {}, shown once", copy.file.display(), copy.of.display()));
+    }
     let mut shown = 0_u64;
-    let mut unreadable = 0_u64;
-    for path in files(system)? {
-        let mut lines = Lines::open(&path)?;
-        while let Some(line) = lines.next_line()? {
-            let Ok(event) = serde_json::from_slice::<Map<String, Value>>(line.bytes) else {
-                unreadable += 1;
-                continue;
-            };
-            if !arguments.matches(&event, since) {
-                continue;
-            }
-            if global.json {
-                let text = serde_json::to_string(&event).unwrap_or_default();
-                print::bytes(format!("{}{text}", if shown == 0 { "[\n" } else { ",\n" }).as_bytes())?;
-            } else {
-                print::line(&sentence(&event))?;
-            }
-            shown += 1;
-            if print::is_closed() {
-                return Ok(ExitCode::SUCCESS);
-            }
+    while let Some(event) = history.next_event()? {
+        if !arguments.matches(&event, since) {
+            continue;
+        }
+        if global.json {
+            let text = serde_json::to_string(&event).unwrap_or_default();
+            print::bytes(format!("{}{text}", if shown == 0 { "[\n" } else { ",\n" }).as_bytes())?;
+        } else {
+            print::line(&sentence(&event))?;
+        }
+        shown += 1;
+        if print::is_closed() {
+            return Ok(ExitCode::SUCCESS);
         }
     }
     if global.json {
         print::line(if shown == 0 { "[]" } else { "\n]" })?;
     }
+    let unreadable = history.unreadable();
     if unreadable > 0 {
         return Err(
             Failure::new(format!("{unreadable} line(s) cannot be read")).advise("`sealtape audit verify` says where")
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The files that were named, those of folders that were, or else this system's.
+fn chosen(system: &System, named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    if named.is_empty() {
+        return files(system);
+    }
+    let mut chosen = Vec::new();
+    for path in named {
+        if !path.is_dir() {
+            chosen.push(path.clone());
+            continue;
+        }
+        let files = audit::files(path)?;
+        if files.is_empty() {
+            return Err(Failure::new(format!("{}: there is no playback record here", path.display()))
+                .advise("name folders that hold playback-000001.jsonl and so on, or files"));
+        }
+        chosen.extend(files);
+    }
+    Ok(chosen)
 }
 
 impl ShowArguments {

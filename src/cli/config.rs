@@ -135,6 +135,7 @@ fn sections(settings: &Settings) -> Value {
         },
         "audit": {
             "path": settings.audit.path,
+            "instance": settings.audit.instance,
             "on_failure": match settings.audit.on_failure {
                 AuditFailure::Refuse => "refuse",
                 AuditFailure::Continue => "continue",

@@ -295,7 +295,7 @@ fn progress_bar(media_len: u64) -> ProgressBar {
 }
 
 /// Bytes a second, as people write them: `50MB/s`, `800k`, `1GiB/s`.
-fn rate(text: &str) -> Result<NonZeroU64, String> {
+pub(super) fn rate(text: &str) -> Result<NonZeroU64, String> {
     let refused = || format!("{text:?} is no rate such as 50MB/s, 800kB/s or 1GiB/s");
     let amount = text.strip_suffix("/s").unwrap_or(text).trim();
     let end = amount.find(|c: char| !c.is_ascii_digit()).unwrap_or(amount.len());

@@ -261,6 +261,27 @@ impl From<service::MaintenanceError> for Failure {
     }
 }
 
+impl From<service::CopyError> for Failure {
+    fn from(error: service::CopyError) -> Self {
+        use service::CopyError as Error;
+        match error {
+            Error::Catalogue(error) => error.into(),
+            Error::Store(error) => error.into(),
+            Error::Unsettled => Self::new(error)
+                .advise("bring that to its end with `sealtape rewrap` or `sealtape reseal`, and run this again"),
+            Error::Sealed(_) | Error::PlainChanged => {
+                let code = error.code();
+                Self::new(format!("{error} ({code})")).advise(
+                    "it was not copied: restore it, or see to it with `sealtape verify`; --damaged copies it as it is",
+                )
+            }
+            Error::InTheWay(_) => Self::new(error).advise("look at it, move it away, and run this again"),
+            Error::NotKept(_) => Self::new(error).advise("nothing of it is there; see to the disk or the store"),
+            Error::Stopped => Self::new(error).advise("nothing is lost; run it again to go on"),
+        }
+    }
+}
+
 impl From<service::VerifyError> for Failure {
     fn from(error: service::VerifyError) -> Self {
         use service::VerifyError as Error;

@@ -34,6 +34,8 @@ mod restore;
 mod rewrap;
 mod serve;
 mod spool;
+mod storage;
+mod storage_copy;
 mod systemd;
 mod telemetry;
 mod token;
@@ -128,6 +130,11 @@ enum Command {
         #[command(subcommand)]
         command: audit::Command,
     },
+    /// Media stores as a whole
+    Storage {
+        #[command(subcommand)]
+        command: storage::Command,
+    },
     /// The configuration
     Config {
         #[command(subcommand)]
@@ -214,6 +221,7 @@ impl Cli {
             Command::Link(arguments) => link::run(global, arguments).await,
             Command::Token { command } => token::run(global, command).await,
             Command::Audit { command } => audit::run(global, command).await,
+            Command::Storage { command } => storage::run(global, command).await,
             Command::Config { command } => config::run(global, command).await,
             Command::Completions { shell } => {
                 let mut script = Vec::new();

@@ -168,6 +168,11 @@ impl System {
         open_store(&self.settings, false, Threads::MayWait)
     }
 
+    /// Where the store is.
+    pub(super) fn store_place(&self) -> StorePlace {
+        StorePlace::set(&self.settings.storage)
+    }
+
     /// The URL of a file outside the store.
     pub(super) fn location_of(path: &Path) -> Result<Location, Failure> {
         Ok(LocalStore::location_of(path)?)
@@ -188,6 +193,53 @@ impl System {
         let (database, store) = (Arc::clone(&self.database), Arc::clone(&self.playing));
         let settings = PlaybackSettings { allow_plain: self.settings.allow_plain };
         Playback::new(database, store, Arc::clone(keys), Arc::clone(&self.clock), settings)
+    }
+}
+
+/// Where a media store is, or is to be.
+pub(super) struct StorePlace {
+    /// Of a folder as it really lies, so that one under two names is told to be one.
+    pub url: String,
+    place: StorageSettings,
+}
+
+impl StorePlace {
+    /// A folder.
+    pub(super) fn of(folder: &Path) -> Self {
+        // What is still to be made lies in what is there.
+        let there = folder.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+        let folder = there.map_or_else(
+            || folder.to_owned(),
+            |(above, real)| folder.strip_prefix(above).map_or(real.clone(), |rest| real.join(rest)),
+        );
+        let url = LocalStore::location_of(&folder).map_or_else(|_| folder.display().to_string(), |url| url.to_string());
+        Self { url, place: StorageSettings::Folder(folder) }
+    }
+
+    /// The place that settings name.
+    pub(super) fn set(place: &StorageSettings) -> Self {
+        match place {
+            StorageSettings::Folder(folder) => Self::of(folder),
+            StorageSettings::Bucket(_) => Self { url: place.url(), place: place.clone() },
+        }
+    }
+
+    /// The place of the URL that an option of the command line gives; a bucket's endpoint and region are those of the
+    /// settings.
+    pub(super) fn named(url: &str, option: &str, settings: &Settings) -> Result<Self, Failure> {
+        let place = settings.storage_at(url).map_err(|reason| Failure::new(format!("{option} {url}: {reason}")))?;
+        Ok(Self::set(&place))
+    }
+
+    /// Whether there is a store; a bucket is there, or cannot be made.
+    pub(super) fn is_there(&self) -> bool {
+        self.place.folder().is_none_or(Path::is_dir)
+    }
+
+    /// The store, for threads that may wait for the disk themselves; a folder is made when it is missing and
+    /// `may_create` says so.
+    pub(super) fn open(&self, may_create: bool) -> Result<Arc<dyn MediaStore>, Failure> {
+        Ok(Arc::new(Metered::new(open_place(&self.place, may_create, Threads::MayWait)?)))
     }
 }
 
@@ -228,18 +280,22 @@ pub(super) async fn database_exists(settings: &Settings) -> Result<bool, Failure
 /// Where media lies, behind a spool where the settings name one; a folder that is missing is made when `may_create` says
 /// so.
 fn open_store(settings: &Settings, may_create: bool, threads: Threads) -> Result<Arc<dyn MediaStore>, Failure> {
-    let store: Arc<dyn MediaStore> = match &settings.storage {
-        StorageSettings::Folder(folder) => {
-            let store = LocalStore::open(folder, may_create)?;
-            Arc::new(if threads == Threads::MayWait { store.waiting_here() } else { store })
-        }
-        StorageSettings::Bucket(bucket) => Arc::new(open_bucket(bucket)?),
-    };
+    let store = open_place(&settings.storage, may_create, threads)?;
     let Some(folder) = &settings.spool else { return Ok(Arc::new(Metered::new(store))) };
     if let Some(media) = settings.storage.folder() {
         spool::check_apart(folder, media)?;
     }
     Ok(Arc::new(Metered::new(Arc::new(spool::before(store, folder, settings, threads)?))))
+}
+
+fn open_place(place: &StorageSettings, may_create: bool, threads: Threads) -> Result<Arc<dyn MediaStore>, Failure> {
+    Ok(match place {
+        StorageSettings::Folder(folder) => {
+            let store = LocalStore::open(folder, may_create)?;
+            Arc::new(if threads == Threads::MayWait { store.waiting_here() } else { store })
+        }
+        StorageSettings::Bucket(bucket) => Arc::new(open_bucket(bucket)?),
+    })
 }
 
 /// Whether nothing was ever kept there.

@@ -3,7 +3,7 @@
 //! The record is looked at before a command acts, so that one which cannot be written refuses it while nothing has
 //! happened yet; the event itself is written when what it tells of is done, and the command succeeds only then.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{fs, path::PathBuf, sync::Arc};
 
 use super::{
     Failure,
@@ -61,7 +61,8 @@ impl Record {
 /// The sessions of a process, over the record that the settings name.
 pub(super) async fn listening(settings: &Settings, clock: &Clock) -> Result<Arc<Listening>, Failure> {
     let settings = &settings.audit;
-    let log = Arc::new(AuditLog::new(&settings.path, Arc::clone(clock)));
+    let instance = settings.instance.clone().unwrap_or_else(host_name);
+    let log = Arc::new(AuditLog::of_instance(&settings.path, Arc::clone(clock), &instance));
     let on_failure = match settings.on_failure {
         AuditFailure::Refuse => OnFailure::Refuse,
         AuditFailure::Continue => OnFailure::Continue,
@@ -74,6 +75,13 @@ pub(super) async fn listening(settings: &Settings, clock: &Clock) -> Result<Arc<
         }
     }
     Ok(Listening::start(log, ListeningSettings::new(on_failure)))
+}
+
+/// The name of this machine, as far as an instance may be called so.
+fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let kept: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || ".-_".contains(*c)).take(64).collect();
+    if kept.is_empty() { "unnamed".into() } else { kept }
 }
 
 /// The files of the record that the settings name; an error where there is none.

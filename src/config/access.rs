@@ -60,6 +60,8 @@ pub struct AuditSettings {
     pub path: PathBuf,
     /// What becomes of a playback that cannot be recorded.
     pub on_failure: AuditFailure,
+    /// What this proxy is called in its lines; none where it goes by its host's name.
+    pub instance: Option<String>,
 }
 
 /// What becomes of a playback that cannot be recorded.
@@ -123,6 +125,7 @@ impl AuditSettings {
                     _ => Err("it must be \"refuse\" or \"continue\"".into()),
                 },
             )?,
+            instance: values.parse("audit.instance", || None, |text| parse_instance(text).map(Some))?,
         })
     }
 }
@@ -143,6 +146,14 @@ fn parse_jwks(text: &str) -> Result<Jwks, String> {
         return Ok(Jwks::Url(text.to_owned()));
     }
     parse_path(text.strip_prefix("file://").unwrap_or(text)).map(Jwks::File)
+}
+
+fn parse_instance(text: &str) -> Result<String, String> {
+    let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    if text.is_empty() || text.len() > 64 || !text.bytes().all(is_of_name) {
+        return Err("it must be a name of 1 to 64 characters of A-Z a-z 0-9 . _ -".into());
+    }
+    Ok(text.to_owned())
 }
 
 fn parse_header_name(text: &str) -> Result<String, String> {

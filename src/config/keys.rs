@@ -75,6 +75,7 @@ const KEYS: &[(&str, Kind)] = &[
     ("auth.proxy.subject_header", Kind::Text),
     ("auth.proxy.scopes", Kind::List),
     ("audit.path", Kind::Text),
+    ("audit.instance", Kind::Text),
     ("audit.on_failure", Kind::Text),
     ("retention.days", Kind::Number),
     ("retention.by_tag", Kind::Numbers),

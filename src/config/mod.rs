@@ -23,7 +23,7 @@ pub use keeping::KeepingSettings;
 pub(crate) use parse::{parse_duration, parse_listen};
 pub use server::{Listen, LogFormat, Peer, ServerSettings, Timeouts, TlsSettings};
 pub use settings::{DefinitionKeyKind, DefinitionKeySettings, Settings};
-pub use storage::{BucketSettings, StorageSettings};
+pub use storage::{BucketAccess, BucketSettings, StorageSettings};
 
 use std::path::PathBuf;
 

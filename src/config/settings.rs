@@ -12,6 +12,7 @@ use super::{
     ServerSettings, Source, StorageSettings,
     keys::Values,
     parse::{absolute, parse_duration, parse_path},
+    storage::BucketAccess,
 };
 
 const RELOAD_INTERVAL_DEFAULT: Duration = Duration::from_secs(15 * 60);
@@ -33,6 +34,8 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// Where media lies.
     pub storage: StorageSettings,
+    /// How buckets are reached, also those that only a command names.
+    pub bucket_access: BucketAccess,
     /// The folder in which media waits until it is in the store; none where it is there from its first byte.
     pub spool: Option<PathBuf>,
     /// The local cache of what lies there; none when there is none.
@@ -126,13 +129,23 @@ impl Settings {
         Self::validate(source, &values)
     }
 
+    /// The place of media that a URL names; a bucket is reached as these settings say.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the URL, for people.
+    pub fn storage_at(&self, url: &str) -> Result<StorageSettings, String> {
+        StorageSettings::at(url, &self.bucket_access)
+    }
+
     fn validate(source: &Source, values: &Values) -> Result<Self, Error> {
         let folder = match source {
             Source::DataDir(folder) => absolute(folder),
             Source::File(_) => absolute(Path::new(DATA_DIR_DEFAULT)),
         };
         let data_dir = (!values.has("database.url")).then(|| folder.clone());
-        let storage = StorageSettings::validate(values, &folder)?;
+        let bucket_access = BucketAccess::validate(values)?;
+        let storage = StorageSettings::validate(values, &folder, &bucket_access)?;
         // What is being recorded cannot lie in a bucket.
         let spool = storage.folder().is_none().then(|| folder.join("spool"));
         let spool = values.parse("storage.spool", || spool, |text| parse_path(text).map(Some))?;
@@ -142,6 +155,7 @@ impl Settings {
             cache: CacheSettings::validate(values, &[storage.folder(), spool.as_deref()])?,
             spool,
             storage,
+            bucket_access,
             scrub_interval: values.parse("storage.scrub_interval", || None, |text| parse_duration(text).map(Some))?,
             allow_plain: values.flag("encryption.allow_plain", true),
             keeping: KeepingSettings::validate(values)?,
@@ -304,6 +318,7 @@ mod tests {
             "[definition_key]\nallow_embedded = \"yes\"",
             "[definition_key]\nmax_age = \"old\"",
             "[audit]\non_failure = \"ignore\"",
+            "[audit]\ninstance = \"a b\"",
             "[encryption]\nindex = [\"colour\"]",
             "[retention]\ndays = 0",
             "[retention]\nby_tag = { training = 0 }",

@@ -30,15 +30,41 @@ pub struct BucketSettings {
     pub is_plain_http: bool,
 }
 
-impl StorageSettings {
-    pub(super) fn validate(values: &Values, folder: &Path) -> Result<Self, Error> {
-        let storage = values.parse("storage.url", || Self::Folder(folder.join("media")), parse_url)?;
-        let Self::Bucket(bucket) = storage else { return Ok(storage) };
+/// How buckets are reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BucketAccess {
+    endpoint: Option<String>,
+    region: Option<String>,
+    is_plain_http: bool,
+}
+
+impl BucketAccess {
+    pub(super) fn validate(values: &Values) -> Result<Self, Error> {
         let may_be_plain = values.flag("storage.s3.allow_http", false);
         let endpoint = values.parse("storage.s3.endpoint", || None, |text| parse_endpoint(text, may_be_plain))?;
         let is_plain_http = endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
         let region = values.parse("storage.s3.region", || None, parse_region)?;
-        Ok(Self::Bucket(BucketSettings { endpoint, region, is_plain_http, ..bucket }))
+        Ok(Self { endpoint, region, is_plain_http })
+    }
+}
+
+impl StorageSettings {
+    pub(super) fn validate(values: &Values, folder: &Path, access: &BucketAccess) -> Result<Self, Error> {
+        let storage = values.parse("storage.url", || Self::Folder(folder.join("media")), parse_url)?;
+        Ok(storage.reached_by(access))
+    }
+
+    /// The place of a URL, reached as the settings say.
+    pub(super) fn at(url: &str, access: &BucketAccess) -> Result<Self, String> {
+        parse_url(url).map(|storage| storage.reached_by(access))
+    }
+
+    fn reached_by(self, access: &BucketAccess) -> Self {
+        let BucketAccess { endpoint, region, is_plain_http } = access.clone();
+        match self {
+            Self::Bucket(bucket) => Self::Bucket(BucketSettings { endpoint, region, is_plain_http, ..bucket }),
+            Self::Folder(_) => self,
+        }
     }
 
     /// The folder, where it is one.

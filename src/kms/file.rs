@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use rustix::fs::{Mode, OFlags};
 use zeroize::Zeroizing;
 
+use crate::base::is_private_mode;
 use crate::crypto::{self, Key};
 use crate::keys::{
     self, DefinitionKey, DefinitionKeyHolder, DefinitionKeyLineError, DefinitionKeyName, LocalDefinitionKey,
@@ -158,7 +159,7 @@ impl FileDefinitionKeys {
             return Err(content(DefinitionKeyLineError::OtherContent));
         }
         let mode = metadata.mode() & 0o7777;
-        if mode & 0o077 != 0 {
+        if !is_private_mode(mode, metadata.uid(), rustix::process::geteuid().as_raw()) {
             return Err(Error::LooseMode { path: path.into(), mode });
         }
         let mut bytes = Zeroizing::new(Vec::with_capacity(1024));

@@ -11,6 +11,7 @@
 //! | [`configuration`] | sets up a server |
 //! | [`operations`] | brings recordings in, and looks after them |
 //! | [`serving`] | puts it before players: connections, limits, times, TLS, stopping, systemd |
+//! | [`cluster`] | outgrows one machine: PostgreSQL, an object store, several proxies, a balancer, how much of everything |
 //! | [`mod@access`] | decides who may listen: tokens, links, a proxy that signs in, other origins |
 //! | [`record`] | must know, or prove, who listened to what |
 //! | [`verifying`] | must know that every recording is whole, or has one that is not |
@@ -52,6 +53,10 @@ pub mod operations {}
 // Connections, limits, times, TLS, stopping, systemd.
 #[doc = include_str!("serving.md")]
 pub mod serving {}
+
+// Several proxies, and how much of everything.
+#[doc = include_str!("cluster.md")]
+pub mod cluster {}
 
 // Tokens, links, scopes, a trusted proxy, other origins.
 #[doc = include_str!("access.md")]

@@ -184,6 +184,18 @@ pub trait MediaStore: Send + Sync {
     /// [`Error::Exists`] when something else is kept there.
     async fn keep(&self, object: &MediaObject, seal_id: &SealId) -> Result<String, Error>;
 
+    /// What is kept at a URL that [`Self::list`] gave, and of which sealing it is; `None` when this store does not tell.
+    fn kept(&self, location: &str) -> Option<(MediaObject, SealId)> {
+        let _untold = location;
+        None
+    }
+
+    /// Opens what [`Self::keep`] kept of an object; `None` when there is nothing.
+    async fn open_kept(&self, object: &MediaObject, seal_id: &SealId) -> Result<Option<Arc<dyn MediaFile>>, Error> {
+        let _untold = (object, seal_id);
+        Ok(None)
+    }
+
     /// Gives an object a name that is free: at once, and durably. Fails with [`Error::Exists`] when one is there.
     async fn place(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error>;
 

@@ -7,6 +7,7 @@ mod bulk;
 mod cataloguing;
 mod checksum;
 mod companions;
+mod copying;
 mod dead_import;
 mod encoder;
 mod growth;
@@ -40,6 +41,10 @@ mod unsettled;
 mod verify;
 
 pub use companions::{CompanionSettings, Companions, Error as CompanionError};
+pub use copying::{
+    Copied, CopyItem, CopyPage, CopyParts, CopyWishes, Copying, Error as CopyError, Extent as CopyExtent,
+    Left as LeftBehind, Proof,
+};
 pub use incoming::{Intake, Stop};
 pub use ingest::{Error as IngestError, Ingest, Ingested, NewRecording};
 pub use key_ops::{Imported, KeyOps, KeySummary, StateChange};

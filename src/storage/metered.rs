@@ -68,6 +68,14 @@ impl MediaStore for Metered {
         self.0.keep(object, seal_id).await
     }
 
+    fn kept(&self, location: &str) -> Option<(MediaObject, SealId)> {
+        self.0.kept(location)
+    }
+
+    async fn open_kept(&self, object: &MediaObject, seal_id: &SealId) -> Result<Option<Arc<dyn MediaFile>>, Error> {
+        self.0.open_kept(object, seal_id).await
+    }
+
     async fn remove_kept(&self, id: &RecordingId, blank: Range<usize>) -> Result<(), Error> {
         self.0.remove_kept(id, blank).await
     }

@@ -5,7 +5,7 @@ use crate::base::SealId;
 use crate::media::{MediaKind, Stage};
 
 /// What comes between an object's name and the name of its sealing, when it is kept.
-const KEPT_MARK: &str = ".damaged-";
+pub(super) const KEPT_MARK: &str = ".damaged-";
 
 /// What the name of an object ends with.
 pub(super) fn suffix(kind: MediaKind, stage: Stage) -> &'static str {

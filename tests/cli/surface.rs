@@ -22,6 +22,7 @@ fn every_command_has_help() {
         &["encryption", "enable"],
         &["encryption", "disable"],
         &["encryption", "status"],
+        &["storage", "copy"],
         &["config", "check"],
         &["completions"],
     ] {

@@ -245,7 +245,7 @@ pub fn as_root(name: &str) -> Command {
     command
 }
 
-fn files_below(folder: &Path) -> Vec<PathBuf> {
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return vec![] };
     entries
         .flat_map(|entry| {

@@ -63,7 +63,8 @@ async fn lines_removed_moved_repeated_and_put_in_are_named() {
     // A line of somebody's own making, with a hash that is right for it.
     let mut forged = Vec::new();
     let prev = crate::audit::line::read(lines[1].trim_end().as_bytes()).expect("a line");
-    crate::audit::line::write(&mut forged, &prev.chain, prev.head, clock()(), &event("forged"));
+    let author = crate::audit::line::Author { chain: &prev.chain, instance: None };
+    crate::audit::line::write(&mut forged, author, prev.head, clock()(), &event("forged"));
     let put_in = [lines[..2].concat().into_bytes(), forged, lines[3..].concat().into_bytes()].concat();
     assert_eq!(
         faults(&path, &put_in),

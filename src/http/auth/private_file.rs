@@ -9,6 +9,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
+use crate::base::is_private_mode;
 use crate::crypto;
 
 /// Longer than any file of secrets or keys that makes sense.
@@ -75,8 +76,9 @@ impl Error {
 /// The text of a file of secrets, wiped when it is dropped.
 pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, Error> {
     let file = File::open(path).map_err(|error| Error::io(path, &error))?;
-    let mode = file.metadata().map_err(|error| Error::io(path, &error))?.mode() & 0o7777;
-    if mode & 0o077 != 0 {
+    let metadata = file.metadata().map_err(|error| Error::io(path, &error))?;
+    let mode = metadata.mode() & 0o7777;
+    if !is_private_mode(mode, metadata.uid(), rustix::process::geteuid().as_raw()) {
         return Err(Error::LooseMode { path: path.to_owned(), mode });
     }
     read_text(path, file)

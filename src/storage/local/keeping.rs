@@ -17,13 +17,20 @@ use rustix::io::Errno;
 use super::super::object_name;
 use super::{listing, location, sync_parent, unavailable};
 use crate::base::{RecordingId, SealId};
-use crate::media::Error;
+use crate::media::{Error, MediaObject};
 
 /// Under which name the file of that path and sealing is kept.
 pub(super) fn path(path: &Path, seal_id: &SealId) -> PathBuf {
     // Names of objects are ASCII.
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(object_name::kept(&name, seal_id))
+}
+
+/// Of which object and sealing a file of that name is kept.
+pub(super) fn kept(name: &str) -> Option<(MediaObject, SealId)> {
+    let before = object_name::before_kept(name)?;
+    let seal_id = name.rsplit_once(object_name::KEPT_MARK)?.1.parse().ok()?;
+    Some((listing::object(before)?, seal_id))
 }
 
 /// Keeps a file under another name as well.

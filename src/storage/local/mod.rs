@@ -223,6 +223,22 @@ impl MediaStore for LocalStore {
         self.waits.run(move || keeping::keep(&from, &to).map(|()| location(&to))).await
     }
 
+    fn kept(&self, location: &str) -> Option<(MediaObject, SealId)> {
+        let path = outside::path(&location.parse().ok()?).ok()?;
+        let (object, seal_id) = keeping::kept(path.file_name()?.to_str()?)?;
+        (keeping::path(&self.path(&object).ok()?, &seal_id) == path).then_some((object, seal_id))
+    }
+
+    async fn open_kept(&self, object: &MediaObject, seal_id: &SealId) -> Result<Option<Arc<dyn MediaFile>>, Error> {
+        let folder = self.folder(&object.id);
+        let path = keeping::path(&self.path(object)?, seal_id);
+        if !self.waits.run(move || Ok(folder.is_dir())).await? {
+            return Ok(None);
+        }
+        let outside = Self::location_of(&path).map_err(|error| unavailable(&path, &io::Error::other(error)))?;
+        self.open(&MediaObject { outside: Some(outside), ..object.clone() }).await
+    }
+
     async fn remove_kept(&self, id: &RecordingId, blank: Range<usize>) -> Result<(), Error> {
         let (folder, id) = (self.folder(id), id.clone());
         self.waits.run(move || keeping::remove(&folder, &id, &blank)).await
