@@ -15,7 +15,7 @@ fn store(c: &mut Criterion) {
     let store = LocalStore::open(&folder.path().join("media"), true).expect("opens");
     let object = MediaObject::media("call".parse().expect("an ID"), MediaKind::Sealed, Stage::Final);
     let file = runtime.block_on(async {
-        let mut writer = store.create(&object.id, object.kind).await.expect("creates");
+        let mut writer = store.create(&object).await.expect("creates");
         writer.append(vec![7; 1 << 20]).await.expect("appends");
         writer.finish().await.expect("finishes");
         store.open(&object).await.expect("opens").expect("is there")
