@@ -72,6 +72,8 @@ struct Arrived {
     bytes: VecDeque<Bytes>,
     /// How many these are.
     len: u64,
+    /// How many the player waits for: to wake them for less would cost more than it brings.
+    wanted: u64,
     has_ended: bool,
     /// Why it ended before its end, if that was a failure, and when: the store was asked again and again until then.
     failure: Option<(Error, Instant)>,
@@ -232,14 +234,20 @@ impl Sink for Filling {
         let mut state = self.0.state();
         state.len += bytes.len() as u64;
         state.bytes.push_back(bytes);
+        let is_enough = state.len >= state.wanted;
         drop(state);
-        self.0.came.notify_one();
+        if is_enough {
+            self.0.came.notify_one();
+        }
     }
 
     async fn wants_more(&mut self) -> bool {
         let room = async {
-            while self.0.state().len >= WINDOW {
-                self.0.taken.notified().await;
+            // Once it is full, until half of it was taken.
+            if self.0.state().len >= WINDOW {
+                while self.0.state().len >= WINDOW / 2 {
+                    self.0.taken.notified().await;
+                }
             }
         };
         tokio::time::timeout(HELD_FOR, room).await.is_ok()
@@ -279,8 +287,10 @@ impl Arriving {
             }
         }
         state.len = state.len.saturating_sub(filled as u64);
+        state.wanted = ((buffer.len() - filled) as u64).min(WINDOW);
+        let has_room = state.len < WINDOW / 2;
         drop(state);
-        if filled > 0 {
+        if has_room && filled > 0 {
             self.taken.notify_one();
         }
         filled
