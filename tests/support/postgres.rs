@@ -187,6 +187,7 @@ impl Drop for Postgres {
 }
 
 /// A static is never dropped: a program that waits for this one's end stops the server then.
+#[allow(clippy::zombie_processes, reason = "it ends after this program")]
 fn stop_at_exit(server: &Postgres) {
     static STARTED: OnceLock<()> = OnceLock::new();
     STARTED.get_or_init(|| {

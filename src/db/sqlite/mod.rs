@@ -5,7 +5,7 @@
 mod cases;
 mod file;
 #[cfg(test)]
-mod plans;
+mod tests;
 
 use cases::Adding;
 use file::InPlace;
