@@ -160,6 +160,9 @@ static METER: LazyLock<Meter> = LazyLock::new(|| {
     for code in ErrorCode::ALL {
         counter!(names::PROBLEMS, "code" => code.as_str()).absolute(0);
     }
+    for outcome in ["answered", "unreachable", "cut"] {
+        counter!(names::FORWARDS, "outcome" => outcome).absolute(0);
+    }
     Meter {
         time_to_first_byte: histogram!(names::TIME_TO_FIRST_BYTE),
         media_bytes: counter!(names::MEDIA_BYTES),

@@ -57,6 +57,9 @@ pub(super) static METER: LazyLock<Meter> = LazyLock::new(|| {
             of_ingests(way, outcome).absolute(0);
         }
     }
+    for outcome in ["stored", "failed"] {
+        counter!(names::SPOOL_UPLOADS, "outcome" => outcome).absolute(0);
+    }
     meter()
 });
 

@@ -71,9 +71,6 @@ impl Spooler {
 
     /// Uploads whatever waits, for as long as it is polled.
     pub async fn run(self: Arc<Self>) {
-        for outcome in ["stored", "failed"] {
-            counter!(names::SPOOL_UPLOADS, "outcome" => outcome).absolute(0);
-        }
         let (mut uploads, mut asked): (JoinSet<()>, Option<Instant>) = (JoinSet::new(), None);
         loop {
             let is_to_ask = asked.is_none_or(|at| at.elapsed() >= ROWS_INTERVAL);
