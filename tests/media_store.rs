@@ -84,9 +84,9 @@ async fn spooled() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let local = |name: &str| LocalStore::open(&folder.path().join(name), true).expect("opens");
     let url = || "http://127.0.0.1:1".parse().expect("a location");
-    conforms(Arc::new(SpooledStore::new(local("spool"), Arc::new(local("media")), url()))).await;
+    conforms(Arc::new(SpooledStore::new(local("spool"), Arc::new(local("media")), url())), Kind::Folder).await;
     let (spool, remote) = (local("spool-waited-for").waiting_here(), local("media-waited-for").waiting_here());
-    conforms(Arc::new(SpooledStore::new(spool, Arc::new(remote), url()))).await;
+    conforms(Arc::new(SpooledStore::new(spool, Arc::new(remote), url())), Kind::Folder).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,7 +98,7 @@ async fn cached() {
         let settings = CacheSettings::new(folder.path().join(name), size_bytes);
         let store = CachedStore::open(Arc::new(local), settings).await.expect("opens");
         assert!(store.is_in_use());
-        conforms(Arc::new(store)).await;
+        conforms(Arc::new(store), Kind::Folder).await;
     }
 }
 

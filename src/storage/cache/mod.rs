@@ -251,6 +251,18 @@ impl MediaStore for CachedStore {
         self.inner.location(object)
     }
 
+    fn kept(&self, location: &str) -> Option<(MediaObject, SealId)> {
+        self.inner.kept(location)
+    }
+
+    async fn open_kept(&self, object: &MediaObject, seal_id: &SealId) -> Result<Option<Arc<dyn MediaFile>>, Error> {
+        self.inner.open_kept(object, seal_id).await
+    }
+
+    fn writes_in_place(&self) -> bool {
+        self.inner.writes_in_place()
+    }
+
     fn spool(&self) -> Option<&dyn Spool> {
         self.inner.spool()
     }

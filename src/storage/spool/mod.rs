@@ -254,6 +254,21 @@ impl MediaStore for SpooledStore {
         self.remote.location(object)
     }
 
+    fn kept(&self, location: &str) -> Option<(MediaObject, SealId)> {
+        self.spool.kept(location).or_else(|| self.remote.kept(location))
+    }
+
+    async fn open_kept(&self, object: &MediaObject, seal_id: &SealId) -> Result<Option<Arc<dyn MediaFile>>, Error> {
+        match self.spool.open_kept(object, seal_id).await? {
+            Some(file) => Ok(Some(file)),
+            None => self.remote.open_kept(object, seal_id).await,
+        }
+    }
+
+    fn writes_in_place(&self) -> bool {
+        self.remote.writes_in_place()
+    }
+
     fn spool(&self) -> Option<&dyn Spool> {
         Some(self)
     }
