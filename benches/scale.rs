@@ -215,7 +215,7 @@ impl System {
         let until = OLDEST_MILLIS + self.recordings.min(1000) / 12 * 1000;
         let days = format!(
             "from=2023-11-14T00:00:00Z&to={}",
-            jiff::Timestamp::from_millisecond(until as i64).expect("a time")
+            jiff::Timestamp::from_millisecond(until.cast_signed()).expect("a time")
         );
         for (wish, what) in [
             (format!("tag={TAG}"), "of a tag that one in five has"),

@@ -117,7 +117,7 @@ fn first_byte() -> Box<dyn FnMut()> {
             let mut work = pin!(async {
                 let recording = system.playback.open(&id).await.expect("opens");
                 let mut stream = system.playback.stream(&recording, 524_800..528_896);
-                stream.prime().await.expect("verifies");
+                stream.prime(FRAME_LEN_MIN).await.expect("verifies");
                 std::future::poll_fn(|cx| stream.poll_next(FRAME_LEN_MIN, cx))
                     .await
                     .expect("a frame")

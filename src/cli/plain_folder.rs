@@ -93,7 +93,7 @@ impl Own {
         let keys = [&settings.definition_key.path, &auth.link_secrets_file, &auth.token_key_file].map(PathBuf::as_path);
         let files = settings.database.path().into_iter().chain(keys);
         Self {
-            folders: folders.into_iter().flatten().filter_map(|path| there(path)).collect(),
+            folders: folders.into_iter().flatten().filter_map(there).collect(),
             // By the folder, for the file itself may be missing while those beside it are there.
             files: files.filter_map(|path| Some(there(path.parent()?)?.join(path.file_name()?))).collect(),
         }

@@ -150,7 +150,8 @@ impl fmt::Debug for DatabaseUrl {
 
 /// A URL as it may be shown: what stands where a password may stand is left out, also of what is no URL.
 pub(super) fn without_password(text: &str) -> String {
-    let Ok(mut url) = Url::parse(text) else {
+    // What has a colon may pass for a URL of a scheme that nobody knows.
+    let Some(mut url) = Url::parse(text).ok().filter(|url| !url.cannot_be_a_base()) else {
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
         let may_hold_one = rest.contains('@') || rest.to_ascii_lowercase().contains("pass");
         return if may_hold_one { format!("{scheme}://…") } else { text.to_owned() };
