@@ -19,8 +19,9 @@
 //!                     config   TOML and environment -> validated settings
 //! layer 3  use cases  service  playback, also of what is being written, who listens, ingest, what lies beside recordings,
 //!                             keys and the watch over them, recordings that change keys, plain ones that are sealed,
-//!                             verification, salvage, scrub, purging
-//! layer 2  adapters   storage  local files            db   SQLite            kms   definition keys: in a file, embedded
+//!                             verification, salvage, scrub, purging, uploads out of the spool, archives that move
+//! layer 2  adapters   storage  local files, object stores, the spool before them, the cache of their ciphertext
+//!                     db       SQLite, PostgreSQL        kms   definition keys: in a file, embedded
 //!                     audit    the playback record
 //! layer 1  rules      catalogue  what a recording is; trait Database      media   trait MediaStore
 //!                     keys       the envelope, the key ring; trait DefinitionKey
@@ -41,7 +42,8 @@
 //! * Whether recordings are whole: [`mod@manual::verifying`], then [`service::Verifier`].
 //! * Who may listen: [`mod@manual::access`], then [`access::Grant`] and [`http::Auth`].
 //! * Keys: [`manual::keys`], then [`keys::KeyRing`], [`service::KeyWatch`] and [`service::KeyOps`].
-//! * A recording's way to another key: [`service::Maintenance`].
+//! * A recording's way to another key: [`service::Maintenance`]; an archive's way to another store: [`service::Copying`].
+//! * Several proxies: [`mod@manual::cluster`], then [`service::Spooler`].
 //!
 //! # Invariants
 //!
@@ -55,6 +57,8 @@
 //! * What lies beside recordings counts when the catalogue says so: a new version is a new object.
 //! * Every database key lies under one definition key; all of them move to another one at once.
 //! * A length is verified before it is promised.
+//! * A cache is never the reason why a recording is corrupt, and holds no header; a spool lets go of nothing that the
+//!   store was not read back to have.
 //! * Text from below `http` never reaches a client; secrets are never printed.
 //!
 //! Tenets, in order: never leak a key or plaintext; never serve a wrong byte; lose nothing acknowledged; stay up on the

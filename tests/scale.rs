@@ -54,11 +54,14 @@ fn database(system: &System) -> std::path::PathBuf {
     system.data_dir().join("sealtape.db")
 }
 
-/// Every statement of the program by its name.
+/// Every statement that SQLite is asked, by its name.
 fn statements() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/db/sql");
-    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("entry").path());
+    let folders = [folder.join("sqlite"), folder];
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).expect("a folder"));
     let mut statements: Vec<_> = entries
+        .map(|entry| entry.expect("entry").path())
+        .filter(|path| path.is_file())
         .map(|path| {
             let name = path.file_stem().expect("a name").to_str().expect("UTF-8").to_owned();
             (name, fs::read_to_string(path).expect("read"))

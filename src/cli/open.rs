@@ -250,7 +250,7 @@ async fn open_database(settings: &Settings, purpose: Purpose) -> Result<(Arc<dyn
         DatabaseSettings::Sqlite(path) => {
             let is_new = !path.exists();
             let may_make = match purpose {
-                Purpose::Use => settings.data_dir.is_some() && (!is_new || is_store_empty(settings).await?),
+                Purpose::Use => settings.data_dir.is_some() && was_nothing_kept(settings, path).await?,
                 Purpose::Make => true,
             };
             SqliteDatabase::open(path, may_make).await.map(|database| (Arc::new(database) as _, is_new))
@@ -264,6 +264,13 @@ async fn open_database(settings: &Settings, purpose: Purpose) -> Result<(Arc<dyn
         }
     };
     opened.map_err(|error| Failure::from(error).of(&settings.database))
+}
+
+/// Whether nothing was ever kept in the store of a database file. A store that is far away is not asked where the file
+/// tells: one that has a content was made before.
+async fn was_nothing_kept(settings: &Settings, database: &Path) -> Result<bool, Failure> {
+    let has_content = std::fs::metadata(database).is_ok_and(|file| file.len() > 0);
+    if has_content && settings.storage.folder().is_none() { Ok(false) } else { is_store_empty(settings).await }
 }
 
 /// Whether there is a database, so that it may hold keys.

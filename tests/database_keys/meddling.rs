@@ -198,7 +198,8 @@ fn a_running_server_plays_on_by_the_keys_that_it_has() {
         };
         assert!(server.wait_until(PATIENCE, is_noticed), "{what}: {}", ready(&server));
         assert_eq!(server.get("/readyz").status, 200, "{what}");
-        assert!(change.keys.iter().any(|key| server.log().contains(key.as_str())), "{what}: {}", server.log());
+        let is_told = |server: &Server| change.keys.iter().any(|key| server.log().contains(key.as_str()));
+        assert!(server.wait_until(PATIENCE, is_told), "{what}: {}", server.log());
         // Some that never played before.
         let expected = media(3000 + number);
         for kind in ["active", "wrapping"] {
