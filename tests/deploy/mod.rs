@@ -163,6 +163,8 @@ fn checked(toml: &str, container: &Value) -> Value {
     let mut command = bare_command();
     command.arg("--config").arg(&file).args(["config", "check", "--json"]);
     command.env("SEALTAPE_DEFINITION_KEY__PATH", system.data_dir().join("definition.key"));
+    // What tests set so that they need not wait.
+    command.env_remove("SEALTAPE_SERVER__DRAIN_DELAY");
     for variable in container["env"].as_array().expect("variables") {
         let name = variable["name"].as_str().expect("a name");
         let value = match (name, variable["value"].as_str()) {
