@@ -235,7 +235,8 @@ fn while_the_store_is_away_recordings_are_taken_in_and_play_and_they_follow_when
     });
     assert_eq!(metric(&a, "sealtape_spool_recordings"), 1.0);
     assert!(metric(&a, "sealtape_spool_bytes") > media.len() as f64);
-    assert!(metric(&a, "sealtape_spool_oldest_seconds") >= 29.0);
+    // It is told at each try to upload.
+    wait_until("its age shows", Duration::from_secs(120), || metric(&a, "sealtape_spool_oldest_seconds") >= 29.0);
     assert!(metric(&a, "sealtape_spool_uploads_total{outcome=\"failed\"}") >= 3.0);
     fs::rename(&away, &store).expect("moved back");
     wait_until("it is in the store", Duration::from_secs(60), || spool_of(&system, "live").is_none());
