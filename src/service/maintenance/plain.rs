@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{Error, read};
+use super::Error;
 use crate::catalogue::{Content, Recording, RecordingState};
 use crate::crypto::Sha256Digest;
 use crate::media::{MediaFile, MediaObject};
@@ -135,7 +135,7 @@ async fn open_all(
     // Both are powers of two: a whole number of records, none of which is read twice.
     let piece_len = PIECE_LEN.max(opener.header().chunk_len.bytes());
     let media_len = opener.state().media_len();
-    let mut plaintext = Zeroizing::new(Vec::new());
+    let (mut records, mut plaintext) = (Pieces::new(file), Zeroizing::new(Vec::new()));
     let mut start = 0;
     while start < media_len {
         if stop.is_asked() {
@@ -143,12 +143,12 @@ async fn open_all(
         }
         let end = media_len.min(start + piece_len);
         let Some(span) = opener.span(start..end) else { break };
-        let records = read(file, span.file().start, span.file().end).await?;
+        let records = records.at(span.file().clone()).await?;
         if plaintext.is_empty() {
             *plaintext = vec![0; usize::try_from(end - start).unwrap_or(usize::MAX)];
         }
         plaintext.truncate(usize::try_from(end - start).unwrap_or(usize::MAX));
-        opener.open_span(&span, &records, &mut plaintext).map_err(|damage| damage.corruption)?;
+        opener.open_span(&span, records, &mut plaintext).map_err(|damage| damage.corruption)?;
         each(&plaintext);
         progress(end - start);
         start = end;
