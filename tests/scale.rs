@@ -15,7 +15,8 @@ use std::{
 };
 
 use sealtape::access::RecordingSet;
-use sealtape::catalogue::{Cursor, Database, Recording};
+use sealtape::base::Timestamp;
+use sealtape::catalogue::{Cursor, Database, Filter, ListedState, Recording, RecordingState};
 use sealtape::db::SqliteDatabase;
 use sealtape::kms::FileDefinitionKeys;
 use sealtape::service::{KeyWatch, Playback, PlaybackSettings};
@@ -24,7 +25,9 @@ use serde_json::Value;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection, Row};
 
-use crate::support::catalogue::{OLDEST_MILLIS, RARE, RARE_COUNT, connect, fill};
+use crate::support::catalogue::{
+    AGENT, OLDEST_MILLIS, RARE, RARE_COUNT, TAG, WORDS, connect, describe as describe_all, fill,
+};
 use crate::support::{PASSPHRASE, Server, System, get, handmade_export, handmade_key, now, peak_memory, text};
 
 /// Of the large catalogue.
@@ -206,6 +209,77 @@ async fn the_pages_of_a_grant_are_those_of_the_catalogue() {
     let rare = RecordingSet::Listed(vec![format!("{RARE}*")]);
     assert_eq!(pages(&database, &rare, 100).await.len() as u64, RARE_COUNT);
     database.close().await;
+}
+
+/// Whatever is looked for, the pages are those of the whole catalogue without all else, however seldom wishes meet.
+#[tokio::test]
+async fn the_pages_of_a_search_are_those_of_the_catalogue() {
+    let system = catalogue(many().min(300_000), 1).await;
+    describe_all(&database(&system)).await;
+    let database = SqliteDatabase::open(&database(&system), false).await.expect("opens");
+    let all = pages(&database, &RecordingSet::All, 1000).await;
+    let text = |text: &str| Some(text.to_owned());
+    let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let [often, seldom] = WORDS;
+    let unfinished = Some(ListedState::Unfinished(Timestamp::MAX));
+    let team = RecordingSet::Listed(vec!["team-17.*".into()]);
+    let rare = RecordingSet::Listed(vec![format!("{RARE}*")]);
+    for (filter, set, limit) in [
+        // They never meet.
+        (Filter { tag: text(TAG), agent: text(AGENT), ..Filter::default() }, RecordingSet::All, 100),
+        (Filter { agent: text(AGENT), state: unfinished, ..Filter::default() }, RecordingSet::All, 100),
+        (Filter { tag: text(TAG), words: words(&[often, "nobody"]), ..Filter::default() }, RecordingSet::All, 100),
+        (Filter { state: unfinished, words: words(&[often]), ..Filter::default() }, RecordingSet::All, 100),
+        (Filter { tag: text("usual"), words: words(&["nobody"]), ..Filter::default() }, rare.clone(), 1),
+        // Seldom.
+        (Filter { tag: text(TAG), ..Filter::default() }, rare.clone(), 100),
+        (Filter { agent: text(AGENT), words: words(&[seldom]), ..Filter::default() }, RecordingSet::All, 1),
+        (Filter { tag: text(TAG), words: words(&[seldom]), ..Filter::default() }, RecordingSet::All, 1),
+        (Filter { group: text("call-7"), tag: text(TAG), ..Filter::default() }, RecordingSet::All, 1),
+        (Filter { tag: text(TAG), ..Filter::default() }, team.clone(), 10),
+        (Filter { words: words(&[often]), ..Filter::default() }, rare, 2),
+        // Always.
+        (Filter { words: words(&[often]), state: Some(ListedState::Complete), ..Filter::default() }, team, 1000),
+        (Filter { tag: text(TAG), words: words(&[often]), ..Filter::default() }, RecordingSet::All, 1000),
+    ] {
+        let expected: Vec<_> = all.iter().filter(|one| set.has(&one.id) && has(one, &filter)).collect();
+        let (mut found, mut after, mut asked) = (Vec::new(), None, 0);
+        loop {
+            let page = database.search(&filter, after.as_ref(), limit, &set).await.expect("answers in time");
+            assert!(page.recordings.len() <= limit as usize);
+            found.extend(page.recordings);
+            asked += 1;
+            let Some(next) = page.next else { break };
+            assert!(after.is_none_or(|after: Cursor| (next.listed_at, &next.id) < (after.listed_at, &after.id)));
+            after = Some(next);
+        }
+        println!("{filter:?}: {} in {asked} pages of {limit}", found.len());
+        assert!(found.iter().eq(expected.iter().copied()), "{filter:?}: {} of {}", found.len(), expected.len());
+    }
+    database.close().await;
+}
+
+/// What a filter means, as a person would say it.
+fn has(recording: &Recording, filter: &Filter) -> bool {
+    let about = recording.about.as_deref();
+    let metadata = about.map(|about| about.metadata.clone()).unwrap_or_default();
+    let spoken = metadata.parties.iter().chain(&metadata.agent).flat_map(|text| text.split([' ', '-']));
+    // As `describe` says them: the agent whole, and one word that only the oldest have.
+    let is_old = recording.listed_at().millis() < OLDEST_MILLIS + 7000 && about.is_some();
+    let known: Vec<&str> = spoken
+        .chain(metadata.agent.as_deref())
+        .chain(is_old.then_some(WORDS[1]))
+        .chain([recording.id.as_str()])
+        .collect();
+    filter.tag.as_ref().is_none_or(|tag| metadata.tags.contains(tag))
+        && filter.agent.as_ref().is_none_or(|agent| metadata.agent.as_ref() == Some(agent))
+        && filter.group.as_ref().is_none_or(|group| metadata.group.as_ref() == Some(group))
+        && filter.words.iter().all(|word| known.iter().any(|known| known.starts_with(word.as_str())))
+        && match filter.state {
+            None => true,
+            Some(ListedState::Complete) => recording.state == RecordingState::Complete,
+            Some(ListedState::Recording(_) | ListedState::Unfinished(_)) => recording.state != RecordingState::Complete,
+        }
 }
 
 /// Every page of a set.

@@ -121,7 +121,8 @@ pub trait Database: Send + Sync {
     /// Up to `limit` recordings of `set` after `after`, newest first. The page's cursor names none outside the set.
     async fn recordings(&self, after: Option<&Cursor>, limit: u32, set: &RecordingSet) -> Result<Page, Error>;
 
-    /// The same, of those that have what `filter` wants.
+    /// The same, of those that have what `filter` wants. Where they are far between, a page may have fewer than `limit`,
+    /// or none, and a next one.
     async fn search(
         &self,
         filter: &Filter,

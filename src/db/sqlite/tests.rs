@@ -1,6 +1,6 @@
 //! That each wish goes along an index: what SQLite says that it would do.
 
-use sqlx::{AssertSqlSafe, Execute, Row};
+use sqlx::{AssertSqlSafe, Execute, QueryBuilder, Row, Sqlite};
 
 use super::SqliteDatabase;
 use super::cases::search::{Along, Wish};
@@ -8,12 +8,12 @@ use crate::access::RecordingSet;
 use crate::base::Timestamp;
 use crate::catalogue::{Filter, ListedState};
 
-/// What SQLite would do for a wish.
-async fn plan(filter: Filter, along: Along<'_>) -> String {
+/// What SQLite would do for a statement that is made of a wish.
+async fn plan(filter: Filter, along: Along<'_>, make: impl Fn(&Wish<'_>, Along<'_>) -> QueryBuilder<Sqlite>) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let database = SqliteDatabase::open(&folder.path().join("s.db"), true).await.expect("opens");
-    let wish = Wish { filter: &filter, set: &RecordingSet::All, listed_at: 9, id: "a", rows: 10 };
-    let mut query = wish.query(&along);
+    let wish = Wish { filter: &filter, set: &RecordingSet::All, listed_at: 9, id: "a", floor: Some(3), rows: 10 };
+    let mut query = make(&wish, along);
     let statement = format!("EXPLAIN QUERY PLAN {}", query.build().sql().as_str());
     // Placeholders without values are null, which changes no plan.
     let steps = sqlx::query(AssertSqlSafe(statement)).fetch_all(&database.engine.pool).await.expect("plans");
@@ -50,11 +50,17 @@ async fn each_wish_goes_along_an_index_in_its_order() {
             "SEARCH found USING",
         ),
     ] {
-        let plan = plan(filter, along).await;
-        assert!(plan.contains(index), "{index}: {plan}");
-        assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN recording\n"), "{plan}");
+        let page = plan(filter.clone(), along, |wish, along| wish.query(along)).await;
+        let end_of_stretch = plan(filter, along, |wish, along| wish.end_of_stretch(along, 9)).await;
+        for plan in [page, end_of_stretch] {
+            assert!(plan.contains(index), "{index}: {plan}");
+            assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN recording\n"), "{plan}");
+        }
     }
     // Rare words: all that have them are gathered, each found by an index.
-    let plan = plan(Filter { words: vec!["ab".into()], ..Filter::default() }, Along::Word("ab")).await;
+    let plan = plan(Filter { words: vec!["ab".into()], ..Filter::default() }, Along::Word("ab"), |wish, along| {
+        wish.query(along)
+    })
+    .await;
     assert!(plan.contains("recording_term") && !plan.contains("SCAN recording_term"), "{plan}");
 }

@@ -182,7 +182,8 @@ impl Reading {
             return;
         }
         let bucket = &file.pinned.bucket;
-        let mut len = left.min(self.next_len);
+        // A little rest is not worth a request of its own.
+        let mut len = if left < self.next_len + LEN_MIN { left } else { self.next_len };
         let room = room(bucket, len.min(WINDOW)).or_else(|| {
             len = left.min(LEN_MIN);
             room(bucket, len)
