@@ -160,7 +160,7 @@ static METER: LazyLock<Meter> = LazyLock::new(|| {
     for code in ErrorCode::ALL {
         counter!(names::PROBLEMS, "code" => code.as_str()).absolute(0);
     }
-    for outcome in ["answered", "unreachable", "cut"] {
+    for outcome in ["answered", "unreachable", "refused", "cut"] {
         counter!(names::FORWARDS, "outcome" => outcome).absolute(0);
     }
     Meter {
