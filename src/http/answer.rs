@@ -7,6 +7,7 @@ use hyper::{
     body::Incoming,
     header::{self, HeaderName, HeaderValue},
 };
+use tokio::time::Instant;
 
 use super::{
     App, Problem,
@@ -197,7 +198,7 @@ impl App {
         if self.uploads.ingest.spooler().is_some_and(|spooler| spooler.waits_long()) {
             degraded.push("spool-waiting");
         }
-        let not_reached = self.peers.not_reached();
+        let not_reached = self.peers.not_reached(Instant::now());
         if !not_reached.is_empty() {
             degraded.push("peer-unreachable");
         }

@@ -85,7 +85,7 @@ pub(super) async fn forward(
 ) -> Option<Response<Body>> {
     let unreachable = |error: String| {
         counter!(names::FORWARDS, "outcome" => "unreachable").increment(1);
-        app.peers.note(spool.as_str(), false);
+        app.peers.note(spool.as_str(), false, Instant::now());
         tracing::warn!(request = %request.id, %id, %spool, error, "the proxy that has it in its spool cannot be asked");
     };
     let Some(uri) = target(spool, &request.uri) else {
@@ -110,8 +110,13 @@ pub(super) async fn forward(
         let outgoing = outgoing(request, app.auth.subject_header(), &mark, uri.clone())?;
         match timeout(HEAD_TIMEOUT, client.request(outgoing)).await {
             Ok(Ok(answer)) => break answer,
-            // A connection that was kept may have been closed there this moment.
-            Ok(Err(error)) if attempts == 1 && !error.is_connect() && asked.elapsed() < CONNECT_TIMEOUT => {}
+            // A connection that was kept may have been closed there this moment. A purge may be done by now, and nobody
+            // is to be told that there was nothing.
+            Ok(Err(error))
+                if attempts == 1
+                    && request.method != Method::DELETE
+                    && !error.is_connect()
+                    && asked.elapsed() < CONNECT_TIMEOUT => {}
             Ok(Err(error)) => {
                 unreachable(causes(&error));
                 return None;
@@ -129,7 +134,7 @@ pub(super) async fn forward(
     let there = answer.headers().get("x-request-id").and_then(|value| value.to_str().ok()).unwrap_or_default();
     tracing::info!(request = %request.id, %id, %spool, there, status = answer.status().as_u16(), "handed on");
     counter!(names::FORWARDS, "outcome" => "answered").increment(1);
-    app.peers.note(spool.as_str(), true);
+    app.peers.note(spool.as_str(), true, Instant::now());
     let (mut parts, body) = answer.into_parts();
     drop_hop_by_hop(&mut parts.headers);
     OF_ANSWER.iter().for_each(|name| drop(parts.headers.remove(*name)));
