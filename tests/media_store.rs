@@ -9,7 +9,7 @@ use std::{
 use object_store::memory::InMemory;
 use rustix::fs::{Advice, fadvise};
 use sealtape::base::{RecordingId, SealId};
-use sealtape::media::{Error, MediaKind, MediaObject, MediaStore, MediaWriter, Stage};
+use sealtape::media::{Error, MediaKind, MediaObject, MediaStore, MediaWriter, ObjectRole, Stage};
 use sealtape::storage::{BucketLimits, BucketStore, CacheSettings, CachedStore, LocalStore, SpooledStore};
 
 use crate::support::{Garage, media};
@@ -508,6 +508,28 @@ async fn lists_what_is_there(store: &dyn MediaStore, store_kind: Kind) {
         names
     };
     assert_eq!(names(&found), names(&expected), "each once");
+    names_the_media_of_one(store, store_kind).await;
+}
+
+/// Of one recording alone, and of every sealing of it where each has a name.
+async fn names_the_media_of_one(store: &dyn MediaStore, store_kind: Kind) {
+    let (id, other) = (id("one-of-many"), id("one-of-many-others"));
+    assert_eq!(store.media_of(&id).await.expect("asks"), []);
+    let (last, next) = (object(&id, MediaKind::Sealed, Stage::Final), object(&id, MediaKind::Sealed, Stage::Next));
+    let beside = MediaObject { role: ObjectRole::Metadata { version: SealId([9; 16]) }, ..last.clone() };
+    write(store.create(&named(&last, 1)).await.expect("creates"), b"one").await;
+    write(store.create(&named(&next, 2)).await.expect("creates"), b"two").await;
+    write(store.create(&beside).await.expect("creates"), b"beside it").await;
+    let of_other = object(&other, MediaKind::Sealed, Stage::Final);
+    write(store.create(&named(&of_other, 3)).await.expect("creates"), b"another").await;
+    let mut expected = vec![last.clone(), next.clone()];
+    if store_kind == Kind::Bucket {
+        write(store.create(&named(&last, 4)).await.expect("creates"), b"another sealing").await;
+        expected = vec![named(&last, 1), named(&last, 4), named(&next, 2)];
+    }
+    let mut found = store.media_of(&id).await.expect("asks");
+    found.sort_by_key(|object| format!("{:?} {:?}", object.stage, object.sealing));
+    assert_eq!(found, expected);
 }
 
 async fn lets_one_at_a_time_replace(store: &dyn MediaStore) {

@@ -480,6 +480,28 @@ fn passwords_are_never_shown() {
     assert!(!said.contains(PASSWORD), "{said}");
 }
 
+/// By the URL, as everywhere else here, or by what PostgreSQL's own programs read.
+#[test]
+fn a_password_comes_by_a_variable_or_by_a_file_of_its_owner_alone() {
+    let whole = Postgres::shared().database("password");
+    let (start, rest) = whole.split_once(&format!(":{PASSWORD}@")).expect("a password");
+    let without = format!("{start}@{rest}");
+    let system = System::on_postgres(whole.clone());
+    system.ok(&["keys", "generate"]);
+    let file = system.file("pgpass", format!("*:*:*:sealtape:{PASSWORD}\n").as_bytes());
+    let lists = |name: &str, value: &str| {
+        let mut list = system.command(&["keys", "list"]);
+        list.env("SEALTAPE_DATABASE__URL", &without).env("HOME", system.path("nowhere")).env(name, value);
+        list.output().expect("runs").status.success()
+    };
+    let mode = |mode: u32| std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(mode));
+    mode(0o600).expect("set");
+    assert!(lists("PGPASSWORD", PASSWORD) && lists("PGPASSFILE", file.to_str().expect("UTF-8")));
+    mode(0o640).expect("set");
+    assert!(!lists("PGPASSFILE", file.to_str().expect("UTF-8")), "others could read it");
+    assert!(!lists("PGPASSWORD", "another") && !lists("UNRELATED", ""));
+}
+
 /// What several proxies over one database are to agree on, each within a second.
 #[test]
 fn several_proxies_agree() {

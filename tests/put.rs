@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use crate::support::{Server, System, Upload, get, media, put, request, sample, send, text, tool};
 
-mod away;
-mod full;
+pub mod away;
+pub mod full;
 pub mod killed;
 
 const PATIENCE: Duration = Duration::from_secs(20);

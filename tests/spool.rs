@@ -3,6 +3,8 @@
 
 mod door;
 mod kills;
+mod peers;
+mod trouble;
 
 use std::{
     fs,
@@ -122,9 +124,6 @@ fn a_recording_in_one_spool_plays_through_another_proxy_from_its_first_second_to
     assert!(part.body == media[100_000..100_100]);
     assert_eq!(request(&b.address, "HEAD", MEDIA, &[], b"").status, 200);
     assert_eq!(get(&b.address, MEDIA, &[("If-Match", "\"x\"")]).status, 412);
-    let twice = get(&b.address, MEDIA, &[("Sealtape-Forwarded", "1")]);
-    assert_eq!((twice.status, twice.problem().as_str()), (503, "storage-unavailable"));
-    assert_eq!(twice.header("retry-after"), Some("5"));
     // What lies beside it goes to the store, wherever its media is.
     let about = br#"{"agent":"ann"}"#;
     let described = request(&b.address, "PATCH", "/recordings/live", &[("Content-Type", "application/json")], about);
@@ -235,8 +234,7 @@ fn while_the_store_is_away_recordings_are_taken_in_and_play_and_they_follow_when
     });
     assert_eq!(metric(&a, "sealtape_spool_recordings"), 1.0);
     assert!(metric(&a, "sealtape_spool_bytes") > media.len() as f64);
-    // It is told at each try to upload.
-    wait_until("its age shows", Duration::from_secs(120), || metric(&a, "sealtape_spool_oldest_seconds") >= 29.0);
+    assert!(metric(&a, "sealtape_spool_oldest_seconds") >= 29.0);
     assert!(metric(&a, "sealtape_spool_uploads_total{outcome=\"failed\"}") >= 3.0);
     fs::rename(&away, &store).expect("moved back");
     wait_until("it is in the store", Duration::from_secs(60), || spool_of(&system, "live").is_none());

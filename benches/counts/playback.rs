@@ -211,7 +211,7 @@ impl System {
                 CompanionSettings { index: BTreeSet::new(), plain_sidecars: false },
             ),
             purge: Purge::new(Arc::clone(&self.database), Arc::clone(&self.store), Arc::clone(&self.clock)),
-            peers: Peers::default(),
+            peers: Peers::new(Vec::new()).expect("random numbers"),
             keys: Arc::clone(&self.keys),
             database: Arc::clone(&self.database),
             listening: Arc::clone(&self.listening),

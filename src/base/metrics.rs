@@ -169,7 +169,7 @@ metrics! {
     /// Uploads out of the spool, by what became of them: stored, failed.
     SPOOL_UPLOADS = "sealtape_spool_uploads_total", Counter, Count, ["outcome"];
     /// Requests that were handed on to the proxy in whose spool a recording lies, by what became of them: answered,
-    /// unreachable, cut.
+    /// unreachable, refused (no peer, or handed on before), cut.
     FORWARDS = "sealtape_forwards_total", Counter, Count, ["outcome"];
     /// Whether the server is about to stop.
     DRAINING = "sealtape_draining", Gauge, Truth, [];

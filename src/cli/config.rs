@@ -80,6 +80,7 @@ fn sections(settings: &Settings) -> Value {
             "admin_listen": server.admin_listen.as_ref().map(ToString::to_string),
             "public_url": server.public_url,
             "peer_url": server.peer_url,
+            "peers": server.peers.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "trusted_proxies": texts(&server.trusted_proxies),
             "tls": server.tls.as_ref().map(|tls| json!({ "cert": tls.cert, "key": tls.key })),
             "cors": { "allow_origins": server.allow_origins },

@@ -216,7 +216,7 @@ pub(super) fn server(
         listening: Arc::clone(listening),
         auth: Arc::new(Auth::new(auth_settings(&system.settings)?)?),
         cors: Cors::new(system.settings.server.allow_origins.clone()),
-        peers: Peers::default(),
+        peers: Peers::new(system.settings.server.peers.clone()).map_err(Failure::new)?,
         public_url: system.settings.server.public_url.clone(),
         playback: Arc::clone(playback),
         companions: system.companions(keys),

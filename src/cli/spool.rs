@@ -51,13 +51,18 @@ fn location(folder: &Path, settings: &Settings) -> Result<Location, Failure> {
     })
 }
 
-/// Says at start that nobody else can play what waits here.
+/// Says at start that nobody else can play what waits here, or that what waits elsewhere does not play here.
 pub(super) fn warn_of_unreachable(settings: &Settings) {
-    if let (Some(folder), None) = (&settings.spool, &settings.server.peer_url) {
+    let Some(folder) = &settings.spool else { return };
+    if settings.server.peer_url.is_none() {
         print::error_line(&format!(
             "warning: recordings in the spool {} play from this server alone until they are in the media store; set server.peer_url to where other servers reach this one",
             folder.display()
         ));
+    } else if settings.server.peers.is_empty() {
+        print::error_line(
+            "warning: server.peers names no other server, so that what waits in the spools of others does not play from this one; set it to what server.peer_url may be elsewhere",
+        );
     }
 }
 

@@ -29,6 +29,7 @@ const KEYS: &[(&str, Kind)] = &[
     ("server.admin_listen", Kind::Text),
     ("server.public_url", Kind::Text),
     ("server.peer_url", Kind::Text),
+    ("server.peers", Kind::List),
     ("server.trusted_proxies", Kind::List),
     ("server.tls.cert", Kind::Text),
     ("server.tls.key", Kind::Text),

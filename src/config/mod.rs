@@ -11,6 +11,7 @@ mod ingest;
 mod keeping;
 mod keys;
 mod parse;
+mod peers;
 mod server;
 mod settings;
 mod storage;

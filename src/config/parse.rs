@@ -86,9 +86,11 @@ pub(super) fn parse_origin(text: &str) -> Result<String, String> {
 /// Where players reach the server: an origin, and a path below it if there is one.
 pub(super) fn parse_public_url(text: &str) -> Result<String, String> {
     let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
-    url.filter(|url| url.query().is_none() && url.fragment().is_none() && url.username().is_empty())
-        .map(|url| url.as_str().trim_end_matches('/').to_owned())
-        .ok_or_else(|| "it must be a URL such as https://recordings.example".into())
+    url.filter(|url| {
+        url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none()
+    })
+    .map(|url| url.as_str().trim_end_matches('/').to_owned())
+    .ok_or_else(|| "it must be a URL such as https://recordings.example".into())
 }
 
 /// Relative paths start where the program was started.

@@ -8,7 +8,9 @@ use super::{
     Error,
     keys::Values,
     parse::{parse_delay, parse_duration, parse_listen, parse_origin, parse_path, parse_peer, parse_public_url},
+    peers,
 };
+use crate::base::PeerAddress;
 
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 const DRAIN_DELAY_DEFAULT: Duration = Duration::from_secs(5);
@@ -27,6 +29,8 @@ pub struct ServerSettings {
     pub public_url: Option<String>,
     /// Where other proxies reach this one, without a slash at the end.
     pub peer_url: Option<String>,
+    /// Whom requests may be handed on to for what lies in their spools.
+    pub peers: Vec<PeerAddress>,
     /// Peers that are believed when they say on whose behalf they ask (`X-Forwarded-For`).
     pub trusted_proxies: Vec<Peer>,
     /// Certificate and key, both in PEM.
@@ -108,11 +112,13 @@ impl ServerSettings {
             (Some(_), None) => return Err(values.bad("server.tls.cert", "it needs server.tls.key beside it")),
             (None, Some(_)) => return Err(values.bad("server.tls.key", "it needs server.tls.cert beside it")),
         };
+        let peer_url = values.parse("server.peer_url", || None, |text| parse_public_url(text).map(Some))?;
         Ok(Self {
             listen: values.parse("server.listen", || Listen::Tcp(LISTEN_DEFAULT), parse_listen)?,
             admin_listen: values.parse("server.admin_listen", || None, |text| parse_listen(text).map(Some))?,
             public_url: values.parse("server.public_url", || None, |text| parse_public_url(text).map(Some))?,
-            peer_url: values.parse("server.peer_url", || None, |text| parse_public_url(text).map(Some))?,
+            peers: peers::validate(values, peer_url.as_deref())?,
+            peer_url,
             trusted_proxies: values.list("server.trusted_proxies", parse_peer)?,
             tls,
             allow_origins: values.list("server.cors.allow_origins", parse_origin)?,

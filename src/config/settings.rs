@@ -227,6 +227,22 @@ mod tests {
     }
 
     #[test]
+    fn peers_are_named_or_called_alike_or_nobody() {
+        let peers = |toml: &str| {
+            let peers = load(toml, &[]).expect("good").server.peers;
+            peers.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(peers(""), Vec::<String>::new());
+        let own = "[server]\npeer_url = \"http://tape-0.tape.ns.svc:8080\"\n";
+        assert_eq!(peers(own), ["http://tape-NUMBER.tape.ns.svc:8080"]);
+        assert_eq!(peers(&format!("{own}peers = []")), Vec::<String>::new());
+        let named = format!("{own}peers = [\"http://10.0.0.8:8080/\", \"https://tape-*.other.internal\"]");
+        assert_eq!(peers(&named), ["http://10.0.0.8:8080", "https://tape-*.other.internal"]);
+        let above = [("SEALTAPE_SERVER__PEERS", "https://a.internal, https://b.internal:8443")];
+        assert_eq!(load("", &above).expect("good").server.peers.len(), 2);
+    }
+
+    #[test]
     fn what_is_kept_and_how_long() {
         let settings = load("", &[]).expect("good").keeping;
         assert_eq!((settings.index.len(), settings.days, settings.plain_sidecars), (7, None, false));
@@ -314,6 +330,10 @@ mod tests {
             "[server.timeouts]\nidle = \"0s\"",
             "[server]\nlisten = \"unix:\"",
             "[server]\npublic_url = \"recordings.example\"",
+            "[server]\npeers = [\"proxy-1.internal\"]",
+            "[server]\npeers = [\"https://*\"]",
+            "[server]\npeers = [\"http://proxy-1.internal\"]",
+            "[server]\npeer_url = \"https://proxy-1.internal\"\npeers = [\"http://proxy-*.internal\"]",
             "[server]\nlog = \"xml\"",
             "[definition_key]\nallow_embedded = \"yes\"",
             "[definition_key]\nmax_age = \"old\"",

@@ -7,6 +7,7 @@ use hyper::{
     body::Incoming,
     header::{self, HeaderName, HeaderValue},
 };
+use tokio::time::Instant;
 
 use super::{
     App, Problem,
@@ -197,6 +198,10 @@ impl App {
         if self.uploads.ingest.spooler().is_some_and(|spooler| spooler.waits_long()) {
             degraded.push("spool-waiting");
         }
+        let not_reached = self.peers.not_reached(Instant::now());
+        if !not_reached.is_empty() {
+            degraded.push("peer-unreachable");
+        }
         let is_draining = self.is_draining.load(Ordering::Relaxed);
         if is_draining {
             degraded.push("draining");
@@ -208,6 +213,10 @@ impl App {
                 "loaded_s_ago": health.loaded.elapsed().as_secs(),
                 "failure": health.failure.map(|failure| failure.kind),
             });
+        }
+        // How proxies are called is nobody's business who plays.
+        if door == Door::Admin {
+            document["peers_unreachable"] = not_reached.into();
         }
         let mut response = json(&document);
         if is_draining {

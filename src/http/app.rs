@@ -17,7 +17,7 @@ use hyper::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    auth::Auth, body::Body, cors::Cors, forward::Peers, observe::Observers, put::Uploads, request_id::RequestId,
+    auth::Auth, body::Body, cors::Cors, observe::Observers, peers::Peers, put::Uploads, request_id::RequestId,
     server::Connected,
 };
 use crate::access::Grant;

@@ -53,7 +53,7 @@ impl App {
         }
         let recording = purged.map_err(|error| {
             tracing::info!(request = %request.id, %id, %error, "it is not purged");
-            Problem::new(error.code()).of_recording(id.clone())
+            Problem::of_purge(&error, id)
         })?;
         let fingerprint = recording.fingerprint().map(|fingerprint| fingerprint.to_string());
         self.put_on_record(request, id, EventKind::RecordingDelete, fingerprint).await?;

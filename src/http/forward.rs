@@ -1,13 +1,13 @@
 //! Requests for what lies in another proxy's spool: handed on to that proxy, whose answer goes back as it is.
 //!
-//! Only URLs that rows name are ever contacted. The request goes with the caller's own credentials, which were checked here
-//! and are checked there once more, and with a mark, so that it is handed on once at most. That proxy puts on record who
-//! listens; here it is only logged. What it begins and cannot end is cut here, too.
+//! Only URLs that rows name and settings allow are ever contacted ([`Peers`]). The request goes with the caller's own
+//! credentials, which were checked here and are checked there once more, with what of it says what is asked, and with a
+//! mark, so that it never comes back here. That proxy puts on record who listens; here it is only logged. What it begins
+//! and cannot end is cut here, too.
 
 use std::{
     net::IpAddr,
     pin::Pin,
-    sync::OnceLock,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -20,11 +20,6 @@ use hyper::{
     body::Incoming,
     header::{self, HeaderName, HeaderValue},
 };
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
 use metrics::counter;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
@@ -32,27 +27,33 @@ use super::{
     app::{App, Peer, Request},
     body::{Body, Error},
     observe::Active,
+    peers::{CONNECT_TIMEOUT, Peers},
 };
+use crate::access::Credential;
 use crate::base::{Location, RecordingId, metrics as names};
 
-/// For a connection, and for the head of an answer: that proxy waits a while itself for media that is yet to come.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// For the head of an answer: that proxy waits a while itself for media that is yet to come.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long no byte may come: longer than any recorder may be silent before it is held to be gone.
 const SILENCE_MAX: Duration = Duration::from_secs(180);
-/// How a machine that has vanished is told from one that has nothing to say.
-const KEEPALIVE: Duration = Duration::from_secs(10);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-const KEEPALIVE_RETRIES: u32 = 3;
-/// How long a connection is kept for the next request, and how many.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-const IDLE_MAX: usize = 32;
-
-/// Says that a request was handed on, and is not to be once more.
-const FORWARDED: HeaderName = HeaderName::from_static("sealtape-forwarded");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// What is of one connection (RFC 9110, section 7.6.1), and what is made anew for the next. The ID of the request stays
+/// What of a request says what is asked, and of whom: nothing else of it is that proxy's business. Who asks is added.
+const OF_REQUEST: [HeaderName; 11] = [
+    header::ACCEPT,
+    header::IF_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_NONE_MATCH,
+    header::IF_RANGE,
+    header::IF_UNMODIFIED_SINCE,
+    header::RANGE,
+    header::USER_AGENT,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    X_FORWARDED_FOR,
+];
+
+/// What is of one connection (RFC 9110, section 7.6.1), and what is made anew for an answer. The ID of the request stays
 /// that proxy's, by which the playback record there knows it.
 const HOP_BY_HOP: [&str; 10] = [
     "connection",
@@ -66,8 +67,6 @@ const HOP_BY_HOP: [&str; 10] = [
     "upgrade",
     "http2-settings",
 ];
-const OF_REQUEST: [&str; 7] =
-    ["host", "content-length", "content-type", "expect", "origin", "sec-fetch-site", "accept-encoding"];
 const OF_ANSWER: [&str; 5] = [
     "access-control-allow-origin",
     "access-control-expose-headers",
@@ -76,54 +75,31 @@ const OF_ANSWER: [&str; 5] = [
     "vary",
 ];
 
-/// Other proxies of the same archive.
-#[derive(Default)]
-pub struct Peers {
-    /// Made for the first request; none when the system has no certificates to tell others by.
-    client: OnceLock<Option<PeerClient>>,
-}
-
-type PeerClient = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
-
-impl Peers {
-    fn client(&self) -> Option<&PeerClient> {
-        self.client.get_or_init(client).as_ref()
-    }
-}
-
-fn client() -> Option<PeerClient> {
-    let mut http = HttpConnector::new();
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    http.set_keepalive(Some(KEEPALIVE));
-    http.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
-    http.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
-    let builder = HttpsConnectorBuilder::new().with_native_roots();
-    let builder = builder.inspect_err(|error| tracing::warn!(%error, "other proxies cannot be told by certificates"));
-    let connector = builder.ok()?.https_or_http().enable_http1().wrap_connector(http);
-    let mut client = Client::builder(TokioExecutor::new());
-    client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_TIMEOUT).pool_max_idle_per_host(IDLE_MAX);
-    Some(client.build(connector))
-}
-
-/// What the proxy at `spool` answers; none when it cannot be asked, or this was handed on already. A request that changed
-/// what lies beside a recording is answered like one to read it.
+/// What the proxy at `spool` answers; none when it cannot be asked, is no peer, or this came through here before. A request
+/// that changed what lies beside a recording is answered like one to read it.
 pub(super) async fn forward(
     app: &App,
     request: &Request,
     id: &RecordingId,
     spool: &Location,
 ) -> Option<Response<Body>> {
-    if request.headers.contains_key(FORWARDED) {
-        return None;
-    }
     let unreachable = |error: String| {
         counter!(names::FORWARDS, "outcome" => "unreachable").increment(1);
+        app.peers.note(spool.as_str(), false, Instant::now());
         tracing::warn!(request = %request.id, %id, %spool, error, "the proxy that has it in its spool cannot be asked");
     };
     let Some(uri) = target(spool, &request.uri) else {
         unreachable("it has no address that others reach: see server.peer_url there".into());
+        return None;
+    };
+    if !app.peers.may_ask(spool.as_str()) {
+        counter!(names::FORWARDS, "outcome" => "refused").increment(1);
+        tracing::warn!(request = %request.id, %id, %spool, "the proxy that its row names is none of server.peers: nothing is sent there");
+        return None;
+    }
+    let Some(mark) = app.peers.mark(&request.headers) else {
+        counter!(names::FORWARDS, "outcome" => "refused").increment(1);
+        tracing::warn!(request = %request.id, %id, %spool, "it came back: proxies name one another, see server.peer_url of each");
         return None;
     };
     let client = app.peers.client()?;
@@ -131,11 +107,16 @@ pub(super) async fn forward(
     let answer = loop {
         attempts += 1;
         let asked = Instant::now();
-        let outgoing = outgoing(request, uri.clone())?;
+        let outgoing = outgoing(request, app.auth.subject_header(), &mark, uri.clone())?;
         match timeout(HEAD_TIMEOUT, client.request(outgoing)).await {
             Ok(Ok(answer)) => break answer,
-            // A connection that was kept may have been closed there this moment.
-            Ok(Err(error)) if attempts == 1 && !error.is_connect() && asked.elapsed() < CONNECT_TIMEOUT => {}
+            // A connection that was kept may have been closed there this moment. A purge may be done by now, and nobody
+            // is to be told that there was nothing.
+            Ok(Err(error))
+                if attempts == 1
+                    && request.method != Method::DELETE
+                    && !error.is_connect()
+                    && asked.elapsed() < CONNECT_TIMEOUT => {}
             Ok(Err(error)) => {
                 unreachable(causes(&error));
                 return None;
@@ -153,6 +134,7 @@ pub(super) async fn forward(
     let there = answer.headers().get("x-request-id").and_then(|value| value.to_str().ok()).unwrap_or_default();
     tracing::info!(request = %request.id, %id, %spool, there, status = answer.status().as_u16(), "handed on");
     counter!(names::FORWARDS, "outcome" => "answered").increment(1);
+    app.peers.note(spool.as_str(), true, Instant::now());
     let (mut parts, body) = answer.into_parts();
     drop_hop_by_hop(&mut parts.headers);
     OF_ANSWER.iter().for_each(|name| drop(parts.headers.remove(*name)));
@@ -170,11 +152,28 @@ fn target(spool: &Location, asked: &Uri) -> Option<Uri> {
     format!("{base}{}", asked.path_and_query()?).parse().ok()
 }
 
-fn outgoing(request: &Request, uri: Uri) -> Option<hyper::Request<Empty<Bytes>>> {
-    let mut headers = request.headers.clone();
-    drop_hop_by_hop(&mut headers);
-    OF_REQUEST.iter().for_each(|name| drop(headers.remove(*name)));
-    headers.insert(FORWARDED, HeaderValue::from_static("1"));
+fn outgoing(
+    request: &Request,
+    subject_header: &str,
+    mark: &HeaderValue,
+    uri: Uri,
+) -> Option<hyper::Request<Empty<Bytes>>> {
+    let mut headers = HeaderMap::new();
+    for name in OF_REQUEST {
+        headers.extend(request.headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())));
+    }
+    // Of several ways to say who asks only the one goes that counted here. A link stands in the query.
+    match &request.caller.credential {
+        Credential::Token => {
+            headers.insert(header::AUTHORIZATION, request.headers.get(header::AUTHORIZATION)?.clone());
+        }
+        Credential::Proxy => {
+            let subject = HeaderValue::from_bytes(request.caller.subject.as_str().as_bytes()).ok()?;
+            headers.insert(HeaderName::try_from(subject_header).ok()?, subject);
+        }
+        Credential::None | Credential::Local | Credential::Command | Credential::Link { .. } => {}
+    }
+    Peers::put_mark(&mut headers, mark.clone());
     if let Peer::Tcp(address) = request.connection.peer {
         headers.insert(X_FORWARDED_FOR, HeaderValue::try_from(chain(&headers, address.ip())).ok()?);
     }

@@ -22,6 +22,7 @@ mod media;
 mod multipart;
 mod observe;
 mod openapi;
+mod peers;
 mod player;
 mod problem;
 mod problem_page;
@@ -41,8 +42,8 @@ pub use auth::{
 };
 pub use cors::Cors;
 pub use document::RecordingDocument;
-pub use forward::Peers;
 pub use observe::{Adopt, Observers, TRACE_TARGET};
+pub use peers::Peers;
 pub use problem::{Problem, ProblemDocument};
 pub use problem_text::advice;
 pub use put::Uploads;

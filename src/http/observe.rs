@@ -103,6 +103,9 @@ impl App {
         METER.key_ring_check_failed.set(truth(health.failure.is_some()));
         METER.keys.set(u32::try_from(self.keys.ring().len()).unwrap_or(u32::MAX));
         METER.draining.set(truth(self.is_draining.load(Ordering::Relaxed)));
+        if let Some(spooler) = self.uploads.ingest.spooler() {
+            spooler.show_age();
+        }
         let mut response = Response::new(Body::full(render()));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"));
@@ -160,7 +163,7 @@ static METER: LazyLock<Meter> = LazyLock::new(|| {
     for code in ErrorCode::ALL {
         counter!(names::PROBLEMS, "code" => code.as_str()).absolute(0);
     }
-    for outcome in ["answered", "unreachable", "cut"] {
+    for outcome in ["answered", "unreachable", "refused", "cut"] {
         counter!(names::FORWARDS, "outcome" => outcome).absolute(0);
     }
     Meter {

@@ -6,10 +6,13 @@ use serde::Serialize;
 
 use super::{body::Body, problem_text};
 use crate::base::{ErrorClass, ErrorCode, Fingerprint, RecordingId};
-use crate::service::{CompanionError, PlaybackError};
+use crate::service::{CompanionError, PlaybackError, PurgeError};
 
 /// When to try again, in seconds, where time may help.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// Of what lies in the spool of another proxy. Which one is told in the log.
+const ON_ANOTHER_PROXY: &str = "The recording waits on another proxy, which cannot be reached at the moment.";
 
 /// Why a request is not answered as asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +48,15 @@ impl Problem {
     /// Why a recording does not play.
     #[must_use]
     pub fn of_playback(error: &PlaybackError, id: &RecordingId) -> Self {
-        Self { recording: Some(id.clone()), fingerprint: error.fingerprint(), ..Self::new(error.code()) }
+        let detail = matches!(error, PlaybackError::Spooled(_)).then_some(ON_ANOTHER_PROXY);
+        Self { recording: Some(id.clone()), fingerprint: error.fingerprint(), detail, ..Self::new(error.code()) }
+    }
+
+    /// Why a recording is not purged.
+    #[must_use]
+    pub(super) fn of_purge(error: &PurgeError, id: &RecordingId) -> Self {
+        let detail = matches!(error, PurgeError::Spooled(_)).then_some(ON_ANOTHER_PROXY);
+        Self { recording: Some(id.clone()), detail, ..Self::new(error.code()) }
     }
 
     /// Why something beside a recording cannot be kept, or had.

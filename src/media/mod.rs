@@ -168,6 +168,20 @@ pub trait MediaStore: Send + Sync {
     /// What is there, a page at a time; `after` is where the last page ended.
     async fn list(&self, after: Option<&str>) -> Result<Listing, Error>;
 
+    /// The media of one recording: every object that is there, and where each name stands for one alone, each name.
+    async fn media_of(&self, id: &RecordingId) -> Result<Vec<MediaObject>, Error> {
+        let mut found = Vec::new();
+        for kind in [MediaKind::Sealed, MediaKind::Plain] {
+            for stage in [Stage::Final, Stage::Part, Stage::Next] {
+                let object = MediaObject::media(id.clone(), kind, stage);
+                if self.version(&object).await?.is_some() {
+                    found.push(object);
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Whether a writer holds the object now, as far as the store can tell.
     async fn is_being_written(&self, object: &MediaObject) -> Result<bool, Error>;
 

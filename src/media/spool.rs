@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 
 use super::{Error, Listing, MediaObject, Version};
-use crate::base::{Location, RecordingId};
+use crate::base::{Location, RecordingId, SealId};
 
 /// Held by whoever moves media of a recording out of the spool, or takes it away: nobody else does so meanwhile.
 pub type SpoolClaim = Box<dyn Send + Sync>;
@@ -31,6 +31,10 @@ pub trait Spool: Send + Sync {
     /// version that was copied. What an upload left there that died gives way; doing it again changes nothing. Fails
     /// with [`Error::Exists`] when something else is there, and with [`Error::Changed`] when the object changed meanwhile.
     async fn upload(&self, object: &MediaObject) -> Result<Version, Error>;
+
+    /// The same for one that is not to be found as an object any more: under the name by which that sealing is kept there
+    /// ([`super::MediaStore::keep`]).
+    async fn keep(&self, object: &MediaObject, seal_id: &SealId) -> Result<Version, Error>;
 
     /// Removes an object from the spool that is in the store now, if it is still that version. Whoever has it open reads
     /// on.

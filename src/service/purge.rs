@@ -100,8 +100,8 @@ impl Purge {
             outside: Some(outside.clone()),
             ..MediaObject::media(id.clone(), MediaKind::Plain, Stage::Final)
         }));
-        if self.store.writes_in_place() {
-            for object in objects.iter().filter(|object| object.kind == MediaKind::Sealed) {
+        for object in objects.iter().filter(|object| object.kind == MediaKind::Sealed) {
+            if self.store.writes_in_place() || self.is_spooled(object).await? {
                 self.erase_key(object).await?;
             }
         }
@@ -129,6 +129,14 @@ impl Purge {
             }
         }
         Err(Error::Spooled(spool.clone()))
+    }
+
+    /// Whether an object lies in a spool, which is a folder whatever the store behind it is.
+    async fn is_spooled(&self, object: &MediaObject) -> Result<bool, Error> {
+        match self.store.spool() {
+            Some(spool) => Ok(spool.version(object).await?.is_some()),
+            None => Ok(false),
+        }
     }
 
     /// Writes over the wrapped file key of a sealed file: where no other copy of its header is left, nobody can open it

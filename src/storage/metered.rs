@@ -52,6 +52,10 @@ impl MediaStore for Metered {
         self.0.list(after).await
     }
 
+    async fn media_of(&self, id: &RecordingId) -> Result<Vec<MediaObject>, Error> {
+        self.0.media_of(id).await
+    }
+
     async fn is_being_written(&self, object: &MediaObject) -> Result<bool, Error> {
         self.0.is_being_written(object).await
     }

@@ -8,12 +8,12 @@ use super::{PATIENCE, serve_with, state_of, stored_as};
 use crate::support::{Server, System, Upload, copy_folder, media, put, text};
 
 /// The database under another name; back under its own when this is dropped.
-struct Away<'a>(&'a System);
+pub struct Away<'a>(&'a System);
 
 const FILES: [&str; 3] = ["sealtape.db", "sealtape.db-wal", "sealtape.db-shm"];
 
 impl<'a> Away<'a> {
-    fn new(system: &'a System) -> Self {
+    pub fn new(system: &'a System) -> Self {
         for name in FILES {
             let _not_all_are_there = fs::rename(system.data_dir().join(name), system.path(name));
         }

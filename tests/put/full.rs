@@ -11,10 +11,10 @@ use super::{CHUNK, HEADER, PATIENCE, RECORD, killed::Random, serve_with, state_o
 use crate::support::{Server, System, Upload, media, put, text, tool};
 
 /// A file system in memory of so many bytes, mounted for as long as this is held.
-struct Small(PathBuf);
+pub struct Small(PathBuf);
 
 impl Small {
-    fn mount(path: PathBuf, len: usize) -> Self {
+    pub fn mount(path: PathBuf, len: usize) -> Self {
         fs::create_dir(&path).expect("made");
         let mounted = tool("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={len},mode=700"), "tmpfs"])
@@ -23,6 +23,10 @@ impl Small {
             .expect("mount runs");
         assert!(mounted.status.success(), "this needs the right to mount: {}", text(&mounted.stderr));
         Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     /// Leaves room for about so many bytes; the system gives it in pages.

@@ -20,7 +20,8 @@ use sealtape::{
         Error, Listing, MaintenanceGuard, MediaFile, MediaKind, MediaObject, MediaStore, MediaWriter, Spool, Stage,
         Version,
     },
-    service::{Ingest, KeyWatch, NewRecording, ReaderSource, Stop},
+    sealed::WRAPPED_FILE_KEY,
+    service::{Ingest, KeyWatch, NewRecording, Purge, ReaderSource, Stop},
     storage::{LocalStore, SpooledStore},
 };
 
@@ -127,6 +128,11 @@ impl MediaStore for Faulty {
     async fn remove_version(&self, object: &MediaObject, version: Version) -> Result<u64, Error> {
         self.check()?;
         self.0.remove_version(object, version).await
+    }
+
+    /// As a bucket does not.
+    fn writes_in_place(&self) -> bool {
+        false
     }
 
     fn location(&self, object: &MediaObject) -> String {
@@ -392,5 +398,44 @@ async fn what_a_command_cannot_bring_to_the_store_a_server_does() {
     let ingested = ingest.ingest(new("b"), &mut source, &mut stop, &|_| {}).await.expect("taken in");
     assert!(!ingested.is_waiting);
     assert!(bench.remote.version(&object("b", Stage::Final)).await.expect("asks").is_some());
+    database.close().await;
+}
+
+/// The spool is a folder, whatever the store behind it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_key_of_what_waits_is_gone_before_anything_else_is() {
+    let (system, bench, media) = (System::with_key(), Bench::new(), media(100_000));
+    let database = SqliteDatabase::open(&system.data_dir().join("sealtape.db"), false).await.expect("opens");
+    let database: Arc<dyn Database> = Arc::new(database);
+    let holder = Arc::new(FileDefinitionKeys::at(&system.data_dir().join("definition.key")));
+    let keys = KeyWatch::load(Arc::clone(&database), holder).await.expect("loads");
+    let now =
+        || Timestamp::from_millis(std::time::UNIX_EPOCH.elapsed().expect("past 1970").as_millis() as u64).expect("now");
+    let store: Arc<dyn MediaStore> = Arc::clone(&bench.store) as _;
+    let ingest = Ingest::new(Arc::clone(&database), Arc::clone(&store), keys, Arc::new(now));
+    bench.has(Fault::Away);
+    let id: RecordingId = "a".parse().expect("an ID");
+    let new = NewRecording { id: Some(id.clone()), media_type: None, name: None, exempt: false, is_live: true };
+    let (_sender, mut stop) = Stop::channel();
+    let mut source = ReaderSource::new(std::io::Cursor::new(media), 4096);
+    assert!(ingest.ingest(new, &mut source, &mut stop, &|_| {}).await.expect("taken in").is_waiting);
+
+    // Whatever becomes of its name: these are the blocks.
+    let last = object("a", Stage::Final);
+    let file = std::path::PathBuf::from(store.location(&last).trim_start_matches("file://"));
+    let blocks = system.path("blocks");
+    std::fs::hard_link(&file, &blocks).expect("linked");
+    let before = std::fs::read(&blocks).expect("read");
+    assert!(before[WRAPPED_FILE_KEY].iter().any(|byte| *byte != 0));
+    let purge = Purge::new(Arc::clone(&database), Arc::clone(&store), Arc::new(now));
+    let begun = purge.purge(&id).await;
+    assert!(begun.is_err(), "the store is away, and may hold more of it");
+    let after = std::fs::read(&blocks).expect("read");
+    assert!(after[WRAPPED_FILE_KEY].iter().all(|byte| *byte == 0), "nobody can open it any more");
+    assert!(after.len() == before.len() && after[WRAPPED_FILE_KEY.end..] == before[WRAPPED_FILE_KEY.end..]);
+    bench.has(Fault::None);
+    purge.purge(&id).await.expect("purged");
+    assert_eq!(Spool::version(&*bench.store, &last).await.expect("asks"), None);
+    assert!(database.recording(&id).await.expect("asks").is_none());
     database.close().await;
 }

@@ -137,6 +137,11 @@ impl Auth {
         }
     }
 
+    /// The header in which trusted peers name the subject.
+    pub(super) fn subject_header(&self) -> &str {
+        &self.settings.subject_header
+    }
+
     /// The address that a request came from, as trusted peers tell it.
     pub(super) fn client<'a>(&self, headers: &HeaderMap, connection: &'a Connection) -> Cow<'a, str> {
         let direct = Cow::Borrowed(&*connection.client.address);

@@ -5,9 +5,9 @@
 
 use super::super::objects::media_objects;
 use super::{Error, Maintenance};
-use crate::base::{Location, RecordingId};
+use crate::base::{Location, RecordingId, SealId};
 use crate::catalogue::{Content, Recording, RecordingState};
-use crate::media::{MediaObject, Spool};
+use crate::media::{self, MediaKind, MediaObject, Spool, Stage};
 use crate::sealed::Corruption;
 
 /// What became of media that waited.
@@ -28,6 +28,8 @@ pub enum NotYet {
     BeingRecorded,
     /// The catalogue does not know it.
     NotCatalogued,
+    /// The catalogue has another recording of its ID, which lies in another spool and goes first.
+    OtherFirst,
 }
 
 impl Maintenance {
@@ -42,6 +44,13 @@ impl Maintenance {
         let Some(row) = self.database.recording(id).await? else {
             return Ok(Spooled::NotYet(NotYet::NotCatalogued));
         };
+        let others = self.of_others(spool, &row).await?;
+        if !others.is_empty() && row.spool.as_ref().is_some_and(|named| named != spool.location()) {
+            return Ok(Spooled::NotYet(NotYet::OtherFirst));
+        }
+        for (object, seal_id) in &others {
+            self.set_aside(spool, object, seal_id).await?;
+        }
         let Some(row) = self.ended(row).await? else { return Ok(Spooled::NotYet(NotYet::BeingRecorded)) };
         match waiting(spool, &row).await? {
             Some(object) => {
@@ -54,6 +63,41 @@ impl Maintenance {
         }
         self.database.note_stored(&row).await?;
         Ok(Spooled::Stored)
+    }
+
+    /// What waits of other recordings of that ID, which were made while the catalogue was away: each with its sealing.
+    async fn of_others(&self, spool: &dyn Spool, row: &Recording) -> Result<Vec<(MediaObject, SealId)>, Error> {
+        let mut others = Vec::new();
+        for stage in [Stage::Final, Stage::Part] {
+            let object = MediaObject::media(row.id.clone(), MediaKind::Sealed, stage);
+            if spool.version(&object).await?.is_none() || self.store.is_being_written(&object).await? {
+                continue;
+            }
+            let Some(file) = self.store.open(&object).await? else { continue };
+            // One whose key is not here may be the row's own.
+            if let Ok(header) = self.verified_header(&*file, &row.id).await
+                && !row.content.seal_ids().contains(&Some(header.seal_id()))
+            {
+                others.push((object, header.seal_id()));
+            }
+        }
+        Ok(others)
+    }
+
+    /// Brings one of those to the store, beside the one that the catalogue has: neither displaces the other, and both
+    /// are told of. Where one name holds whatever is current it is kept under another one.
+    async fn set_aside(&self, spool: &dyn Spool, object: &MediaObject, seal_id: &SealId) -> Result<(), Error> {
+        let other = MediaObject { sealing: Some(*seal_id), ..object.clone() };
+        let version = match spool.upload(&other).await {
+            Err(media::Error::Exists { being_written: false, .. }) => spool.keep(object, seal_id).await?,
+            outcome => outcome?,
+        };
+        spool.release(object, version).await?;
+        tracing::error!(
+            id = %object.id, sealing = %seal_id,
+            "another recording of this ID is in the catalogue; both are in the media store, and `sealtape verify` names this one"
+        );
+        Ok(())
     }
 
     /// The row of a recording that nobody writes any more; that of a dead writer is brought to its end.
@@ -74,8 +118,7 @@ impl Maintenance {
         Ok(row.filter(|row| !matches!(row.state, RecordingState::Recording { .. })))
     }
 
-    /// What waits, by the name that its sealing has in the store. A file of another sealing than the row's stays: it is
-    /// another recording of that ID, which was made while the catalogue was away.
+    /// What waits, by the name that its sealing has in the store.
     async fn named(&self, spool: &dyn Spool, row: &Recording, object: MediaObject) -> Result<MediaObject, Error> {
         if !row.is_sealed() {
             return Ok(object);

@@ -264,7 +264,31 @@ impl Playback {
                 outcome => return outcome,
             }
         }
-        Box::pin(self.open_fresh(id)).await
+        match Box::pin(self.open_fresh(id)).await {
+            Err(Error::Corrupt(Corruption::OtherSealing)) => Err(Box::pin(self.of_other_sealing(id)).await),
+            outcome => outcome,
+        }
+    }
+
+    /// Why the file of a recording is another sealing's. In our own spool that is another recording of its ID, which was
+    /// made while the catalogue was away: it hides the one that counts until it has left.
+    async fn of_other_sealing(&self, id: &RecordingId) -> Error {
+        let corrupt = Error::Corrupt(Corruption::OtherSealing);
+        let (Some(own), Some(row)) = (self.store.spool(), self.remembered(id).await) else { return corrupt };
+        for object in media_objects(&row, row.state) {
+            if !matches!(own.version(&object).await, Ok(Some(_))) {
+                continue;
+            }
+            return match &row.spool {
+                Some(spool) if spool == own.location() => corrupt,
+                Some(spool) => Error::Spooled(spool.clone()),
+                None => Error::Store(media::Error::Unavailable {
+                    location: self.store.location(&object),
+                    reason: "another recording of its ID waits in the spool, and is about to leave it".into(),
+                }),
+            };
+        }
+        corrupt
     }
 
     /// The same by a row that is asked for now. In a place of its own: what it takes is no part of most requests.
@@ -417,7 +441,8 @@ impl Playback {
         match self.open_row(&Recording { spool: None, ..row }).await {
             // Of one whose end is missing it may not be all that there is.
             Ok(open) if open.state != RecordingState::Complete => Err(Error::Spooled(spool)),
-            Err(Error::MediaMissing) => Err(Error::Spooled(spool)),
+            // What lies in our own spool is another recording of that ID.
+            Err(Error::MediaMissing | Error::Corrupt(Corruption::OtherSealing)) => Err(Error::Spooled(spool)),
             outcome => outcome,
         }
     }

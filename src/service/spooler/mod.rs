@@ -127,7 +127,9 @@ impl Spooler {
         loop {
             match self.maintenance.upload_spooled(id).await {
                 Ok(Spooled::Stored) => return true,
-                Ok(Spooled::NotYet(NotYet::BeingRecorded | NotYet::NotCatalogued)) => return false,
+                Ok(Spooled::NotYet(NotYet::BeingRecorded | NotYet::NotCatalogued | NotYet::OtherFirst)) => {
+                    return false;
+                }
                 // A server may be at it.
                 Ok(Spooled::NotYet(NotYet::Claimed)) => {}
                 Err(error) => tracing::info!(%id, %error, "its media is not in the media store yet"),
@@ -145,15 +147,18 @@ impl Spooler {
         self.queue().oldest(Instant::now()).is_some_and(|age| age >= LONG)
     }
 
+    /// Shows how long the one waits that has ended and waits longest.
+    pub fn show_age(&self) {
+        METER.show_spool_age(self.queue().oldest(Instant::now()).unwrap_or_default());
+    }
+
     /// Takes note of all that is in the spool, and, if asked to, of rows that say so.
     async fn look(&self, and_ask: bool) -> Result<(), MaintenanceError> {
         let found = self.in_spool().await?;
         METER.show_spool(found.len(), found.values().sum());
         let named = if and_ask { self.named_by_rows().await? } else { Vec::new() };
         let now = Instant::now();
-        let mut queue = self.queue();
-        queue.found(found.into_keys().chain(named), now, and_ask);
-        METER.show_spool_age(queue.oldest(now).unwrap_or_default());
+        self.queue().found(found.into_keys().chain(named), now, and_ask);
         Ok(())
     }
 

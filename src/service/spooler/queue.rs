@@ -95,7 +95,7 @@ impl Queue {
                 (entry.ready_since, entry.failures) = (None, 0);
                 now + WRITER_PAUSE
             }
-            Outcome::NotYet(NotYet::NotCatalogued) => now + WRITER_PAUSE,
+            Outcome::NotYet(NotYet::NotCatalogued | NotYet::OtherFirst) => now + WRITER_PAUSE,
             Outcome::Failed => {
                 entry.ready_since.get_or_insert(now);
                 entry.failures = entry.failures.saturating_add(1);

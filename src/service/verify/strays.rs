@@ -35,7 +35,8 @@ impl Verifier {
                 each(without_row(None, finding)).await?;
             }
             for location in listing.kept {
-                let finding = Finding::new(None, Kind::Kept, location, "a damaged file, kept when it was mended");
+                let finding =
+                    Finding::new(None, Kind::Kept, location, "a file that was kept when another one took its place");
                 each(without_row(None, finding)).await?;
             }
             strange.extend(self.strange(listing.objects).await?);
@@ -58,17 +59,14 @@ impl Verifier {
         let rows = self.rows(ids).await?;
         let mut objects = Vec::new();
         for id in ids {
-            let mut is_there = rows.contains_key(id);
-            for kind in [MediaKind::Sealed, MediaKind::Plain] {
-                for stage in [Stage::Final, Stage::Part, Stage::Next] {
-                    let object = MediaObject::media(id.clone(), kind, stage);
-                    // One that cannot be looked at was told of with its recording.
-                    if self.store.version(&object).await.is_ok_and(|version| version.is_some()) {
-                        is_there = true;
-                        objects.push(object);
-                    }
-                }
-            }
+            let found = match self.store.media_of(id).await {
+                Ok(found) => found,
+                // What cannot be looked at was told of with its recording.
+                Err(_) if rows.contains_key(id) => continue,
+                Err(error) => return Err(Error::from(error).into()),
+            };
+            let is_there = rows.contains_key(id) || !found.is_empty();
+            objects.extend(found);
             if !is_there {
                 let finding = Finding::new(Some(id), Kind::NotFound, None, "there is no recording of that ID");
                 each(without_row(Some(id), finding)).await?;

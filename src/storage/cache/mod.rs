@@ -205,6 +205,10 @@ impl MediaStore for CachedStore {
         self.inner.list(after).await
     }
 
+    async fn media_of(&self, id: &RecordingId) -> Result<Vec<MediaObject>, Error> {
+        self.inner.media_of(id).await
+    }
+
     async fn is_being_written(&self, object: &MediaObject) -> Result<bool, Error> {
         self.inner.is_being_written(object).await
     }

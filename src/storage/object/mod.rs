@@ -38,7 +38,9 @@ use tokio::sync::Semaphore;
 
 use self::bucket::Bucket;
 use crate::base::{RecordingId, SealId};
-use crate::media::{Error, Listing, MaintenanceGuard, MediaFile, MediaObject, MediaStore, MediaWriter, Stage, Version};
+use crate::media::{
+    Error, Listing, MaintenanceGuard, MediaFile, MediaObject, MediaStore, MediaWriter, ObjectRole, Stage, Version,
+};
 
 /// Where a bucket is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,6 +202,18 @@ impl MediaStore for BucketStore {
 
     async fn list(&self, after: Option<&str>) -> Result<Listing, Error> {
         listing::page(&self.bucket, after).await
+    }
+
+    async fn media_of(&self, id: &RecordingId) -> Result<Vec<MediaObject>, Error> {
+        let mut found = Vec::new();
+        for meta in self.bucket.folder(id).await? {
+            if let (_, names::Named::Object(object)) = names::read(self.bucket.key(&meta.location))
+                && object.role == ObjectRole::Media
+            {
+                found.push(object);
+            }
+        }
+        Ok(found)
     }
 
     /// Nothing of an object is there before its end.

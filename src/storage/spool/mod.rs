@@ -166,6 +166,16 @@ impl MediaStore for SpooledStore {
         self.page(after).await
     }
 
+    async fn media_of(&self, id: &RecordingId) -> Result<Vec<MediaObject>, Error> {
+        let mut found = self.spool.media_of(id).await?;
+        // An upload is under way, or died when it was.
+        let is_other =
+            |object: &MediaObject| !found.iter().any(|one| (one.kind, one.stage) == (object.kind, object.stage));
+        let in_store: Vec<MediaObject> = self.remote.media_of(id).await?.into_iter().filter(is_other).collect();
+        found.extend(in_store);
+        Ok(found)
+    }
+
     async fn is_being_written(&self, object: &MediaObject) -> Result<bool, Error> {
         if may_wait(object) && self.spool.version(object).await?.is_some() {
             return self.spool.is_being_written(object).await;
@@ -194,7 +204,8 @@ impl MediaStore for SpooledStore {
 
     async fn keep(&self, object: &MediaObject, seal_id: &SealId) -> Result<String, Error> {
         match self.side(object).await? {
-            Side::Spool(_claim) => self.spool.keep(object, seal_id).await,
+            // Not in the spool, which only this machine sees, and a purge by another one would not reach.
+            Side::Spool(_claim) => upload::keep(&self.spool, &*self.remote, object, seal_id).await.map(|(_, url)| url),
             Side::Remote => self.remote.keep(object, seal_id).await,
         }
     }
@@ -294,6 +305,10 @@ impl Spool for SpooledStore {
 
     async fn upload(&self, object: &MediaObject) -> Result<Version, Error> {
         upload::upload(&self.spool, &*self.remote, object).await
+    }
+
+    async fn keep(&self, object: &MediaObject, seal_id: &SealId) -> Result<Version, Error> {
+        upload::keep(&self.spool, &*self.remote, object, seal_id).await.map(|(version, _)| version)
     }
 
     async fn release(&self, object: &MediaObject, version: Version) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::local::LocalStore;
+use crate::base::SealId;
 use crate::crypto::Sha256Digest;
 use crate::media::{Error, MediaFile, MediaObject, MediaStore, MediaWriter, Stage, Version};
 
@@ -35,6 +36,24 @@ pub(super) async fn upload(
     } else {
         Err(Error::Changed { location: spool.location(object) })
     }
+}
+
+/// Copies an object to where that sealing of it is kept; the version that was copied, and the URL.
+pub(super) async fn keep(
+    spool: &LocalStore,
+    remote: &dyn MediaStore,
+    object: &MediaObject,
+    seal_id: &SealId,
+) -> Result<(Version, String), Error> {
+    let Some(file) = spool.open(object).await? else {
+        return Err(Error::Changed { location: spool.location(object) });
+    };
+    // What takes its place is in the spool, too: nothing else of the recording has that name in the store.
+    let next = MediaObject { stage: Stage::Next, sealing: Some(*seal_id), ..object.clone() };
+    copy(&*file, remote, &next).await?;
+    let kept = remote.keep(&next, seal_id).await;
+    remote.remove(&next).await?;
+    Ok((file.version(), kept?))
 }
 
 async fn copy(file: &dyn MediaFile, remote: &dyn MediaStore, object: &MediaObject) -> Result<(), Error> {
