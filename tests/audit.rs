@@ -133,7 +133,7 @@ fn progress_is_told_while_it_plays() {
 #[test]
 fn damage_under_way_is_on_record() {
     let (system, _) = system();
-    crate::support::flip(&system.stored("call"), 512 + 30 * (16_384 + 16) + 5);
+    system.object("call").flip(512 + 30 * (16_384 + 16) + 5);
     let server = system.serve();
     assert!(server.get("/recordings/call/media").is_cut);
     stop(server);
@@ -506,7 +506,8 @@ fn a_disk_that_fills_up_in_the_middle_of_a_line_loses_nothing() {
     let plain = system.command(&["serve", "--listen", "127.0.0.1:0"]);
     let mut limited = std::process::Command::new("bash");
     limited.args(["-c", &format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", len / 1024 + 5)]);
-    limited.arg(plain.get_program()).args(plain.get_args()).env("SEALTAPE_SERVER__DRAIN_DELAY", "0s");
+    limited.arg(plain.get_program()).args(plain.get_args()).envs(system.environment());
+    limited.env("SEALTAPE_SERVER__DRAIN_DELAY", "0s");
     let server = Server::start(limited);
     let mut heard = BTreeSet::new();
     let mut refused = 0;

@@ -50,11 +50,25 @@ async fn conforms(database: Arc<dyn Database>, open_beside: impl Future<Output =
     spools(&*database).await;
     let again = open_beside.await;
     changes_are_seen(&*database, &*again).await;
+    maintenance_is_one_at_a_time(&*database, &*again).await;
     let keys = again.load_keys().await.expect("loads");
     assert_eq!(keys, database.load_keys().await.expect("loads"), "what was written is there");
     again.close().await;
     database.close().await;
     assert!(matches!(database.load_keys().await, Err(Error::Unavailable(_))), "it was closed");
+}
+
+async fn maintenance_is_one_at_a_time(database: &dyn Database, again: &dyn Database) {
+    let guard = again.begin_maintenance().await.expect("begins");
+    for other in [database, again] {
+        assert!(matches!(other.begin_maintenance().await.err(), Some(Error::Busy)));
+    }
+    drop(guard);
+    let begun = Instant::now();
+    while let Err(error) = database.begin_maintenance().await {
+        assert!(matches!(error, Error::Busy) && begun.elapsed() < Duration::from_secs(5), "{error}: it was let go");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// However many come at once: each has its own outcome, and is there when it has it.

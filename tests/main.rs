@@ -36,6 +36,7 @@ mod live;
 mod media_store;
 mod memory;
 mod metadata;
+mod moved;
 mod observe;
 mod openapi;
 mod plain_archive;

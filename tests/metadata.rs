@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::support::{Reply, Server, System, flip, media, request, text};
+use crate::support::{Reply, Server, Stored, System, media, request, text};
 
 const CALL: &str = "/recordings/call-1";
 
@@ -30,6 +30,23 @@ fn listed(server: &Server, query: &str) -> Vec<String> {
 fn ids(page: &Value) -> Vec<String> {
     let recordings = page["recordings"].as_array().expect("a list");
     recordings.iter().map(|recording| recording["id"].as_str().expect("an ID").to_owned()).collect()
+}
+
+/// What lies beside recordings: a sidecar by its name, and metadata.
+fn beside(system: &System, name: Option<&str>) -> Stored {
+    let sidecars = ["notes.xml~", "transcript.json~"];
+    let mut files = system.objects().into_iter().filter(|file| file.contains("~"));
+    let found = match name {
+        Some(name) => files.find(|file| file.contains(&format!("{name}~"))),
+        None => files.find(|file| !sidecars.iter().any(|name| file.contains(name))),
+    };
+    found.expect("its file")
+}
+
+/// What is stored and holds these bytes.
+fn stored_with(system: &System, marker: &[u8]) -> Vec<String> {
+    let holds = |file: &Stored| file.read().windows(marker.len()).any(|window| window == marker);
+    system.objects().iter().filter(|file| holds(file)).map(ToString::to_string).collect()
 }
 
 /// Files below a folder that hold these bytes.
@@ -61,9 +78,10 @@ fn what_is_known_is_replaced_whole_and_sealed() {
     let page = server.get("/recordings").json();
     assert_eq!(page["recordings"][0]["metadata"], json!({ "direction": "inbound" }), "no file is opened");
     assert_eq!(holding(&system.data_dir(), b"marker"), [""; 0], "nothing of the rest lies anywhere in clear");
+    assert_eq!(stored_with(&system, b"marker"), [""; 0], "nor where recordings are");
     let reply = patch(&server, CALL, &json!({ "agent": "b" }));
     assert_eq!(reply.json()["metadata"], json!({ "agent": "b" }), "what is left out is not known any more");
-    assert_eq!(system.media_files().iter().filter(|path| path.to_string_lossy().contains('~')).count(), 1);
+    assert_eq!(system.objects().iter().filter(|path| path.contains("~")).count(), 1);
     assert_eq!(patch(&server, CALL, &json!({})).json()["metadata"], json!({}));
     assert!(server.get(&format!("{CALL}/media")).body == media(5000));
     let events = system.ok(&["audit", "show", "--json"]);
@@ -215,7 +233,7 @@ fn sidecars_come_with_a_recording() {
     let system = imported(&[]);
     let shown = system.json(&["recordings", "show", "call-1"]);
     assert_eq!((&shown["metadata"], &shown["sidecars"]), (&call(), &json!(["notes.xml", "transcript.json"])));
-    assert_eq!(holding(&system.data_dir().join("media"), b"marker"), [""; 0], "sealed");
+    assert_eq!(stored_with(&system, b"marker"), [""; 0], "sealed");
     let server = system.serve();
     let reply = server.get(&format!("{CALL}/sidecars/transcript.json"));
     assert_eq!((reply.status, reply.body.as_slice()), (200, &br#"{"text":"a marker said"}"#[..]));
@@ -236,16 +254,12 @@ fn sidecars_come_with_a_recording() {
     assert_eq!(server.get(&format!("{CALL}/sidecars/notes.xml?link={link}")).status, 200);
     assert_eq!(system.ok(&["audit", "show", "--json"]).matches("\"sidecar.read\"").count(), 2);
     // One byte of a file, or the file of another one.
-    let sealed = |name: &str| {
-        let files = system.media_files();
-        files.into_iter().find(|path| path.to_string_lossy().contains(&format!("~{name}~"))).expect("its file")
-    };
-    let (notes, transcript) = (sealed("notes.xml"), sealed("transcript.json"));
-    flip(&notes, 520);
+    let (notes, transcript) = (beside(&system, Some("notes.xml")), beside(&system, Some("transcript.json")));
+    notes.flip(520);
     assert_eq!(server.get(&format!("{CALL}/sidecars/notes.xml")).problem(), "recording-corrupt");
-    fs::copy(&transcript, &notes).expect("copied");
+    notes.write(&transcript.read());
     assert_eq!(server.get(&format!("{CALL}/sidecars/notes.xml")).problem(), "recording-corrupt");
-    fs::remove_file(&notes).expect("removed");
+    notes.remove();
     assert_eq!(server.get(&format!("{CALL}/sidecars/notes.xml")).problem(), "media-missing");
     system.ok(&["encryption", "disable"]);
     let is_disabled = |server: &Server| {
@@ -260,12 +274,11 @@ fn sidecars_come_with_a_recording() {
 #[test]
 fn sidecars_may_be_plain_and_bad_ones_take_nothing_in() {
     let system = imported(&[("SEALTAPE_ENCRYPTION__PLAIN_SIDECARS", "true")]);
-    let plain = holding(&system.data_dir().join("media"), b"marker");
+    let plain = stored_with(&system, b"marker");
     assert_eq!(plain.len(), 2, "{plain:?}");
     let server = system.serve();
     assert_eq!(server.get(&format!("{CALL}/sidecars/notes.xml")).body, b"<notes>marker</notes>");
-    let file = system.media_files().into_iter().find(|path| path.to_string_lossy().contains("~notes.xml~"));
-    flip(&file.expect("its file"), 3);
+    beside(&system, Some("notes.xml")).flip(3);
     assert_eq!(server.get(&format!("{CALL}/sidecars/notes.xml")).problem(), "recording-corrupt");
 
     let audio = system.file("call-2.bin", &media(100));
@@ -293,13 +306,12 @@ fn a_lost_catalogue_is_filled_again_with_all_of_it() {
     let system = imported(&[]);
     let server = system.serve();
     // Of two versions the later one counts, also when a dead writer left the other.
-    let old = system.media_files().into_iter().find(|path| path.to_string_lossy().matches('~').count() == 1);
-    let old = old.expect("the metadata");
-    let kept = fs::read(&old).expect("read");
+    let old = beside(&system, None);
+    let kept = old.read();
     let later = json!({ "agent": "later", "tags": ["new"] });
     patch(&server, CALL, &later);
     drop(server);
-    fs::write(&old, kept).expect("put back");
+    old.write(&kept);
     let export = system.path("keys.age");
     let export = export.to_str().expect("UTF-8");
     let with_passphrase = |arguments: &[&str]| {
@@ -325,19 +337,16 @@ fn what_lies_beside_moves_to_another_key_too() {
     let system = imported(&[]);
     let old = system.json(&["keys", "list"])[0]["fingerprint"].as_str().expect("text").to_owned();
     system.ok(&["keys", "generate"]);
-    let files = system.media_files();
+    let files = system.objects();
     system.ok(&["rewrap", "--all"]);
     assert_eq!(needed(&system, &old), 0);
     system.ok(&["keys", "deactivate", &old]);
     let server = system.serve();
     assert_eq!(server.get(CALL).json()["metadata"], call());
     assert_eq!(server.get(&format!("{CALL}/sidecars/notes.xml")).status, 200);
-    let kept = system.media_files().iter().filter(|path| files.contains(path)).count();
-    assert_eq!(
-        (system.media_files().len(), kept),
-        (files.len() + 1, 1),
-        "the media's file alone; the store's lock came"
-    );
+    let now: Vec<_> = system.objects().into_iter().filter(|file| !file.ends_with("/.lock")).collect();
+    let kept = now.iter().filter(|file| files.contains(file)).count();
+    assert_eq!((now.len(), kept), (files.len(), 1), "the media's file alone");
     // Metadata alone may hold a key.
     system.ok(&["keys", "activate", &old]);
     let newest = system.json(&["keys", "generate"])["fingerprint"].as_str().expect("text").to_owned();
@@ -371,28 +380,24 @@ fn what_lies_beside_is_verified_with_the_recordings() {
         serde_json::from_slice(&output.stdout).expect("JSON")
     };
     assert_eq!(verify(0)["faults"], json!([]));
-    let beside = |tildes: usize, part: &str| {
-        let mut files = system.media_files().into_iter().map(|path| path.to_string_lossy().into_owned());
-        let found = files.find(|path| path.matches('~').count() == tildes && path.contains(part));
-        std::path::PathBuf::from(found.expect("its file"))
-    };
-    let (metadata, notes, transcript) = (beside(1, ""), beside(2, "notes"), beside(2, "transcript"));
-    let kept = fs::read(&metadata).expect("read");
+    let (metadata, notes, transcript) =
+        (beside(&system, None), beside(&system, Some("notes.xml")), beside(&system, Some("transcript.json")));
+    let kept = metadata.read();
     for (path, at, kind) in [(&metadata, 520, "corrupt-chunk"), (&notes, 490, "corrupt-header")] {
-        flip(path, at);
+        path.flip(at);
         let faults = verify(3)["faults"].clone();
         assert_eq!((faults.as_array().map(Vec::len), &faults[0]["id"]), (Some(1), &json!("call-1")), "{faults}");
         assert_eq!(faults[0]["kind"], kind, "{faults}");
-        flip(path, at);
+        path.flip(at);
     }
-    fs::remove_file(&transcript).expect("removed");
+    transcript.remove();
     let faults = verify(3)["faults"].clone();
     assert_eq!((&faults[0]["kind"], faults.as_array().map(Vec::len)), (&json!("media-missing"), Some(1)));
     assert_eq!(system.run(&["verify", "call-1"]).status.code(), Some(3), "also of this one alone");
     // What a writer left that was killed between two steps is no fault.
     let server = system.serve();
     patch(&server, CALL, &json!({ "agent": "later" }));
-    fs::write(&metadata, kept).expect("put back");
+    metadata.write(&kept);
     let report = verify(3);
     assert_eq!(report["faults"].as_array().map(Vec::len), Some(1), "{report}");
     assert!(report.to_string().contains("left-over"), "{report}");

@@ -69,7 +69,7 @@ fn metrics_are_what_their_table_says() {
     for id in ["call", "damaged"] {
         system.import(id, &media);
     }
-    crate::support::flip(&system.stored("damaged"), 600);
+    system.object("damaged").flip(600);
     let fingerprint = system.json(&["keys", "list"])[0]["fingerprint"].as_str().expect("one")[..16].to_owned();
     let server = serve(&system, &[("SEALTAPE_AUTH__MODE", "none")]);
     let mut received = 0;

@@ -33,7 +33,7 @@ fn an_archive_is_catalogued_where_it_lies_and_plays_from_there() {
     let location = shown["location"].as_str().expect("a location");
     assert_eq!(location, format!("file://{}", path.display().to_string().replace(' ', "%20")), "{shown}");
     assert_eq!(shown["media_len"], 300_000);
-    assert!(fs::read(&path).expect("read") == before && system.media_files().is_empty(), "nothing was copied");
+    assert!(fs::read(&path).expect("read") == before && system.objects().is_empty(), "nothing was copied");
     assert!(system.run(&["cat", "c"]).stdout == archive.media["c"]);
     let listed = system.ok(&["recordings", "list"]);
     assert_eq!(listed.matches("plain, exempt").count(), 3, "{listed}");
@@ -66,7 +66,7 @@ fn what_is_no_part_of_an_archive_is_left_out_and_told() {
         fs::write(folder.join(name), content).expect("written");
     }
     system.import("sealed-one", &media(1000));
-    fs::copy(system.stored("sealed-one"), folder.join("other.sealed")).expect("copied");
+    fs::write(folder.join("other.sealed"), system.object("sealed-one").read()).expect("copied");
     // Left out: no part of it.
     symlink(&elsewhere, folder.join("out.wav")).expect("linked");
     symlink(folder.join("good.wav"), folder.join("within.wav")).expect("linked");
@@ -177,8 +177,7 @@ fn a_plain_file_that_is_not_what_was_catalogued_does_not_play() {
     fs::remove_file(folder).expect("removed");
     fs::create_dir(folder).expect("made");
     fs::remove_dir_all(away.parent().expect("a folder")).expect("removed");
-    let stored = system.stored("sealed");
-    fs::write(&stored, media(10_000)).expect("written");
+    system.object("sealed").write(&media(10_000));
     for server in [&server, &system.serve()] {
         for (id, status, code) in [
             ("longer", 500, "recording-corrupt"),

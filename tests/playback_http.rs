@@ -1,6 +1,6 @@
 //! What a player gets: the right bytes, whole or in part, and headers that say what they are.
 
-use crate::support::{System, flip, get, media, request};
+use crate::support::{System, get, media, request};
 
 const LEN: usize = 700_001;
 
@@ -53,7 +53,7 @@ fn a_range_that_cannot_be_is_416_and_one_that_makes_no_sense_is_ignored() {
 fn damage_in_a_later_part_cuts_and_in_the_first_is_said() {
     let (system, media) = (System::with_key(), media(LEN));
     system.import("call", &media);
-    flip(&system.stored("call"), 600_000);
+    system.object("call").flip(600_000);
     let server = system.serve();
     let cut = server.get_range("/recordings/call/media", "bytes=7-9,300000-300009,590000-610000");
     assert_eq!((cut.status, cut.is_cut), (206, true));

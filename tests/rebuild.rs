@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{System, bare_command, flip, media, text, tool};
+use crate::support::{System, bare_command, media, text, tool};
 
 const PASSPHRASE: (&str, &str) = ("SEALTAPE_PASSPHRASE", "correct horse battery staple");
 
@@ -57,18 +57,19 @@ fn what_does_not_verify_is_named() {
         system.import(id, &bytes);
     }
     stranger.import("of-another", &bytes);
-    let place = |id: &str| system.stored(id);
-    flip(&place("damaged-head"), 200);
-    let end = fs::metadata(place("damaged-end")).expect("metadata").len() as usize - 1;
-    flip(&place("damaged-end"), end);
-    fs::OpenOptions::new().write(true).open(place("short")).and_then(|file| file.set_len(300)).expect("cut");
+    let place = |id: &str| system.object(id);
+    place("damaged-head").flip(200);
+    let end = place("damaged-end").size() - 1;
+    place("damaged-end").flip(end);
+    place("short").cut(300);
     copy_into(&system, &stranger.stored("of-another"), "of-another.sealed");
     // Another recording's file under a name of its own, a file in the wrong folder, and one that is none.
-    copy_into(&system, &place("good"), "renamed.sealed");
+    copy_into(&system, place("good").path(), "renamed.sealed");
     let media_folder = system.data_dir().join("media");
     fs::create_dir_all(media_folder.join("zz")).expect("made");
     fs::write(media_folder.join("notes.txt"), "x").expect("written");
-    fs::copy(place("good"), place("good").with_file_name("misplaced.sealed")).expect("copied");
+    let misplaced = place("good").path().with_file_name("misplaced.sealed");
+    fs::copy(place("good").path(), misplaced).expect("copied");
     lose_database(&system);
     let output = system.run(&["recordings", "rebuild", "--json"]);
     assert_eq!(output.status.code(), Some(3));
@@ -135,7 +136,7 @@ fn a_recording_that_grows_is_left_to_its_writer() {
     let mut recorder = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("runs");
     let mut stdin = recorder.stdin.take().expect("piped");
     stdin.write_all(&bytes[..20_000]).and_then(|()| stdin.flush()).expect("written");
-    while system.media_files().is_empty() || system.json(&["recordings", "list"]).as_array().map(Vec::len) != Some(1) {
+    while system.objects().is_empty() || system.json(&["recordings", "list"]).as_array().map(Vec::len) != Some(1) {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let report = system.json(&["recordings", "rebuild"]);
@@ -198,17 +199,18 @@ fn a_lesser_file_does_not_take_the_place_of_a_damaged_one() {
     let system = System::with_key();
     let bytes = media(50_000);
     system.import("call", &bytes);
-    let stored = system.stored("call");
-    fs::write(stored.with_extension("plain"), b"forged").expect("written");
-    flip(&stored, 200);
+    let stored = system.object("call");
+    let forged = stored.with_end(".sealed", ".plain");
+    forged.write(b"forged");
+    stored.flip(200);
     lose_database(&system);
     let output = system.run(&["recordings", "rebuild", "--plain"]);
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("call.sealed: ") && said.contains("call.plain: "), "{said}");
+    assert!(said.contains(&format!("{stored}: ")) && said.contains(&format!("{forged}: ")), "{said}");
     assert_eq!(recordings(&system).as_array().map(Vec::len), Some(0), "neither");
-    flip(&stored, 200);
-    fs::remove_file(stored.with_extension("plain")).expect("removed");
+    stored.flip(200);
+    forged.remove();
     system.ok(&["recordings", "rebuild"]);
     assert!(system.run(&["cat", "call"]).stdout == bytes);
 }
@@ -218,11 +220,11 @@ fn files_from_before_a_rewrap_are_counted_under_their_key_again() {
     let system = System::with_key();
     let bytes = media(50_000);
     system.import("call", &bytes);
-    let (stored, old) = (system.stored("call"), system.json(&["keys", "list"])[0]["fingerprint"].clone());
-    let backup = fs::read(&stored).expect("read");
+    let (stored, old) = (system.object("call"), system.json(&["keys", "list"])[0]["fingerprint"].clone());
+    let backup = stored.read();
     system.ok(&["keys", "generate"]);
     system.ok(&["rewrap", "--all"]);
-    fs::write(&stored, backup).expect("put back");
+    stored.write(&backup);
     assert_eq!(system.json(&["recordings", "rebuild"])["already"], 1);
     let error = system.fails(1, &["keys", "deactivate", old.as_str().expect("text")]);
     assert!(error.contains("1 recording(s) need"), "{error}");

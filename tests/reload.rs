@@ -27,7 +27,7 @@ fn an_unknown_fingerprint_is_looked_for_once_for_all_who_ask() {
     let (system, twin) = (System::with_key(), System::with_key());
     system.import("call", &media(3000));
     twin.import("call", &media(3000));
-    fs::copy(twin.stored("call"), system.stored("call")).expect("copied");
+    system.object("call").write(&twin.object("call").read());
     let server = system.serve();
     let before = checks(&server);
     thread::scope(|scope| {
@@ -222,7 +222,7 @@ async fn neither_an_empty_file_nor_lost_keys_make_new_recordings_plain() {
     connection.close().await.expect("closes");
     let error = system.fails(1, &more);
     assert!(error.contains("no database key is active"), "{error}");
-    assert_eq!(system.media_files().len(), 1, "nothing lies in plain");
+    assert_eq!(system.objects().len(), 1, "nothing lies in plain");
 }
 
 /// The files of a database, moved away.

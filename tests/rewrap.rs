@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{System, flip, media, signal, text, tool};
+use crate::support::{Stored, System, media, signal, text, tool};
 
 /// Fingerprint, wrapped file key, and header tag: what a re-wrapping may change.
 const CHANGING: [std::ops::Range<usize>; 2] = [32..104, 480..512];
@@ -20,9 +20,14 @@ fn rewrap_changes_the_header_and_nothing_else() {
     for id in ["one", "two"] {
         system.import(id, &bytes);
     }
-    let stored = system.stored("one");
+    let stored = system.object("one");
     let server = system.serve();
-    let before = (fs::read(&stored).expect("read"), fs::metadata(&stored).expect("metadata").ino());
+    let inode = |stored: &Stored| match stored {
+        Stored::File(path) => fs::metadata(path).expect("metadata").ino(),
+        // One that is written anew is written whole.
+        Stored::Object { .. } => 0,
+    };
+    let before = (stored.read(), inode(&stored));
     let played = server.get("/recordings/one/media");
     let old = fingerprint(&system, "one");
     let new = system.json(&["keys", "generate"])["fingerprint"].as_str().expect("text").to_owned();
@@ -30,17 +35,17 @@ fn rewrap_changes_the_header_and_nothing_else() {
     let plan = system.json(&["rewrap", "--all", "--dry-run"]);
     assert_eq!((&plan["recordings"], &plan["bytes"], &plan["to"]), (&2.into(), &200_000.into(), &new.clone().into()));
     assert_eq!(plan["from"], serde_json::json!([{ "fingerprint": old, "recordings": 2 }]));
-    assert_eq!(fs::read(&stored).expect("read"), before.0, "a dry run changes nothing");
+    assert_eq!(stored.read(), before.0, "a dry run changes nothing");
     assert_eq!(fingerprint(&system, "one"), old);
     assert!(system.fails(1, &["keys", "deactivate", &old]).contains("2 recording(s) need"));
 
     let done = system.json(&["rewrap", "--all"]);
     assert_eq!((&done["done"], &done["failed"], &done["to"]), (&2.into(), &serde_json::json!([]), &new.clone().into()));
-    let after = fs::read(&stored).expect("read");
+    let after = stored.read();
     let changed = (0..after.len()).filter(|at| after[*at] != before.0[*at]);
     assert!(changed.clone().all(|at| CHANGING.iter().any(|range| range.contains(&at))), "only these bytes");
     assert!(changed.count() > 64, "and those they are");
-    assert_eq!(fs::metadata(&stored).expect("metadata").ino(), before.1, "in place");
+    assert_eq!(inode(&stored), before.1, "in place");
     assert_eq!(hex::encode(&after[32..64]), new);
     let plays = server.get("/recordings/one/media");
     assert!(plays.body == bytes);
@@ -65,10 +70,10 @@ fn what_cannot_be_rewrapped_is_named_and_left() {
     let exempt = system.file("plain.dat", &bytes);
     system.ok(&["import", exempt.to_str().expect("UTF-8"), "--exempt"]);
     system.ok(&["keys", "generate"]);
-    flip(&system.stored("damaged"), 490);
-    let damaged = fs::read(system.stored("damaged")).expect("read");
-    fs::remove_file(system.stored("gone")).expect("removed");
-    fs::copy(system.stored("good"), system.stored("swapped")).expect("copied");
+    system.object("damaged").flip(490);
+    let damaged = system.object("damaged").read();
+    system.object("gone").remove();
+    system.object("swapped").write(&system.object("good").read());
     let output = system.run(&["rewrap", "--all", "--json"]);
     assert_eq!(output.status.code(), Some(3), "some failed, one was done");
     let said = text(&output.stderr);
@@ -77,7 +82,7 @@ fn what_cannot_be_rewrapped_is_named_and_left() {
     }
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!((&report["done"], report["failed"].as_array().map(Vec::len)), (&1.into(), Some(3)));
-    assert_eq!(fs::read(system.stored("damaged")).expect("read"), damaged, "no tag is made over what did not verify");
+    assert_eq!(system.object("damaged").read(), damaged, "no tag is made over what did not verify");
     assert!(system.run(&["cat", "good"]).stdout == bytes);
     for (id, why) in [("plain", "in plain"), ("nobody", "no recording of that ID"), ("gone", "media-missing")] {
         assert!(system.fails(1, &["rewrap", id]).contains(why), "{id}");
@@ -135,8 +140,8 @@ fn the_recordings_of_a_recorder_that_was_killed_move_too() {
     // The chunk that is still open at the kill is lost; the ones before it are in the file.
     let part = loop {
         std::thread::sleep(Duration::from_millis(20));
-        let part = system.media_files().into_iter().find(|path| path.extension().is_some_and(|end| end == "part"));
-        if let Some(part) = part.filter(|part| fs::metadata(part).is_ok_and(|metadata| metadata.len() > 45_000)) {
+        let part = system.objects().into_iter().find(|path| path.ends_with(".part"));
+        if let Some(part) = part.filter(|part| part.size() > 45_000) {
             break part;
         }
     };
@@ -163,8 +168,8 @@ fn reseal_makes_new_file_keys_and_keeps_the_recording() {
     let bytes = media(3 << 20);
     system.import("call", &bytes);
     let server = system.serve();
-    let stored = system.stored("call");
-    let before = fs::read(&stored).expect("read");
+    let stored = system.object("call");
+    let before = stored.read();
     let (shown, played) = (system.json(&["recordings", "show", "call"]), server.get("/recordings/call/media"));
     let old = fingerprint(&system, "call");
     let error = system.fails(1, &["reseal", "--key", &old]);
@@ -178,22 +183,23 @@ fn reseal_makes_new_file_keys_and_keeps_the_recording() {
     assert!(system.fails(1, &["cat", "call"]).contains("key-deactivated"));
     let plan = system.json(&["reseal", "--key", &old, "--dry-run"]);
     assert_eq!((&plan["recordings"], &plan["bytes"]), (&1.into(), &(3 << 20).into()));
-    assert_eq!(fs::read(&stored).expect("read"), before, "a dry run changes nothing");
+    assert_eq!(stored.read(), before, "a dry run changes nothing");
     assert_eq!(system.json(&["reseal", "--key", &old])["done"], 1);
 
     let plays = server.get("/recordings/call/media");
     assert!(plays.body == bytes, "under its new key");
     assert_ne!(plays.header("etag"), played.header("etag"), "it is another sealing");
-    let after = fs::read(&stored).expect("read");
+    let after = system.object("call").read();
     assert_eq!(after.len(), before.len());
     assert_ne!(after[16..32], before[16..32], "another salt");
     let same = after[512..].iter().zip(&before[512..]).filter(|(one, other)| one == other).count();
     assert!(same < after.len() / 128, "another keystream: {same} bytes are the same, and a 256th is chance");
     let now = system.json(&["recordings", "show", "call"]);
-    for field in ["id", "media_type", "media_len", "created_at", "state", "mended", "location"] {
+    for field in ["id", "media_type", "media_len", "created_at", "state", "mended"] {
         assert_eq!(now[field], shown[field], "{field}");
     }
-    assert_eq!(system.media_files().iter().filter(|path| path.extension().is_some_and(|end| end == "next")).count(), 0);
+    assert_eq!(now["location"] == shown["location"], !system.is_in_bucket(), "in a bucket each sealing has its own");
+    assert_eq!(system.objects().iter().filter(|path| path.ends_with(".next")).count(), 0);
     assert_eq!(system.json(&["reseal", "--key", &old])["done"], 0, "nothing is under it any more");
     assert_eq!(system.json(&["reseal", "--all"])["done"], 1, "all means all");
     assert!(server.get("/recordings/call/media").body == bytes);
@@ -207,14 +213,15 @@ fn a_damaged_recording_is_not_sealed_again_and_stays() {
     for id in ["good", "damaged"] {
         system.import(id, &bytes);
     }
-    let stored = system.stored("damaged");
-    flip(&stored, 100_000);
-    let before = fs::read(&stored).expect("read");
+    let stored = system.object("damaged");
+    stored.flip(100_000);
+    let before = stored.read();
     let output = system.run(&["reseal", "--all"]);
     assert_eq!(output.status.code(), Some(3));
     assert!(text(&output.stderr).contains("damaged: ") && text(&output.stderr).contains("recording-corrupt"));
-    assert_eq!(fs::read(&stored).expect("read"), before, "not a byte of it");
-    assert_eq!(system.media_files().len(), 3, "two recordings, and the lock: nothing is left over");
+    assert_eq!(stored.read(), before, "not a byte of it");
+    let left = system.objects().into_iter().filter(|file| !file.ends_with("/.lock")).count();
+    assert_eq!(left, 2, "two recordings: nothing is left over");
     assert!(system.run(&["cat", "good"]).stdout == bytes);
 }
 
@@ -288,15 +295,15 @@ fn a_damaged_replacement_that_a_dead_command_left_is_dropped() {
     let system = System::with_key();
     let bytes = media(100_000);
     system.import("call", &bytes);
-    let stored = system.stored("call");
-    let before = fs::read(&stored).expect("read");
+    let stored = system.object("call");
+    let before = stored.read();
     let old_seal = seal_id(&system);
     system.ok(&["reseal", "call"]);
-    let (mut after, new_seal, key) = (fs::read(&stored).expect("read"), seal_id(&system), fingerprint(&system, "call"));
+    let (mut after, new_seal, key) = (stored.read(), seal_id(&system), fingerprint(&system, "call"));
     for is_damaged in [true, false] {
-        fs::write(&stored, &before).expect("written");
+        stored.write(&before);
         after[50_000] ^= u8::from(is_damaged);
-        fs::write(stored.with_extension("sealed.next"), &after).expect("written");
+        stored.with_end(".sealed", ".sealed.next").write(&after);
         after[50_000] ^= u8::from(is_damaged);
         execute(
             &system,
@@ -320,7 +327,8 @@ fn a_terminal_shows_a_bar_and_a_pipe_does_not() {
     let inner = system.command(&["reseal", "--all"]);
     let mut on_terminal: Command = tool("python3");
     on_terminal.args(["-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]))"]).arg(inner.get_program());
-    let output = on_terminal.args(inner.get_args()).env("TERM", "xterm").output().expect("runs");
+    let output =
+        on_terminal.args(inner.get_args()).envs(system.environment()).env("TERM", "xterm").output().expect("runs");
     let said = text(&output.stdout);
     assert!(said.contains("MiB/s"), "{said}");
     assert!(said.contains("sealed again"), "{said}");

@@ -18,12 +18,12 @@ fn before_the_first_key_everything_is_plain() {
     system.import("early", &media);
     let shown = system.json(&["recordings", "show", "early"]);
     assert_eq!((shown["sealed"].as_bool(), shown["fingerprint"].is_null()), (Some(false), true));
-    assert!(fs::read(system.stored("early")).expect("read") == media, "plain, as the catalogue says");
+    assert!(system.object("early").read() == media, "plain, as the catalogue says");
     assert!(system.fails(1, &["encryption", "enable"]).contains("keys generate"));
 
     system.ok(&["keys", "generate"]);
     system.import("late", &media);
-    let stored = fs::read(system.stored("late")).expect("read");
+    let stored = system.object("late").read();
     assert!(stored.starts_with(b"\x89STP") && !contains(&stored, &media[..64]), "sealed");
     let server = system.serve();
     assert!(server.get("/recordings/early/media").body == media, "what was plain plays on");
@@ -114,7 +114,7 @@ fn recordings_of_another_system_are_missing_their_key() {
     let (ours, theirs) = (System::with_key(), System::with_key());
     theirs.import("call", &media(3000));
     ours.import("call", &media(3000));
-    fs::copy(theirs.stored("call"), ours.stored("call")).expect("copied");
+    ours.object("call").write(&theirs.object("call").read());
     let theirs_key = theirs.json(&["keys", "list"])[0]["fingerprint"].clone();
     let reply = ours.serve().get("/recordings/call/media");
     assert_eq!((reply.status, reply.problem().as_str()), (409, "key-missing"));

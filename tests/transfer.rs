@@ -54,9 +54,9 @@ fn refused(system: &System, passphrase: &str, arguments: &[&str]) -> String {
 
 /// All that an import could change.
 fn state(system: &System) -> impl PartialEq + Debug + use<> {
-    let mut files: Vec<_> = system.media_files();
+    let mut files: Vec<_> = system.objects();
     files.sort();
-    let files: Vec<_> = files.into_iter().map(|path| (path.clone(), fs::read(path).expect("read"))).collect();
+    let files: Vec<_> = files.into_iter().map(|file| (file.read(), file)).collect();
     let mut names: Vec<String> = fs::read_dir(system.data_dir())
         .expect("read")
         .map(|entry| entry.expect("entry").file_name().into_string().expect("UTF-8"))

@@ -86,7 +86,11 @@ pub(super) async fn run(global: &Global, system: &System, wish: Wish) -> Result<
     if resealing.is_some() && !tally.is_stopped {
         maintenance.end_reseal_of_all().await?;
     }
-    report(global, &wish, &tally, to)
+    let fate = match wish.work {
+        Work::Rewrap => "whoever plays them goes on",
+        Work::Reseal => system.fate_of_players(),
+    };
+    report(global, &wish, &tally, to, fate)
 }
 
 /// What lies beside recordings is short: it is sealed again in either case.
@@ -258,7 +262,7 @@ fn exit_code(failed: usize, done: u64) -> ExitCode {
     }
 }
 
-fn report(global: &Global, wish: &Wish, tally: &Tally, to: Fingerprint) -> Result<ExitCode, Failure> {
+fn report(global: &Global, wish: &Wish, tally: &Tally, to: Fingerprint, fate: &str) -> Result<ExitCode, Failure> {
     if global.json {
         let failed: Vec<_> =
             tally.failed.iter().map(|(id, reason)| json!({ "id": id.as_str(), "reason": reason })).collect();
@@ -272,7 +276,7 @@ fn report(global: &Global, wish: &Wish, tally: &Tally, to: Fingerprint) -> Resul
             Work::Reseal => "sealed again",
         };
         let already = if tally.already > 0 { format!(", {} were so already", tally.already) } else { String::new() };
-        print::line(&format!("{} recording(s) {what} under {to}{already}; whoever plays them goes on.", tally.done))?;
+        print::line(&format!("{} recording(s) {what} under {to}{already}; {fate}.", tally.done))?;
     }
     if tally.is_stopped {
         Failure::new("stopped").advise("nothing is lost; run it again to go on").print();

@@ -112,7 +112,7 @@ async fn encrypt(global: &Global, system: &System, arguments: Arguments) -> Resu
         .await?;
     bar.finish_and_clear();
     let left = run.maintenance.plain_count().await?;
-    report(global, tally, left, stop.is_asked(), to)
+    report(global, tally, left, stop.is_asked(), to, system.fate_of_players())
 }
 
 async fn plan(maintenance: &Maintenance, selection: &Selection) -> Result<Plan, Failure> {
@@ -237,6 +237,7 @@ fn report(
     count: PlainCount,
     is_stopped: bool,
     to: Fingerprint,
+    fate: &str,
 ) -> Result<ExitCode, Failure> {
     if global.json {
         let failed: Vec<_> =
@@ -250,7 +251,7 @@ fn report(
     } else {
         let already = if tally.already > 0 { format!(", {} were so already", tally.already) } else { String::new() };
         print::line(&format!(
-            "{} recording(s), {}, sealed under {to}{already}; running servers play the sealed files at once, and whoever listens goes on.",
+            "{} recording(s), {}, sealed under {to}{already}; running servers play the sealed files at once, and {fate}.",
             tally.done,
             print::size(tally.media_len)
         ))?;

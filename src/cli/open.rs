@@ -178,6 +178,15 @@ impl System {
         Ok(LocalStore::location_of(path)?)
     }
 
+    /// What becomes of whoever plays a recording that is sealed anew: a file that lost its name stays open, and an object
+    /// that was deleted is gone.
+    pub(super) fn fate_of_players(&self) -> &'static str {
+        match self.settings.storage.folder() {
+            Some(_) => "whoever plays them goes on",
+            None => "whoever plays them is cut, and begins again",
+        }
+    }
+
     pub(super) fn companions(&self, keys: &Arc<KeyWatch>) -> Companions {
         let (database, store) = (Arc::clone(&self.database), Arc::clone(&self.store));
         let keeping = &self.settings.keeping;

@@ -17,7 +17,7 @@ fn assert_clear(error: &str, words: &[&str]) {
 /// Nothing was taken in.
 fn assert_nothing(system: &System) {
     assert_eq!(system.json(&["recordings", "list"]), serde_json::json!([]));
-    assert_eq!(system.media_files(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(system.objects(), []);
 }
 
 #[test]
@@ -81,10 +81,10 @@ fn ids_that_cannot_be() {
     assert_nothing(&system);
 
     system.ok(&["import", file]);
-    let before = fs::read(system.stored("call")).expect("read");
+    let before = system.object("call").read();
     assert_clear(&system.fails(1, &["import", file]), &["call.wav", "exists", "--id"]);
-    assert!(fs::read(system.stored("call")).expect("read") == before, "never overwritten");
-    assert_eq!(system.media_files().len(), 1);
+    assert!(system.object("call").read() == before, "never overwritten");
+    assert_eq!(system.objects().len(), 1);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_sealed_file_that_does_not_verify_or_is_another() {
         fs::copy(system.data_dir().join(name), twin.data_dir().join(name)).expect("copied");
     }
     twin.import("call", &media(50_000));
-    let good = fs::read(twin.stored("call")).expect("read");
+    let good = twin.object("call").read();
     let mut flipped = good.clone();
     flipped[20_000] ^= 1;
     for (name, bytes, words) in [
@@ -129,7 +129,7 @@ fn a_sealed_file_that_does_not_verify_or_is_another() {
     assert_clear(&system.fails(1, &["import", file]), &["exists"]);
     assert_clear(&other.fails(1, &["import", file]), &["no database key has the fingerprint"]);
     assert_nothing(&other);
-    assert_eq!(system.media_files().len(), 1);
+    assert_eq!(system.objects().len(), 1);
 }
 
 #[tokio::test]

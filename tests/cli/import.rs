@@ -46,10 +46,11 @@ fn a_sealed_file_is_taken_in_as_it_is() {
     }
     let media = media(100_000);
     system.import("call", &media);
-    let stored = system.stored("call");
-    let imported = twin.json(&["import", stored.to_str().expect("UTF-8")]);
+    let stored = system.object("call");
+    let file = system.file("call.sealed", &stored.read());
+    let imported = twin.json(&["import", file.to_str().expect("UTF-8")]);
     assert_eq!(imported[0]["id"], "call");
-    assert!(fs::read(twin.stored("call")).expect("read") == fs::read(&stored).expect("read"), "byte for byte");
+    assert!(twin.object("call").read() == stored.read(), "byte for byte");
     assert!(twin.run(&["cat", "call"]).stdout == media);
     let etag = |system: &System| system.serve().get("/recordings/call/media").header("etag").map(str::to_owned);
     assert_eq!(etag(&twin), etag(&system), "the same sealing");
@@ -78,17 +79,12 @@ fn an_interrupted_import_leaves_nothing() {
         let output = import.wait_with_output().expect("ends");
         if output.status.success() {
             finished += 1;
-            fs::remove_dir_all(system.data_dir()).expect("removed");
+            system.clear();
             system.ok(&["keys", "generate"]);
             continue;
         }
         interrupted += 1;
-        assert_eq!(
-            system.media_files(),
-            Vec::<std::path::PathBuf>::new(),
-            "round {round}, {name}: {}",
-            text(&output.stderr)
-        );
+        assert_eq!(system.objects(), [], "round {round}, {name}: {}", text(&output.stderr));
         assert_eq!(system.json(&["recordings", "list"]), serde_json::json!([]), "round {round}");
     }
     println!("{interrupted} interrupted, {finished} finished first");
@@ -143,7 +139,7 @@ fn a_live_recording_that_breaks_off_is_unfinished_and_plays() {
         .expect("runs");
     import.stdin.as_mut().expect("piped").write_all(&media).expect("written");
     let begun = Instant::now();
-    while fs::metadata(system.stored_part("broken")).map_or(0, |metadata| metadata.len()) < 95_000 {
+    while system.growing("broken.sealed.part") < 95_000 {
         assert!(begun.elapsed() < Duration::from_secs(10));
         thread::sleep(Duration::from_millis(20));
     }
@@ -169,7 +165,7 @@ fn a_killed_live_recording_is_kept_as_far_as_it_came() {
     let mut import = system.command(&["import", "-", "--id", "killed"]).stdin(Stdio::piped()).spawn().expect("runs");
     import.stdin.as_mut().expect("piped").write_all(&media).expect("written");
     let begun = Instant::now();
-    while fs::metadata(system.stored_part("killed")).map_or(0, |metadata| metadata.len()) < 95_000 {
+    while system.growing("killed.sealed.part") < 95_000 {
         assert!(begun.elapsed() < Duration::from_secs(10));
         thread::sleep(Duration::from_millis(20));
     }
@@ -194,11 +190,7 @@ fn a_live_recording_that_stays_plain_is_kept_all_the_same() {
             .expect("runs");
         import.stdin.as_mut().expect("piped").write_all(&media).expect("written");
         let begun = Instant::now();
-        let part = |system: &System| {
-            let name = format!("{id}.plain.part");
-            system.media_files().into_iter().find(|file| file.ends_with(&name)).unwrap_or_default()
-        };
-        while fs::metadata(part(&system)).map_or(0, |metadata| metadata.len()) < 100_000 {
+        while system.growing(&format!("{id}.plain.part")) < 100_000 {
             assert!(begun.elapsed() < Duration::from_secs(10));
             thread::sleep(Duration::from_millis(20));
         }
@@ -252,7 +244,7 @@ fn a_switch_turned_meanwhile_counts_for_the_next_file() {
         .spawn()
         .expect("runs");
     let begun = Instant::now();
-    while !system.data_dir().join("media").exists() {
+    while !["media", "spool"].iter().any(|store| system.data_dir().join(store).exists()) {
         assert!(begun.elapsed() < Duration::from_secs(10));
         thread::sleep(Duration::from_millis(20));
     }
@@ -304,7 +296,7 @@ fn many_files_at_once_are_all_there_and_told_in_their_order() {
         let read = system.run(&["cat", id]);
         assert!(read.status.success() && read.stdout == *media, "{id}: {}", text(&read.stderr));
     }
-    assert_eq!(system.media_files().len(), files.len(), "and nothing else");
+    assert_eq!(system.objects().len(), files.len(), "and nothing else");
     let events = system.json(&["audit", "show"]);
     let events = events.as_array().expect("a list").iter().filter(|event| event["event"] == "recording.import");
     let mut on_record: Vec<_> = events.map(|event| event["recording"].as_str().expect("an ID").to_owned()).collect();
@@ -323,7 +315,7 @@ fn bad_files_among_many_are_named_and_stop_no_other() {
     system.file("taken.wav", &media(70_000));
     fs::create_dir(system.path("folder")).expect("made");
     system.file("no id.wav", &media(10));
-    let mut forged = fs::read(system.stored("taken")).expect("read");
+    let mut forged = system.object("taken").read();
     forged[200] ^= 1;
     system.file("forged.sealed", &forged);
     for (i, name) in bad.iter().enumerate() {
@@ -344,7 +336,7 @@ fn bad_files_among_many_are_named_and_stop_no_other() {
         assert!(system.run(&["cat", &format!("call-{i:02}")]).stdout == media(50_000 + i));
     }
     assert!(system.run(&["cat", "taken"]).stdout == media(100), "as it was");
-    assert_eq!(system.media_files().len(), 41, "nothing of those that failed is left");
+    assert_eq!(system.objects().len(), 41, "nothing of those that failed is left");
 }
 
 #[test]
@@ -368,7 +360,7 @@ fn of_two_files_of_one_id_the_first_is_kept_and_the_other_named() {
         assert!(system.run(&["cat", &format!("call-{i:02}")]).stdout == media(2_000_000 + i));
     }
     assert_eq!(errors.lines().filter(|line| line.starts_with("sealtape: ")).count(), 12, "{errors}");
-    assert_eq!(system.media_files().len(), 12);
+    assert_eq!(system.objects().len(), 12);
     assert!(paths.iter().all(|path| path.exists()), "the files that were named are nobody's to remove");
 }
 
@@ -382,7 +374,7 @@ fn of_sealed_files_of_one_id_one_is_kept_whatever_the_others_are() {
     }
     let media = media(3_000_000);
     system.import("call", &media);
-    let good = fs::read(system.stored("call")).expect("read");
+    let good = system.object("call").read();
     // Found out only when all of it was copied.
     let mut damaged = good.clone();
     damaged[1_000_000] ^= 1;
@@ -396,8 +388,8 @@ fn of_sealed_files_of_one_id_one_is_kept_whatever_the_others_are() {
     assert_eq!(text(&output.stdout).lines().count(), 1, "{}", text(&output.stdout));
     assert_eq!(text(&output.stderr).lines().filter(|line| line.starts_with("sealtape: ")).count(), 11);
     assert!(twin.run(&["cat", "call"]).stdout == media);
-    assert_eq!(twin.media_files().len(), 1);
-    assert!(fs::read(twin.stored("call")).expect("read") == good);
+    assert_eq!(twin.objects().len(), 1);
+    assert!(twin.object("call").read() == good);
 }
 
 #[test]
@@ -426,8 +418,8 @@ fn an_import_of_many_that_is_interrupted_leaves_whole_recordings_and_nothing_els
         let (told, errors) = (text(&output.stdout), text(&output.stderr));
         let listed = system.json(&["recordings", "list"]);
         let listed: Vec<_> = listed.as_array().expect("a list").iter().map(|one| one["id"].clone()).collect();
-        let stored = system.media_files();
-        assert!(stored.iter().all(|file| file.extension().is_some_and(|end| end == "sealed")), "{stored:?}");
+        let stored = system.objects();
+        assert!(stored.iter().all(|file| file.ends_with(".sealed")), "{stored:?}");
         assert_eq!((stored.len(), told.lines().count()), (listed.len(), listed.len()), "round {round}: {errors}");
         if !output.status.success() && output.status.code().is_some() {
             interrupted += 1;
@@ -440,7 +432,7 @@ fn an_import_of_many_that_is_interrupted_leaves_whole_recordings_and_nothing_els
             let read = system.run(&["cat", id.as_str().expect("an ID")]).stdout;
             assert!(read.len() == 24 << 20 && read.iter().all(|byte| *byte == 0));
         }
-        fs::remove_dir_all(system.data_dir()).expect("removed");
+        system.clear();
         system.ok(&["keys", "generate"]);
     }
     println!("{interrupted} of {rounds} interrupted, {some_done} with some done");
@@ -448,11 +440,10 @@ fn an_import_of_many_that_is_interrupted_leaves_whole_recordings_and_nothing_els
 }
 
 impl System {
-    /// The growing file of a live recording.
-    fn stored_part(&self, id: &str) -> std::path::PathBuf {
-        let files = self.media_files();
-        let name = format!("{id}.sealed.part");
-        files.into_iter().find(|file| file.ends_with(&name)).unwrap_or_default()
+    /// How long the growing file of that name is by now.
+    fn growing(&self, name: &str) -> u64 {
+        let file = self.media_files().into_iter().find(|file| file.ends_with(name));
+        file.and_then(|file| fs::metadata(file).ok()).map_or(0, |file| file.len())
     }
 }
 

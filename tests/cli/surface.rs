@@ -89,7 +89,8 @@ fn a_pipe_that_closes_early_is_no_fault() {
         env!("CARGO_BIN_EXE_sealtape"),
         system.data_dir().display()
     );
-    let output = std::process::Command::new("bash").args(["-c", &shell]).output().expect("bash");
+    let output =
+        std::process::Command::new("bash").args(["-c", &shell]).envs(system.environment()).output().expect("bash");
     assert_eq!((text(&output.stdout).trim(), text(&output.stderr).as_str(), output.status.code()), ("10", "", Some(0)));
 }
 

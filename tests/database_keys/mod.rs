@@ -4,7 +4,7 @@ mod deactivating;
 mod meddling;
 mod state_table;
 
-use std::{collections::BTreeSet, fs};
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
@@ -169,7 +169,7 @@ fn no_command_deletes_a_key() {
         system.ok(&["keys", "deactivate", fingerprint, "--force"]);
         see(&ever);
     }
-    fs::remove_file(system.stored("call")).expect("removed");
+    system.object("call").remove();
     see(&ever);
     let summed: u64 = keys(&system).iter().filter_map(|key| key["recordings"].as_u64()).sum();
     assert_eq!(summed, 1, "the one recording is still counted");

@@ -1,6 +1,6 @@
 //! "What is sealed, and when" holds for every sequence of commands, and for a server beside them.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use proptest::{
     prelude::{Just, ProptestConfig, Strategy, any},
@@ -168,7 +168,7 @@ impl Fixture {
         import_keys(&other, &handmade_export(std::slice::from_ref(&newer)));
         other.import("sealed-1", &media(5001));
         let exported = vec![oldest, newer, deactivated];
-        let sealed = ["sealed-0", "sealed-1"].map(|id| other.stored(id)).to_vec();
+        let sealed = ["sealed-0", "sealed-1"].map(|id| other.file(id, &other.object(id).read())).to_vec();
         for (number, key) in exported.iter().take(2).enumerate() {
             let shown = other.json(&["recordings", "show", &format!("sealed-{number}")]);
             assert_eq!(shown["fingerprint"], key["fingerprint"]);
@@ -277,9 +277,9 @@ impl Run<'_> {
             self.system.ok(&["import", &source]);
             self.model.recordings.insert(id, (Some(wanted), media(5000 + which)));
         } else {
-            let files = self.system.media_files();
+            let files = self.system.objects();
             self.system.fails(1, &["import", &source]);
-            assert_eq!(self.system.media_files(), files);
+            assert_eq!(self.system.objects(), files);
         }
     }
 
@@ -358,12 +358,12 @@ impl Run<'_> {
         let (id, media) = self.next_recording();
         let source = self.system.file(&id, &media);
         let source = source.to_str().expect("UTF-8");
-        let files = self.system.media_files();
+        let files = self.system.objects();
         let sealed_under = match self.model.new_recording() {
             Kept::Refused => {
                 let error = self.system.fails(1, &["import", source]);
                 assert!(error.contains("no-active-key"), "{when}: {error}");
-                assert_eq!(self.system.media_files(), files, "{when}");
+                assert_eq!(self.system.objects(), files, "{when}");
                 return;
             }
             Kept::Plain => None,
@@ -375,7 +375,7 @@ impl Run<'_> {
             (&json!(sealed_under.is_some()), &json!(sealed_under)),
             "{when}"
         );
-        let stored = fs::read(self.system.stored(&id)).expect("read");
+        let stored = self.system.object(&id).read();
         assert_eq!(stored == media, sealed_under.is_none(), "{when}");
         self.model.recordings.insert(id, (sealed_under, media));
     }

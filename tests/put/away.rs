@@ -167,7 +167,7 @@ fn what_would_be_plain_waits_for_the_database() {
     let away = Away::new(&system);
     assert_eq!(put(&server.address, "fax-1", &[], &media).problem(), "catalogue-unavailable");
     assert_eq!(put(&server.address, "first", &[], &media).problem(), "recording-exists", "no plain file is displaced");
-    assert!(system.media_files().len() == 1);
+    assert_eq!(system.objects().len(), 1);
     drop(away);
 }
 

@@ -5,7 +5,7 @@ use std::{
     net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex, OnceLock, Weak},
     thread,
     time::{Duration, Instant},
 };
@@ -53,6 +53,37 @@ impl Garage {
             *shared = Arc::downgrade(&garage);
             garage
         })
+    }
+
+    /// The same, to the end of this program, also when nobody holds it for a moment.
+    pub fn kept() -> Arc<Self> {
+        static KEPT: OnceLock<Arc<Garage>> = OnceLock::new();
+        let garage = Arc::clone(KEPT.get_or_init(Self::shared));
+        garage.stop_at_exit();
+        garage
+    }
+
+    /// A static is never dropped: a program that waits for this one's end stops the nodes then.
+    #[allow(clippy::zombie_processes, reason = "it ends after this program")]
+    fn stop_at_exit(&self) {
+        static STARTED: OnceLock<()> = OnceLock::new();
+        STARTED.get_or_init(|| {
+            let nodes = self.nodes.lock().expect("whole");
+            let pids: Vec<String> = nodes.iter().map(|node| node.child.id().to_string()).collect();
+            let script = format!(
+                "while kill -0 {} 2>/dev/null; do sleep 1; done; kill -KILL {}; sleep 1; rm -rf '{}'",
+                std::process::id(),
+                pids.join(" "),
+                self.folder.path().display()
+            );
+            let watcher = Command::new("sh")
+                .args(["-c", &script])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn();
+            watcher.expect("a watcher");
+        });
     }
 
     /// Starts a cluster and waits until all of it is up.

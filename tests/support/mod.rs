@@ -9,6 +9,7 @@ mod garage;
 mod plain_archive;
 pub mod postgres;
 mod server;
+mod stored;
 mod terminal;
 mod upload;
 
@@ -16,8 +17,9 @@ pub use client::{Reply, get, request, send};
 pub use exports::{PASSPHRASE, age_file, export_document, fingerprint_of, handmade_export, handmade_key, now};
 pub use faulty_way::{Fault, FaultyWay};
 pub use garage::Garage;
-pub use plain_archive::{PlainArchive, files_with_marker, marked_media, unlinked_with_marker};
+pub use plain_archive::{PlainArchive, files_with_marker, has_marker_in, marked_media, unlinked_with_marker};
 pub use server::{Server, peak_memory, signal};
+pub use stored::{Place, Stored};
 pub use terminal::at_terminal;
 pub use upload::{Upload, put};
 
@@ -27,7 +29,10 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use serde_json::Value;
@@ -38,13 +43,36 @@ pub struct System {
     folder: TempDir,
     /// What of its settings comes by the environment.
     environment: Vec<(String, String)>,
+    /// Where its media lies, if that is not its folder.
+    place: Option<Arc<Place>>,
 }
 
 impl System {
-    /// An empty folder: nothing was ever run here.
+    /// An empty folder: nothing was ever run here. Its media goes to an object store where the environment asks for that
+    /// (`tests/run`), with the spool before it that is there unless settings say otherwise.
     pub fn empty() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let mut system = Self::in_folder();
+        let is_cached = match std::env::var("SEALTAPE_TESTS_STORAGE").as_deref() {
+            Ok("file") | Err(_) => return system,
+            Ok("s3") => false,
+            Ok("s3-cached") => true,
+            Ok(other) => panic!("SEALTAPE_TESTS_STORAGE cannot be {other}"),
+        };
+        let place = Place::new(&format!("system-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+        system.environment = place.settings();
+        if is_cached {
+            let cache = system.path("cache").display().to_string();
+            system.environment.push(("SEALTAPE_STORAGE__CACHE__PATH".into(), cache));
+        }
+        system.place = Some(place);
+        system
+    }
+
+    /// The same, whose media lies in its folder whatever the environment asks for: for tests that are about that.
+    pub fn in_folder() -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-        Self { folder, environment: Vec::new() }
+        Self { folder, environment: Vec::new(), place: None }
     }
 
     /// The same, whose media lies in a bucket, which is reached at `address`.
@@ -54,15 +82,15 @@ impl System {
             ("SEALTAPE_STORAGE__S3__ENDPOINT", format!("http://{address}")),
         ];
         let variables = settings.into_iter().chain(garage.variables());
-        Self { environment: variables.map(|(name, value)| (name.to_owned(), value)).collect(), ..Self::empty() }
+        Self { environment: variables.map(|(name, value)| (name.to_owned(), value)).collect(), ..Self::in_folder() }
     }
 
     /// A system with one database key; on a server where the environment asks for that (`tests/run`).
     pub fn with_key() -> Self {
         match std::env::var("SEALTAPE_TESTS_DATABASE").as_deref() {
             Ok("postgres") => Self::with_key_on_postgres(),
-            Ok(other) => panic!("SEALTAPE_TESTS_DATABASE cannot be {other}"),
-            Err(_) => {
+            Ok(other) if other != "sqlite" => panic!("SEALTAPE_TESTS_DATABASE cannot be {other}"),
+            _ => {
                 let system = Self::empty();
                 system.ok(&["keys", "generate"]);
                 system
@@ -81,7 +109,8 @@ impl System {
 
     /// A system with a definition key and nothing in its database, which is on a server.
     pub fn on_postgres(url: String) -> Self {
-        let system = Self { environment: vec![("SEALTAPE_DATABASE__URL".into(), url)], ..Self::empty() };
+        let mut system = Self::empty();
+        system.environment.push(("SEALTAPE_DATABASE__URL".into(), url));
         fs::create_dir(system.data_dir()).expect("made");
         system.ok(&["definition-key", "generate"]);
         // Where settings say where the database is, nothing secret is made without a word.
@@ -98,11 +127,17 @@ impl System {
 
     /// Another machine's folder, over the same database and the same media: `definition.key` is a copy.
     pub fn beside(&self) -> Self {
-        let other = Self { environment: self.environment.clone(), ..Self::empty() };
+        let other = Self { environment: self.environment.clone(), place: self.place.clone(), ..Self::in_folder() };
         fs::create_dir(other.data_dir()).expect("made");
         fs::copy(self.data_dir().join("definition.key"), other.data_dir().join("definition.key")).expect("copied");
         std::os::unix::fs::symlink(self.data_dir().join("media"), other.data_dir().join("media")).expect("linked");
         other
+    }
+
+    /// A setting that commands find in their environment from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// A path beside the data.
@@ -125,8 +160,13 @@ impl System {
     pub fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
         let mut command = bare_command();
         command.arg("--data-dir").arg(self.data_dir()).args(arguments).current_dir(self.folder.path());
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.envs(self.environment());
         command
+    }
+
+    /// What of its settings comes by the environment, for whoever starts the program by way of another one.
+    pub fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Runs the program to its end.
@@ -165,14 +205,46 @@ impl System {
 
     /// The file in which a recording lies.
     pub fn stored(&self, id: &str) -> PathBuf {
-        let shown = self.json(&["recordings", "show", id]);
-        let location = shown["location"].as_str().expect("location").to_owned();
-        PathBuf::from(location.strip_prefix("file://").expect("a file"))
+        match self.object(id) {
+            Stored::File(path) => path,
+            Stored::Object { key, .. } => panic!("{key} is no file"),
+        }
     }
 
-    /// Every file below the media folder.
+    /// What a recording lies in: a file, or an object.
+    pub fn object(&self, id: &str) -> Stored {
+        let shown = self.json(&["recordings", "show", id]);
+        let location = shown["location"].as_str().expect("location");
+        let object = self.place.as_ref().and_then(|place| place.at(location));
+        object.unwrap_or_else(|| Stored::File(PathBuf::from(location.strip_prefix("file://").expect("a file"))))
+    }
+
+    /// Whether media lies in a bucket: what is deleted there is gone, also for those who have it open.
+    pub fn is_in_bucket(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// Everything in the media folder, or in the bucket and in the spool before it.
+    pub fn objects(&self) -> Vec<Stored> {
+        let files = self.media_files().into_iter().map(Stored::File);
+        self.place.iter().flat_map(|place| place.all()).chain(files).collect()
+    }
+
+    /// Every file below the media folder, or in the spool before a bucket.
     pub fn media_files(&self) -> Vec<PathBuf> {
-        files_below(&self.data_dir().join("media"))
+        match self.place {
+            None => files_below(&self.data_dir().join("media")),
+            Some(_) => {
+                let waiting = files_below(&self.data_dir().join("spool"));
+                waiting.into_iter().filter(|file| !file.ends_with(".lock")).collect()
+            }
+        }
+    }
+
+    /// Begins again from nothing.
+    pub fn clear(&self) {
+        self.objects().iter().for_each(Stored::remove);
+        fs::remove_dir_all(self.data_dir()).expect("removed");
     }
 
     pub fn serve(&self) -> Server {

@@ -95,6 +95,11 @@ pub fn unlinked_with_marker(pid: u32) -> Vec<PathBuf> {
 fn has_marker(path: &Path) -> bool {
     let mut content = Vec::new();
     let _gone_meanwhile = fs::File::open(path).and_then(|mut file| file.read_to_end(&mut content));
+    has_marker_in(&content)
+}
+
+/// Whether media with the marker is part of it.
+pub fn has_marker_in(content: &[u8]) -> bool {
     // A part of it is enough: what is left of a file may begin anywhere.
     content.windows(16).any(|window| window == &MARKER[..16])
 }

@@ -3,6 +3,7 @@
 
 use std::{
     fs::{self, Permissions},
+    io::Write,
     net::{TcpListener, TcpStream},
     os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
@@ -79,6 +80,40 @@ impl Postgres {
             .arg(self.data()));
     }
 
+    /// Starts it again at another port: the same data, behind another address.
+    pub fn resume_elsewhere(&mut self) {
+        self.listen_at(free_port());
+        self.resume();
+    }
+
+    fn listen_at(&mut self, port: u16) {
+        self.port = port;
+        let path = self.data().join("postgresql.conf");
+        let old = fs::read_to_string(&path).expect("read");
+        fs::write(path, format!("{old}port = {port}\n")).expect("written");
+    }
+
+    /// A copy that follows this one, and can only be read until it is promoted.
+    pub fn standby(&self) -> Self {
+        let folder = tempfile::Builder::new().prefix("st-pg-").tempdir_in("/tmp").expect("a folder");
+        let mut copy = Self { folder, port: 0 };
+        give_away(copy.folder.path());
+        let mut backup = copy.program("pg_basebackup");
+        backup.args(["--write-recovery-conf", "--checkpoint", "fast", "--no-sync", "--dbname", &self.url("postgres")]);
+        run(backup.arg("--pgdata").arg(copy.data()));
+        let sockets = format!("unix_socket_directories = '{}'\n", copy.folder.path().display());
+        let mut settings = fs::File::options().append(true).open(copy.data().join("postgresql.conf")).expect("opens");
+        settings.write_all(sockets.as_bytes()).expect("written");
+        copy.listen_at(free_port());
+        copy.resume();
+        copy
+    }
+
+    /// Makes a standby a server of its own.
+    pub fn promote(&self) {
+        run(self.program("pg_ctl").args(["promote", "--wait", "--silent"]).arg("-D").arg(self.data()));
+    }
+
     /// Stops it at once, whoever is connected.
     pub fn stop(&self) {
         run(self.program("pg_ctl").args(["stop", "--wait", "--silent", "--mode", "fast"]).arg("-D").arg(self.data()));
@@ -140,17 +175,38 @@ impl Postgres {
 
     /// Runs a statement in a database.
     pub fn execute(&self, database: &str, statement: &str) {
-        let (url, statement) = (self.url(database), statement.to_owned());
+        let statement = statement.to_owned();
+        self.connected(database, async |connection| {
+            connection.execute(AssertSqlSafe(statement)).await.expect("executes");
+        });
+    }
+
+    /// The number that a query answers with.
+    pub fn count(&self, database: &str, query: &str) -> i64 {
+        let query = query.to_owned();
+        self.connected(database, async |connection| {
+            let answer = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(connection).await;
+            answer.expect("a number")
+        })
+    }
+
+    fn connected<T: Send + 'static>(
+        &self,
+        database: &str,
+        work: impl AsyncFnOnce(&mut PgConnection) -> T + Send + 'static,
+    ) -> T {
+        let url = self.url(database);
         // On a thread of its own, for whoever calls may be within a runtime already.
         let done = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let mut connection = PgConnection::connect(&url).await.expect("connects");
-                connection.execute(AssertSqlSafe(statement)).await.expect("executes");
+                let outcome = work(&mut connection).await;
                 connection.close().await.expect("closes");
-            });
+                outcome
+            })
         });
-        done.join().expect("done");
+        done.join().expect("done")
     }
 
     /// What the server wrote to its log.
@@ -221,7 +277,12 @@ struct State {
 
 impl Way {
     pub fn to(server: &Postgres) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+        Self::from("127.0.0.1:0", server)
+    }
+
+    /// The same, from an address of this machine.
+    pub fn from(address: &str, server: &Postgres) -> Self {
+        let listener = TcpListener::bind(address).expect("binds");
         let port = listener.local_addr().expect("an address").port();
         let state = Arc::new(Mutex::new(State { to: Some(server.port), open: Vec::new() }));
         let shared = Arc::clone(&state);
@@ -242,6 +303,10 @@ impl Way {
 
     pub fn url(&self, name: &str) -> String {
         url(self.port, name)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Ends what is under way; from now on it leads to `server`, or nowhere.

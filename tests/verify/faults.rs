@@ -4,8 +4,8 @@ use std::fs;
 
 use serde_json::json;
 
-use super::{CHUNK_LEN, cut, execute, fault, file_len, leave_unfinished, offset, told, verify, verify_with};
-use crate::support::{System, flip, media, sample, text};
+use super::{CHUNK_LEN, execute, fault, file_len, leave_unfinished, offset, told, verify, verify_with};
+use crate::support::{System, media, sample, text};
 
 #[test]
 fn each_fault_is_named_once_and_nothing_else_is() {
@@ -49,43 +49,43 @@ fn each_fault_is_named_once_and_nothing_else_is() {
     }
     leave_unfinished(&system, "unfinished", &bytes, "TERM");
 
-    let place = |id: &str| system.stored(id);
+    let place = |id: &str| system.object(id);
     let two = place("two");
-    fs::copy(&two, two.with_extension("sealed.part")).expect("copied");
-    fs::write(place("other-kind").with_extension("plain"), &bytes).expect("written");
-    fs::write(place("left").with_extension("sealed.next"), b"half").expect("written");
-    fs::remove_file(place("gone")).expect("removed");
-    let folder = place("folder");
+    two.with_end("", ".part").write(&two.read());
+    place("other-kind").with_end(".sealed", ".plain").write(&bytes);
+    place("left").with_end("", ".next").write(b"half");
+    place("gone").remove();
+    let folder = system.stored("folder");
     fs::remove_file(&folder).and_then(|()| fs::create_dir(&folder)).expect("what cannot be read as a file");
     for chunk in [2, 4] {
-        flip(&place("flipped"), offset(chunk * CHUNK_LEN + 17));
+        place("flipped").flip(offset(chunk * CHUNK_LEN + 17));
     }
     for chunk in [1, 2] {
-        flip(&place("stretch"), offset(chunk * CHUNK_LEN));
+        place("stretch").flip(offset(chunk * CHUNK_LEN));
     }
-    let end = file_len(&place("last")) as usize - 1;
-    flip(&place("last"), end);
-    flip(&place("head"), 200);
-    fs::copy(place("good"), place("swapped")).expect("copied");
-    let whole = file_len(&place("cut"));
-    cut(&place("cut"), whole - 20_000);
-    cut(&place("cut-head"), 300);
-    let mut longer = fs::read(place("longer")).expect("read");
+    let end = place("last").size() - 1;
+    place("last").flip(end);
+    place("head").flip(200);
+    place("swapped").write(&place("good").read());
+    let whole = place("cut").size();
+    place("cut").cut(whole - 20_000);
+    place("cut-head").cut(300);
+    let mut longer = place("longer").read();
     longer.extend([7; 33]);
-    fs::write(place("longer"), longer).expect("written");
-    let old = fs::read(place("older")).expect("read");
+    place("longer").write(&longer);
+    let old = place("older").read();
     system.ok(&["reseal", "older"]);
-    fs::write(place("older"), old).expect("put back");
-    fs::write(place("in-plain"), &bytes).expect("written");
+    place("older").write(&old);
+    place("in-plain").write(&bytes);
     execute(&system, "UPDATE recording SET media_len = 7 WHERE id IN ('wrong-size', 'plain-size')");
     execute(&system, &format!("UPDATE recording SET fingerprint = x'{middle_key}' WHERE id = 'wrong-key'"));
-    let mut version = fs::read(place("version")).expect("read");
+    let mut version = place("version").read();
     version[8] = 2;
-    fs::write(place("version"), version).expect("written");
+    place("version").write(&version);
     let orphan = place("orphan");
     execute(&system, "DELETE FROM recording WHERE id = 'orphan'");
-    flip(&place("plain-flipped"), 70);
-    cut(&place("plain-cut"), 50);
+    place("plain-flipped").flip(70);
+    place("plain-cut").cut(50);
     execute(&system, "UPDATE recording SET exempt = 0 WHERE id = 'plain-forbidden'");
     let stranger = system.data_dir().join("media/notes.txt");
     fs::write(&stranger, "x").expect("written");
@@ -130,8 +130,7 @@ fn each_fault_is_named_once_and_nothing_else_is() {
     );
     assert_eq!(report["by_kind"]["corrupt-chunk"], 4);
 
-    let url = |path: &std::path::Path| format!("file://{}", path.display());
-    assert_eq!(fault(&report, "orphan")["location"], url(&orphan));
+    assert_eq!(fault(&report, "orphan")["location"], orphan.to_string());
     let flipped = fault(&report, "flipped");
     assert_eq!(
         (&flipped["offset"], &flipped["last_offset"], &flipped["t"]),
@@ -141,7 +140,7 @@ fn each_fault_is_named_once_and_nothing_else_is() {
     let cut_off = fault(&report, "cut");
     assert_eq!((&cut_off["chunk"], &cut_off["last_offset"]), (&3.into(), &(5 * CHUNK_LEN + 99).into()), "{cut_off}");
     let both = fault(&report, "two")["locations"].clone();
-    assert_eq!(both, json!([url(&two), url(&two.with_extension("sealed.part"))]));
+    assert_eq!(both, json!([two.to_string(), two.with_end("", ".part").to_string()]));
 
     // The same for people; without the setting, plain recordings are as they should be.
     let output = system.run(&["verify", "--all"]);
@@ -168,7 +167,7 @@ fn only_what_was_named_is_verified() {
     for id in ["good", "bad"] {
         system.import(id, &bytes);
     }
-    flip(&system.stored("bad"), offset(20_000));
+    system.object("bad").flip(offset(20_000));
     let (code, report) = verify(&system, &["good"]);
     assert_eq!((code, &report["recordings"], &report["bytes"]), (Some(0), &1.into(), &50_000.into()));
     assert_eq!(report["faults"], json!([]));
@@ -224,12 +223,12 @@ fn any_single_flipped_bit_is_found() {
         random ^= random << 17;
         (random % below as u64) as usize
     };
-    for file in system.media_files().into_iter().filter(|file| file.extension().is_some_and(|end| end == "sealed")) {
-        let mut bytes = fs::read(&file).expect("read");
+    for file in system.objects().into_iter().filter(|file| file.ends_with(".sealed")) {
+        let mut bytes = file.read();
         // As often in the header as behind it.
         let at = if next(2) == 0 { next(512) } else { next(bytes.len()) };
         bytes[at] ^= 1 << next(8);
-        fs::write(file, bytes).expect("written");
+        file.write(&bytes);
     }
     let (code, report) = verify(&system, &["--all"]);
     assert_eq!((code, &report["faulty"], &report["recordings"]), (Some(3), &rounds.into(), &rounds.into()));
@@ -250,7 +249,7 @@ fn it_is_told_when_damage_plays_where_the_container_says_how_long_it_is() {
     let bytes_per_second = f64::from(header[28..32].iter().rev().fold(0, |rate, byte| rate << 8 | u32::from(*byte)));
     let (chunk, last) = (len / CHUNK_LEN / 2, len / CHUNK_LEN);
     for chunk in [chunk, last] {
-        flip(&system.stored("call"), offset(chunk * CHUNK_LEN));
+        system.object("call").flip(offset(chunk * CHUNK_LEN));
     }
     let (code, report) = verify(&system, &["call"]);
     assert_eq!((code, report["faults"].as_array().map(Vec::len)), (Some(3), Some(2)));

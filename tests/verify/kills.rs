@@ -126,7 +126,7 @@ fn assert_done(system: &System, expected: &BTreeMap<String, Expected>, context: 
         let output = system.run(&["cat", id]);
         assert!(output.status.success() && output.stdout == *mended, "{context}: {id}: {}", output.stdout.len());
         let [evidence] = &kept(system, id)[..] else { panic!("{context}: {id}: {:?}", kept(system, id)) };
-        assert!(fs::read(evidence).expect("read") == *old, "{context}: {id}");
+        assert!(evidence.read() == *old, "{context}: {id}");
     }
     let files = system.media_files();
     let name = |file: &std::path::PathBuf| file.file_name().expect("a name").to_string_lossy().into_owned();

@@ -18,7 +18,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{System, text};
+use crate::support::{Stored, System, text};
 
 /// How long something may take that takes a moment.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -102,16 +102,16 @@ fn file_len(path: &Path) -> u64 {
     fs::metadata(path).expect("metadata").len()
 }
 
-/// A file of the media folder by its name.
+/// A file of the media folder, or of the spool, by its name.
 fn named(system: &System, name: &str) -> Option<PathBuf> {
-    system.media_files().into_iter().find(|file| file.file_name().is_some_and(|found| found == name))
+    system.media_files().into_iter().find(|file| file.ends_with(name))
 }
 
 /// What is kept of a recording beside the one that took its place.
-fn kept(system: &System, id: &str) -> Vec<PathBuf> {
-    let begins = format!("{id}.sealed.damaged-");
-    let is_kept = |file: &PathBuf| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&begins));
-    system.media_files().into_iter().filter(is_kept).collect()
+fn kept(system: &System, id: &str) -> Vec<Stored> {
+    let (file, object) = (format!("/{id}.sealed.damaged-"), format!("/{id}/"));
+    let is_kept = |kept: &Stored| kept.contains(&file) || kept.contains(&object) && kept.contains(".sealed.damaged-");
+    system.objects().into_iter().filter(is_kept).collect()
 }
 
 /// A live recording under way, of which so much has been written.

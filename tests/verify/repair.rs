@@ -4,9 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use super::{
-    CHUNK_LEN, cut, execute, fault, file_len, kept, leave_unfinished, live_offset, named, offset, told, verify,
-};
+use super::{CHUNK_LEN, cut, execute, fault, kept, leave_unfinished, live_offset, named, offset, told, verify};
 use crate::support::{System, flip, media, text};
 
 #[test]
@@ -44,8 +42,8 @@ fn unfinished_recordings_become_complete_ones_and_their_files_are_kept() {
         let told = repaired.iter().find(|one| one["id"] == *id).expect("told");
         assert_eq!((&told["repair"], &told["media_len"]), (&"mended".into(), &media.len().into()), "{id}");
         let [evidence] = &kept(&system, id)[..] else { panic!("{id}: one file is kept") };
-        assert_eq!(told["kept"], format!("file://{}", evidence.display()));
-        assert!(fs::read(evidence).expect("read") == *old, "{id}: not a byte of the old file is another one");
+        assert_eq!(told["kept"], evidence.to_string());
+        assert!(evidence.read() == *old, "{id}: not a byte of the old file is another one");
         assert_eq!(named(&system, &format!("{id}.sealed.part")), None);
         let shown = system.json(&["recordings", "show", id]);
         assert_eq!((&shown["state"], &shown["mended"]), (&"complete".into(), &true.into()), "{id}");
@@ -76,21 +74,21 @@ fn complete_recordings_that_are_damaged_are_mended_only_by_force() {
     for id in ["middle", "end", "cut", "longer", "first"] {
         system.import(id, &bytes);
     }
-    flip(&system.stored("middle"), offset(3 * CHUNK_LEN));
-    let last = file_len(&system.stored("end")) as usize - 1;
-    flip(&system.stored("end"), last);
-    let whole = file_len(&system.stored("cut"));
-    cut(&system.stored("cut"), whole - 2 * CHUNK_LEN as u64);
-    let longer = [fs::read(system.stored("longer")).expect("read"), vec![1; 40_000]].concat();
-    fs::write(system.stored("longer"), longer).expect("written");
-    flip(&system.stored("first"), offset(0));
+    system.object("middle").flip(offset(3 * CHUNK_LEN));
+    let last = system.object("end").size() - 1;
+    system.object("end").flip(last);
+    let whole = system.object("cut").size();
+    system.object("cut").cut(whole - 2 * CHUNK_LEN);
+    let longer = [system.object("longer").read(), vec![1; 40_000]].concat();
+    system.object("longer").write(&longer);
+    system.object("first").flip(offset(0));
     let ids = ["cut", "end", "first", "longer", "middle"];
-    let before: Vec<_> = ids.iter().map(|id| fs::read(system.stored(id)).expect("read")).collect();
+    let before: Vec<_> = ids.iter().map(|id| system.object(id).read()).collect();
 
     let (code, report) = verify(&system, &["--all", "--repair"]);
     assert_eq!((code, &report["repaired"]), (Some(3), &json!([])));
     for (id, before) in ids.iter().zip(&before) {
-        assert!(fs::read(system.stored(id)).expect("read") == *before, "{id}: without force it stays");
+        assert!(system.object(id).read() == *before, "{id}: without force it stays");
         fault(&report, id);
     }
     let output = system.run(&["verify", "--all", "--repair", "--force", "--json"]);
@@ -98,18 +96,18 @@ fn complete_recordings_that_are_damaged_are_mended_only_by_force() {
     assert_eq!(output.status.code(), Some(3), "of one there is nothing to be mended");
     assert_eq!(told(&report["faults"]), ["first corrupt-chunk 0-0"]);
     assert!(text(&output.stderr).contains("first was not repaired: not a chunk"), "{}", text(&output.stderr));
-    assert!(fs::read(system.stored("first")).expect("read") == before[2]);
+    assert!(system.object("first").read() == before[2]);
     for (id, chunks) in [("cut", 3), ("end", 5), ("middle", 3)] {
         assert!(system.run(&["cat", id]).stdout == bytes[..chunks * CHUNK_LEN], "{id}");
     }
     assert!(system.run(&["cat", "longer"]).stdout == bytes, "all of its media was there");
     for (id, before) in ids.iter().zip(&before).filter(|(id, _)| **id != "first") {
         let [evidence] = &kept(&system, id)[..] else { panic!("{id}: one file is kept") };
-        assert!(fs::read(evidence).expect("read") == *before, "{id}");
+        assert!(evidence.read() == *before, "{id}");
         assert_eq!(system.json(&["recordings", "show", id])["mended"], true, "{id}");
     }
     // One that was mended and is damaged again is mended again, and what it was is kept as well.
-    flip(&system.stored("middle"), offset(CHUNK_LEN));
+    system.object("middle").flip(offset(CHUNK_LEN));
     let (code, report) = verify(&system, &["middle", "--repair", "--force"]);
     assert_eq!((code, &report["repaired"][0]["media_len"]), (Some(0), &CHUNK_LEN.into()), "{report}");
     assert!(system.run(&["cat", "middle"]).stdout == bytes[..CHUNK_LEN]);
@@ -125,8 +123,8 @@ fn rows_are_made_to_say_what_verified_files_say() {
     let plain = system.file("plain", &bytes);
     system.ok(&["import", plain.to_str().expect("UTF-8"), "--exempt"]);
     let before = system.json(&["recordings", "list"]);
-    let bad = system.stored("bad-orphan");
-    flip(&bad, offset(20_000));
+    let bad = system.object("bad-orphan");
+    bad.flip(offset(20_000));
     execute(&system, "DELETE FROM recording WHERE id LIKE '%orphan'");
     execute(&system, "UPDATE recording SET media_len = 7 WHERE id IN ('wrong-size', 'plain')");
     system.ok(&["keys", "generate"]);
@@ -171,14 +169,14 @@ fn what_nothing_can_be_made_of_is_told_and_left() {
     system.ok(&["rewrap", "cut-head", "gone", "swapped"]);
     leave_unfinished(&system, "unfinished", &bytes, "TERM");
     cut(&named(&system, "unfinished.sealed.part").expect("it grew"), 400);
-    fs::copy(system.stored("gone"), system.stored("swapped")).expect("copied");
-    fs::remove_file(system.stored("gone")).expect("removed");
-    cut(&system.stored("cut-head"), 300);
+    system.object("swapped").write(&system.object("gone").read());
+    system.object("gone").remove();
+    system.object("cut-head").cut(300);
     execute(&system, &format!("DELETE FROM database_key WHERE fingerprint = x'{old_key}'"));
     let content = || {
-        let mut files = system.media_files();
+        let mut files = system.objects();
         files.sort();
-        files.into_iter().map(|file| (fs::read(&file).expect("read"), file)).collect::<Vec<_>>()
+        files.into_iter().map(|file| (file.read(), file)).collect::<Vec<_>>()
     };
     let before = content();
     let (code, report) = verify(&system, &["--all", "--repair", "--force"]);
@@ -210,22 +208,22 @@ fn without_encryption_nothing_is_repaired() {
 fn what_a_killed_command_left_half_done_is_finished() {
     let (system, bytes) = (System::with_key(), media(100_000));
     system.import("call", &bytes);
-    let (stored, shown) = (system.stored("call"), system.json(&["recordings", "show", "call"]));
-    let old = fs::read(&stored).expect("read");
+    let (stored, shown) = (system.object("call"), system.json(&["recordings", "show", "call"]));
+    let old = stored.read();
     system.ok(&["reseal", "call"]);
-    let (new, key) = (fs::read(&stored).expect("read"), shown["fingerprint"].as_str().expect("sealed").to_owned());
+    let (new, key) = (stored.read(), shown["fingerprint"].as_str().expect("sealed").to_owned());
     let seal_of = |system: &System| {
         let server = system.serve();
         server.get("/recordings/call/media").header("etag").expect("sealed").trim_matches('"').to_owned()
     };
     let new_seal = seal_of(&system);
-    fs::write(&stored, &old).expect("put back");
+    stored.write(&old);
     execute(&system, "UPDATE recording SET seal_id = zeroblob(16)");
     let (_, report) = verify(&system, &["call"]);
     let detail = fault(&report, "call")["detail"].as_str().expect("text").to_owned();
     let old_seal = detail.split(' ').find(|word| word.trim_end_matches(',').len() == 32).expect("it says which");
     let old_seal = old_seal.trim_end_matches(',');
-    fs::write(stored.with_extension("sealed.next"), &new).expect("written");
+    stored.with_end("", ".next").write(&new);
     execute(
         &system,
         &format!(
@@ -247,14 +245,14 @@ fn what_a_killed_command_left_half_done_is_finished() {
 fn a_header_that_is_half_written_is_no_fault_and_is_finished() {
     let (system, bytes) = (System::with_key(), media(50_000));
     system.import("call", &bytes);
-    let stored = system.stored("call");
-    let old = fs::read(&stored).expect("read");
+    let stored = system.object("call");
+    let old = stored.read();
     system.ok(&["keys", "generate"]);
     system.ok(&["rewrap", "call"]);
-    let new = fs::read(&stored).expect("read");
+    let new = stored.read();
     let [old_key, new_key] = [&old, &new].map(|file| hex::encode(&file[32..64]));
     for cut in [0, 40, 70, 490, 512] {
-        fs::write(&stored, [&new[..cut], &old[cut..512], &new[512..]].concat()).expect("written");
+        stored.write(&[&new[..cut], &old[cut..512], &new[512..]].concat());
         let header = hex::encode(&new[..512]);
         let row = format!(
             "fingerprint = x'{old_key}', replacement_fingerprint = x'{new_key}', replacement_header = x'{header}'"
@@ -268,10 +266,10 @@ fn a_header_that_is_half_written_is_no_fault_and_is_finished() {
         );
         let (code, report) = verify(&system, &["call", "--repair"]);
         assert_eq!((code, &report["repaired"][0]["repair"]), (Some(0), &"settled".into()), "{cut}: {report}");
-        assert!(fs::read(&stored).expect("read") == new, "{cut}: it is finished");
+        assert!(stored.read() == new, "{cut}: it is finished");
         assert_eq!(verify(&system, &["call"]).1["notes"], json!([]), "{cut}");
     }
     // Without it in the row it is what it looks like.
-    fs::write(&stored, [&new[..70], &old[70..512], &new[512..]].concat()).expect("written");
+    stored.write(&[&new[..70], &old[70..512], &new[512..]].concat());
     assert_eq!(told(&verify(&system, &["call", "--repair"]).1["faults"]), ["call corrupt-header"]);
 }

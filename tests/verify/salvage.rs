@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use super::{CHUNK_LEN, cut, file_len, offset};
-use crate::support::{System, flip, media, sample, text};
+use super::{CHUNK_LEN, file_len, offset};
+use crate::support::{System, media, sample, text};
 
 /// Standard output and what was said to be missing.
 fn salvage(system: &System, arguments: &[&str]) -> (Option<i32>, Vec<u8>, Vec<String>) {
@@ -27,7 +27,7 @@ fn every_byte_that_verifies_comes_out_and_no_other() {
     assert!(out == bytes);
     let damaged = [0, 7, 8, 20, 40];
     for chunk in damaged {
-        flip(&system.stored("call"), offset(chunk * CHUNK_LEN + 11));
+        system.object("call").flip(offset(chunk * CHUNK_LEN + 11));
     }
     assert!(system.run(&["cat", "call"]).status.code() == Some(1), "without it, it is refused");
     let (code, out, missing) = salvage(&system, &["call"]);
@@ -53,11 +53,11 @@ fn of_a_file_that_was_cut_what_is_left_comes_out() {
     for id in ["torn", "between", "longer"] {
         system.import(id, &bytes);
     }
-    cut(&system.stored("torn"), offset(4 * CHUNK_LEN + 50) as u64);
-    flip(&system.stored("torn"), offset(CHUNK_LEN));
-    cut(&system.stored("between"), offset(4 * CHUNK_LEN) as u64);
-    let longer = [fs::read(system.stored("longer")).expect("read"), vec![1; 40_000]].concat();
-    fs::write(system.stored("longer"), longer).expect("written");
+    system.object("torn").cut(offset(4 * CHUNK_LEN + 50));
+    system.object("torn").flip(offset(CHUNK_LEN));
+    system.object("between").cut(offset(4 * CHUNK_LEN));
+    let longer = [system.object("longer").read(), vec![1; 40_000]].concat();
+    system.object("longer").write(&longer);
     let rest = format!("{}-{}", 4 * CHUNK_LEN, bytes.len() - 1);
     let (code, out, missing) = salvage(&system, &["torn"]);
     assert!(code == Some(3) && out == without(&bytes[..4 * CHUNK_LEN], &[1]));
@@ -75,11 +75,11 @@ fn without_a_header_of_its_own_nothing_comes_out() {
     for id in ["good", "head", "swapped", "older"] {
         system.import(id, &bytes);
     }
-    flip(&system.stored("head"), 300);
-    fs::copy(system.stored("good"), system.stored("swapped")).expect("copied");
-    let old = fs::read(system.stored("older")).expect("read");
+    system.object("head").flip(300);
+    system.object("swapped").write(&system.object("good").read());
+    let old = system.object("older").read();
     system.ok(&["reseal", "older"]);
-    fs::write(system.stored("older"), old).expect("put back");
+    system.object("older").write(&old);
     for id in ["head", "swapped", "older"] {
         let output = system.run(&["cat", "--salvage", id]);
         assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{id}");
@@ -95,7 +95,7 @@ fn it_is_said_when_the_missing_part_would_have_played() {
     let wav = sample("call-billing-wav-pcm.wav");
     system.ok(&["import", wav.to_str().expect("UTF-8"), "--id", "call"]);
     let chunk = file_len(&wav) as usize / CHUNK_LEN / 2;
-    flip(&system.stored("call"), offset(chunk * CHUNK_LEN));
+    system.object("call").flip(offset(chunk * CHUNK_LEN));
     let output = system.run(&["cat", "--salvage", "call"]);
     let said = text(&output.stderr);
     assert!(said.contains("are missing, about 0:") && said.contains("were left out"), "{said}");

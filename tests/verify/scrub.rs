@@ -1,7 +1,7 @@
 //! A server that verifies what it serves, without being asked.
 
 use super::{PATIENCE, execute, offset};
-use crate::support::{Server, System, flip, get, media, text};
+use crate::support::{Server, System, get, media, text};
 
 fn metric(server: &Server, name: &str) -> f64 {
     let reply = get(&server.address, "/metrics", &[]);
@@ -30,14 +30,14 @@ fn a_flipped_byte_is_found_and_shown_and_gone_when_it_is_put_right() {
     assert_eq!((metric(&server, FAULTS), metric(&server, "sealtape_scrub_faults{kind=\"media-missing\"}")), (0.0, 0.0));
     assert!(metric(&server, "sealtape_scrub_recordings_total") >= 5.0);
     assert!(metric(&server, "sealtape_scrub_bytes_total") >= 500_000.0);
-    let stored = system.stored("call-3");
-    flip(&stored, offset(40_000));
+    let stored = system.object("call-3");
+    stored.flip(offset(40_000));
     assert!(server.wait_until(PATIENCE, |server| metric(server, FAULTS) == 1.0), "{}", server.log());
     let told =
         |server: &Server| server.log().lines().any(|line| line.contains("call-3") && line.contains("corrupt-chunk"));
     assert!(server.wait_until(PATIENCE, told), "{}", server.log());
     assert!(!server.log().contains("call-1"), "{}", server.log());
-    flip(&stored, offset(40_000));
+    stored.flip(offset(40_000));
     assert!(server.wait_until(PATIENCE, |server| metric(server, FAULTS) == 0.0), "put right");
     assert!(server.get("/recordings/call-3/media").body == bytes, "and it plays all along");
     let record = system.ok(&["audit", "show", "--json"]);

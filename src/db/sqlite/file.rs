@@ -1,6 +1,8 @@
 //! The file: how it is opened, brought up to date, and told from another one in its place.
 
 use std::{
+    fs::{File, TryLockError},
+    io,
     os::unix::fs::MetadataExt,
     path::Path,
     sync::Arc,
@@ -148,9 +150,20 @@ impl InPlace {
         asking.await
     }
 
-    /// Holds nothing: the file is on one machine, with the media, and who holds the store's guard is alone there.
+    /// A lock on a file beside it: the media may lie in an object store, which tells nobody of others, and spools may be
+    /// several. A lock on the file itself would take SQLite's own with it when it is let go.
     pub(super) async fn begin_maintenance(&self) -> Result<DatabaseGuard, Error> {
-        Ok(Box::new(()))
+        let mut path = self.path.as_os_str().to_owned();
+        path.push(".lock");
+        let locked = tokio::task::spawn_blocking(move || {
+            let file = File::options().create(true).truncate(false).write(true).open(path)?;
+            Ok(file.try_lock().map(|()| file))
+        });
+        match locked.await.unwrap_or_else(|ended| Err(io::Error::other(ended))) {
+            Ok(Ok(file)) => Ok(Box::new(file)),
+            Ok(Err(TryLockError::WouldBlock)) => Err(Error::Busy),
+            Ok(Err(TryLockError::Error(error))) | Err(error) => Err(Error::Unavailable(error.to_string())),
+        }
     }
 
     pub(super) async fn close(&self) {

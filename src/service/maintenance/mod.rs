@@ -215,7 +215,9 @@ impl Maintenance {
         keys: Arc<KeyWatch>,
         clock: Clock,
     ) -> Result<Self, Error> {
-        let guards = (store.begin_maintenance().await?, database.begin_maintenance().await?);
+        // The database says at once that another one has begun; a spool waits for its uploads first.
+        let of_database = database.begin_maintenance().await?;
+        let guards = (store.begin_maintenance().await?, of_database);
         Ok(Self { _guards: Some(guards), ..Self::look(database, store, keys, clock) })
     }
 
