@@ -56,14 +56,6 @@ fn plain_files(system: &System, archive: &PlainArchive) -> Vec<Stored> {
     files.chain(in_bucket.filter(|object| has_marker_in(&object.read()))).collect()
 }
 
-/// Waits as long as a server may take to hear that an object is gone, which it remembers: until then it may say that the
-/// store is unavailable. Of a file it sees that at once.
-fn hears_of_it(system: &System) {
-    if system.is_in_bucket() {
-        thread::sleep(Duration::from_secs(1));
-    }
-}
-
 /// Changes rows behind the program's back: how many.
 fn in_database(system: &System, statement: &'static str) -> u64 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -89,7 +81,6 @@ fn what_lay_in_plain_is_sealed_and_plays_as_it_did() {
     let done = system.json(&["encrypt", "--all"]);
     assert_eq!((&done["done"], &done["failed"], &done["stopped"]), (&6.into(), &json!([]), &false.into()), "{done}");
     assert_eq!(done["plain_left"], json!({ "exempt": 1, "others": 0, "files": 0 }));
-    hears_of_it(&system);
     archive.assert_plays(&server, "sealed, on a server that ran before");
     archive.assert_plays(&system.serve(), "sealed, on another one");
     let left = plain_files(&system, &archive);
@@ -122,7 +113,6 @@ fn what_lay_in_plain_is_sealed_and_plays_as_it_did() {
     assert_eq!((&again["done"], &again["already"]), (&0.into(), &0.into()), "{again}");
     let named = system.json(&["encrypt", "exempt", "stored"]);
     assert_eq!((&named["done"], &named["already"]), (&1.into(), &1.into()), "{named}");
-    hears_of_it(&system);
     archive.assert_plays(&server, "all of them");
     assert!(plain_files(&system, &archive).is_empty());
     assert_eq!(system.json(&["encryption", "status"])["plain"], json!({ "exempt": 0, "others": 0, "files_left": 0 }));
@@ -131,7 +121,6 @@ fn what_lay_in_plain_is_sealed_and_plays_as_it_did() {
     system.ok(&["keys", "generate"]);
     assert_eq!(system.json(&["rewrap", "--all"])["done"], 7);
     assert_eq!(system.json(&["reseal", "--all"])["done"], 7);
-    hears_of_it(&system);
     archive.assert_plays(&server, "under another key");
 }
 

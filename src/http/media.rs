@@ -40,26 +40,59 @@ const NUMBER_LEN_MAX: usize = 20;
 /// The longest file name that a download is given, in bytes.
 const DOWNLOAD_NAME_LEN_MAX: usize = 255;
 
+/// Why there is no media.
+enum Refusal {
+    /// By what plays.
+    Playback(PlaybackError),
+    /// By HTTP.
+    Problem(Problem),
+}
+
+impl From<PlaybackError> for Refusal {
+    fn from(error: PlaybackError) -> Self {
+        Self::Playback(error)
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
 /// Answers with media, or with the first reason why not.
 pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Result<Response<Body>, Problem> {
-    let failed = |error| {
-        let problem = Problem::of_playback(&error, id);
-        tracing::debug!(request = %request.id, %id, code = %problem.code(), %error, "does not play");
-        problem
-    };
+    let mut outcome = attempt(app, request, id).await;
+    if let Err(Refusal::Playback(error)) = &outcome
+        && error.is_of_another_version()
+    {
+        // An object was replaced or removed since it was looked at: nothing of it was sent, and now that is known.
+        outcome = Box::pin(attempt(app, request, id)).await;
+    }
+    outcome.map_err(|refusal| match refusal {
+        Refusal::Playback(error) => {
+            let problem = Problem::of_playback(&error, id);
+            tracing::debug!(request = %request.id, %id, code = %problem.code(), %error, "does not play");
+            problem
+        }
+        Refusal::Problem(problem) => problem,
+    })
+}
+
+async fn attempt(app: &App, request: &Request, id: &RecordingId) -> Result<Response<Body>, Refusal> {
     let recording = match app.playback.open(id).await {
         Err(PlaybackError::Spooled(spool)) => match Box::pin(forward(app, request, id, &spool)).await {
             Some(answer) => return Ok(answer),
-            None => Box::pin(app.playback.open_despite_spool(id)).await.map_err(failed)?,
+            None => Box::pin(app.playback.open_despite_spool(id)).await?,
         },
-        outcome => outcome.map_err(failed)?,
+        outcome => outcome?,
     };
     let disposition = disposition(request.uri.query(), &description(&recording))?;
     let now = app.now();
-    let (recording, selection) = match select(app, request, recording, now).await.map_err(failed)? {
+    let (recording, selection) = match select(app, request, recording, now).await? {
         (recording, Decision::Send(selection)) => (recording, selection),
         (recording, Decision::NotModified(_)) => return Ok(not_modified(&recording)),
-        (_, Decision::PreconditionFailed(_)) => return Err(Problem::new(ErrorCode::PreconditionFailed)),
+        (_, Decision::PreconditionFailed(_)) => return Err(Problem::new(ErrorCode::PreconditionFailed).into()),
     };
     let len = (!recording.is_growing()).then_some(recording.media_len);
     // Of the recording as it is sent: one that was waited for may have come to its end.
@@ -76,7 +109,7 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
     let sender = Sender { app, request, recording: &recording, label };
     let body = match selection {
         Selection::Whole(_) => {
-            let body = sender.whole().await.map_err(failed)?;
+            let body = sender.whole().await?;
             if request.method == Method::GET {
                 body
             } else {
@@ -97,12 +130,12 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
             };
             insert(response.headers_mut(), header::CONTENT_RANGE, range);
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            sender.part(part).await.map_err(failed)?
+            sender.part(part).await?
         }
         Selection::Follow { first, last } => {
             insert(response.headers_mut(), header::CONTENT_RANGE, format!("bytes {first}-{last}/*"));
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            sender.followed(first..last.saturating_add(1)).await.map_err(failed)?
+            sender.followed(first..last.saturating_add(1)).await?
         }
         Selection::Parts(parts) => {
             let multipart = Multipart::new(&recording.media_type, len).map_err(|error| {
@@ -111,7 +144,7 @@ pub(super) async fn answer(app: &App, request: &Request, id: &RecordingId) -> Re
             })?;
             insert(response.headers_mut(), header::CONTENT_TYPE, multipart.content_type());
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            sender.parts(&multipart, parts).await.map_err(failed)?
+            sender.parts(&multipart, parts).await?
         }
         Selection::NotYet | Selection::Unsatisfiable => return Ok(unsatisfiable(request, len)),
     };

@@ -143,6 +143,12 @@ impl Error {
         }
     }
 
+    /// Whether what was opened is gone, or another thing by now.
+    #[must_use]
+    pub fn is_of_another_version(&self) -> bool {
+        matches!(self, Self::Store(media::Error::Changed { .. }))
+    }
+
     /// Whether a row that was remembered, and has changed since, could be the reason.
     fn may_be_stale(&self) -> bool {
         matches!(
