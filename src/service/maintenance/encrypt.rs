@@ -215,8 +215,8 @@ impl Maintenance {
             }
         }
         let digest = check.finish()?;
-        // Everything before the final record is durable before that is written.
-        writer.sync_content().await?;
+        // A copy whose end became durable before its middle is no danger: until all of it is, and has been read back, it
+        // has a name that only the next run looks at, to take it away.
         let seal_id = sealer.finish(&mut records).seal_id;
         writer.append(records).await?;
         writer.finish().await?;
