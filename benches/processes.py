@@ -53,11 +53,14 @@ class Process:
         return found
 
     def cpu_seconds(self):
-        """What it used so far, of user and system time."""
+        """What it used so far, of user and system time, and what those used that it has seen end."""
         ticks = 0
         for pid in self.pids():
-            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            ticks += int(fields[11]) + int(fields[12])
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            except FileNotFoundError:  # ended in between
+                continue
+            ticks += sum(map(int, fields[11:15]))
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def memory(self):
