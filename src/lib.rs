@@ -15,7 +15,8 @@
 //!
 //! ```text
 //! layer 4  faces      cli      one file a command; open.rs builds adapters and hands them to the service
-//!                     http     connections, who asks, routes, conditions and ranges, bodies, problems, the player's files
+//!                     http     connections, who asks, routes, conditions and ranges, bodies, problems, other proxies,
+//!                             the player's files
 //!                     config   TOML and environment -> validated settings
 //! layer 3  use cases  service  playback, also of what is being written, who listens, ingest, what lies beside recordings,
 //!                             keys and the watch over them, recordings that change keys, plain ones that are sealed,
@@ -43,7 +44,8 @@
 //! * Who may listen: [`mod@manual::access`], then [`access::Grant`] and [`http::Auth`].
 //! * Keys: [`manual::keys`], then [`keys::KeyRing`], [`service::KeyWatch`] and [`service::KeyOps`].
 //! * A recording's way to another key: [`service::Maintenance`]; an archive's way to another store: [`service::Copying`].
-//! * Several proxies: [`mod@manual::cluster`], then [`service::Spooler`].
+//! * Several proxies: [`mod@manual::cluster`], then [`service::Spooler`], and [`http::Peers`], to whom requests are
+//!   handed on.
 //!
 //! # Invariants
 //!

@@ -357,14 +357,7 @@ async fn a_purge_waits_for_an_upload_and_leaves_nothing_of_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_command_cannot_bring_to_the_store_a_server_does() {
     let (system, bench, media) = (System::with_key(), Bench::new(), media(100_000));
-    let database = SqliteDatabase::open(&system.data_dir().join("sealtape.db"), false).await.expect("opens");
-    let database: Arc<dyn Database> = Arc::new(database);
-    let holder = Arc::new(FileDefinitionKeys::at(&system.data_dir().join("definition.key")));
-    let keys = KeyWatch::load(Arc::clone(&database), holder).await.expect("loads");
-    let now =
-        || Timestamp::from_millis(std::time::UNIX_EPOCH.elapsed().expect("past 1970").as_millis() as u64).expect("now");
-    let store: Arc<dyn MediaStore> = Arc::clone(&bench.store) as _;
-    let ingest = Ingest::new(Arc::clone(&database), store, keys, Arc::new(now));
+    let (ingest, database) = ingest_over(&system, &bench).await;
     bench.has(Fault::Away);
     let new = |id: &str| NewRecording {
         id: Some(id.parse().expect("an ID")),
@@ -405,14 +398,8 @@ async fn what_a_command_cannot_bring_to_the_store_a_server_does() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_key_of_what_waits_is_gone_before_anything_else_is() {
     let (system, bench, media) = (System::with_key(), Bench::new(), media(100_000));
-    let database = SqliteDatabase::open(&system.data_dir().join("sealtape.db"), false).await.expect("opens");
-    let database: Arc<dyn Database> = Arc::new(database);
-    let holder = Arc::new(FileDefinitionKeys::at(&system.data_dir().join("definition.key")));
-    let keys = KeyWatch::load(Arc::clone(&database), holder).await.expect("loads");
-    let now =
-        || Timestamp::from_millis(std::time::UNIX_EPOCH.elapsed().expect("past 1970").as_millis() as u64).expect("now");
+    let (ingest, database) = ingest_over(&system, &bench).await;
     let store: Arc<dyn MediaStore> = Arc::clone(&bench.store) as _;
-    let ingest = Ingest::new(Arc::clone(&database), Arc::clone(&store), keys, Arc::new(now));
     bench.has(Fault::Away);
     let id: RecordingId = "a".parse().expect("an ID");
     let new = NewRecording { id: Some(id.clone()), media_type: None, name: None, exempt: false, is_live: true };
@@ -438,4 +425,18 @@ async fn the_key_of_what_waits_is_gone_before_anything_else_is() {
     assert_eq!(Spool::version(&*bench.store, &last).await.expect("asks"), None);
     assert!(database.recording(&id).await.expect("asks").is_none());
     database.close().await;
+}
+
+/// Recordings come in over `bench`, and are catalogued and wrapped as those of `system` are.
+async fn ingest_over(system: &System, bench: &Bench) -> (Ingest, Arc<dyn Database>) {
+    let database = SqliteDatabase::open(&system.data_dir().join("sealtape.db"), false).await.expect("opens");
+    let database: Arc<dyn Database> = Arc::new(database);
+    let holder = Arc::new(FileDefinitionKeys::at(&system.data_dir().join("definition.key")));
+    let keys = KeyWatch::load(Arc::clone(&database), holder).await.expect("loads");
+    let store: Arc<dyn MediaStore> = Arc::clone(&bench.store) as _;
+    (Ingest::new(Arc::clone(&database), store, keys, Arc::new(now)), database)
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_millis(std::time::UNIX_EPOCH.elapsed().expect("past 1970").as_millis() as u64).expect("a time")
 }

@@ -40,10 +40,17 @@ pub(in crate::db) enum Along<'a> {
     Recordings,
     /// The recordings of a tag, newest first.
     Tag(&'a str),
-    /// All that have this beginning of a word.
+    /// Those that are gathered first.
+    Gathered(Gather<'a>),
+}
+
+/// What so few recordings may have that all of them can be looked at.
+#[derive(Clone, Copy)]
+pub(in crate::db) enum Gather<'a> {
+    /// This beginning of a word.
     Word(&'a str),
-    /// All that the caller may see.
-    Set,
+    /// One of these IDs, or beginnings of IDs.
+    Listed(&'a [String]),
 }
 
 /// What is looked for, from where, and how much of it.
@@ -81,28 +88,31 @@ impl EngineDatabase {
         };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         match self.few(&wish).await? {
-            Some(along) => Ok(Page::cut(self.found(&wish, along).await?, limit)),
+            Some(gather) => Ok(Page::cut(self.found(&wish, Along::Gathered(gather)).await?, limit)),
             None => self.walk(wish, limit).await,
         }
     }
 
     /// What so few recordings have that all of them can be looked at.
-    async fn few<'a>(&self, wish: &Wish<'a>) -> Result<Option<Along<'a>>, Error> {
+    async fn few<'a>(&self, wish: &Wish<'a>) -> Result<Option<Gather<'a>>, Error> {
         let mut words: Vec<&str> = wish.filter.words.iter().map(String::as_str).collect();
         // Long ones first: fewest begin with them, as far as that tells.
         words.sort_by_key(|word| std::cmp::Reverse(word.len()));
-        let of_caller = matches!(wish.set, RecordingSet::Listed(_)).then_some(Along::Set);
-        for along in of_caller.into_iter().chain(words.into_iter().map(Along::Word)) {
-            if self.has_few(wish, along).await? {
-                return Ok(Some(along));
+        let of_caller = match wish.set {
+            RecordingSet::All => None,
+            RecordingSet::Listed(items) => Some(Gather::Listed(items)),
+        };
+        for gather in of_caller.into_iter().chain(words.into_iter().map(Gather::Word)) {
+            if self.has_few(gather).await? {
+                return Ok(Some(gather));
             }
         }
         Ok(None)
     }
 
-    async fn has_few(&self, wish: &Wish<'_>, along: Along<'_>) -> Result<bool, Error> {
+    async fn has_few(&self, gather: Gather<'_>) -> Result<bool, Error> {
         let mut query = QueryBuilder::new("SELECT count(*) FROM (");
-        wish.push_gathered(&mut query, along, Some(FEW + 1));
+        gather.push(&mut query, Some(FEW + 1));
         query.push(") AS gathered");
         let count: i64 = query.build_query_scalar().fetch_one(&self.engine.pool).within_deadline().await?;
         Ok(count <= FEW)
@@ -165,9 +175,9 @@ impl Wish<'_> {
                 query.push("FROM recording WHERE ");
                 "recording"
             }
-            Along::Word(_) | Along::Set => {
+            Along::Gathered(gather) => {
                 query.push("FROM recording WHERE recording.id IN (");
-                self.push_gathered(&mut query, along, None);
+                gather.push(&mut query, None);
                 query.push(") AND ");
                 "recording"
             }
@@ -188,7 +198,7 @@ impl Wish<'_> {
                 self.push_place(&mut query, "found");
                 "found"
             }
-            Along::Recordings | Along::Word(_) | Along::Set => {
+            Along::Recordings | Along::Gathered(_) => {
                 query.push("recording.listed_at FROM recording WHERE ");
                 self.push_place(&mut query, "recording");
                 let Filter { group, agent, state, .. } = self.filter;
@@ -223,38 +233,6 @@ impl Wish<'_> {
     fn cursor(&self) -> Option<Cursor> {
         let listed_at = u64::try_from(self.listed_at).ok().and_then(Timestamp::from_millis)?;
         Some(Cursor { listed_at, id: self.id.parse().ok()? })
-    }
-
-    /// The IDs of all recordings that a word or the caller's set leads to, or of some of them.
-    fn push_gathered(&self, query: &mut QueryBuilder<Sql>, along: Along<'_>, limit: Option<i64>) {
-        let push_limit = |query: &mut QueryBuilder<Sql>| {
-            if let Some(limit) = limit {
-                query.push(" LIMIT ").push_bind(limit);
-            }
-        };
-        match (along, self.set) {
-            (Along::Word(word), _) => {
-                query.push("SELECT id FROM (SELECT id FROM recording_term WHERE kind = ").push_bind(TERM_WORD);
-                push_between(query, "term", &word.to_lowercase(), AFTER_ALL);
-                push_limit(query);
-                query.push(") AS spoken UNION SELECT id FROM (SELECT id FROM recording AS named WHERE TRUE");
-                push_between(query, "named.id", word, AFTER_ID);
-                push_limit(query);
-                query.push(") AS called");
-            }
-            (Along::Set, RecordingSet::Listed(items)) => {
-                let ranges = serde_json::json!(id_ranges(items)).to_string();
-                let [list, item, low, high] = engine::RANGES;
-                query.push(format_args!("SELECT named.id FROM {list}")).push_bind(ranges);
-                query.push(format_args!("{item} {} recording AS named ", engine::JOIN_IN_ORDER));
-                query.push(format_args!("ON named.id >= {low} AND named.id < {high}"));
-                push_limit(query);
-            }
-            (Along::Recordings | Along::Tag(_) | Along::Set, _) => {
-                query.push("SELECT id FROM recording AS named");
-                push_limit(query);
-            }
-        }
     }
 
     /// After where the last page ended, within the stretch, and within the time that is wanted.
@@ -315,6 +293,36 @@ impl Wish<'_> {
             let [list, item, low, high] = engine::RANGES;
             query.push(format_args!(" AND EXISTS (SELECT 1 FROM {list}")).push_bind(ranges);
             query.push(format_args!("{item} WHERE recording.id >= {low} AND recording.id < {high})"));
+        }
+    }
+}
+
+impl Gather<'_> {
+    /// The IDs of all of them, or of some.
+    fn push(self, query: &mut QueryBuilder<Sql>, limit: Option<i64>) {
+        let push_limit = |query: &mut QueryBuilder<Sql>| {
+            if let Some(limit) = limit {
+                query.push(" LIMIT ").push_bind(limit);
+            }
+        };
+        match self {
+            Self::Word(word) => {
+                query.push("SELECT id FROM (SELECT id FROM recording_term WHERE kind = ").push_bind(TERM_WORD);
+                push_between(query, "term", &word.to_lowercase(), AFTER_ALL);
+                push_limit(query);
+                query.push(") AS spoken UNION SELECT id FROM (SELECT id FROM recording AS named WHERE TRUE");
+                push_between(query, "named.id", word, AFTER_ID);
+                push_limit(query);
+                query.push(") AS called");
+            }
+            Self::Listed(items) => {
+                let ranges = serde_json::json!(id_ranges(items)).to_string();
+                let [list, item, low, high] = engine::RANGES;
+                query.push(format_args!("SELECT named.id FROM {list}")).push_bind(ranges);
+                query.push(format_args!("{item} {} recording AS named ", engine::JOIN_IN_ORDER));
+                query.push(format_args!("ON named.id >= {low} AND named.id < {high}"));
+                push_limit(query);
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Execute, QueryBuilder, Row, Sqlite};
 
 use super::SqliteDatabase;
-use super::cases::search::{Along, Wish};
+use super::cases::search::{Along, Gather, Wish};
 use crate::access::RecordingSet;
 use crate::base::Timestamp;
 use crate::catalogue::{Filter, ListedState};
@@ -58,9 +58,11 @@ async fn each_wish_goes_along_an_index_in_its_order() {
         }
     }
     // Rare words: all that have them are gathered, each found by an index.
-    let plan = plan(Filter { words: vec!["ab".into()], ..Filter::default() }, Along::Word("ab"), |wish, along| {
-        wish.query(along)
-    })
+    let plan = plan(
+        Filter { words: vec!["ab".into()], ..Filter::default() },
+        Along::Gathered(Gather::Word("ab")),
+        |wish, along| wish.query(along),
+    )
     .await;
     assert!(plan.contains("recording_term") && !plan.contains("SCAN recording_term"), "{plan}");
 }
