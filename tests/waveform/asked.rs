@@ -26,16 +26,16 @@ fn long_call(system: &System, hours: u32) -> PathBuf {
     let len = hours * 3600 * 8000;
     let mut head = Vec::new();
     head.extend(b"RIFF");
-    head.extend((len + 36).to_le_bytes());
+    head.extend((len + 38).to_le_bytes());
     head.extend(b"WAVEfmt ");
-    head.extend([16, 0, 0, 0, 7, 0, 1, 0]);
+    head.extend([18, 0, 0, 0, 7, 0, 1, 0]);
     head.extend(8000_u32.to_le_bytes());
     head.extend(8000_u32.to_le_bytes());
-    head.extend([1, 0, 8, 0]);
+    head.extend([1, 0, 8, 0, 0, 0]);
     head.extend(b"data");
     head.extend(len.to_le_bytes());
     let path = system.file("long.wav", &head);
-    fs::File::options().write(true).open(&path).expect("opens").set_len(44 + u64::from(len)).expect("grown");
+    fs::File::options().write(true).open(&path).expect("opens").set_len(46 + u64::from(len)).expect("grown");
     path
 }
 
