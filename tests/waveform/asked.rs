@@ -187,7 +187,7 @@ fn those_who_ask_meanwhile_share_one_decoding() {
 #[test]
 fn when_the_last_client_leaves_the_work_ends() {
     let system = System::with_key();
-    import(&system, &long_call(&system, 60), "call");
+    import(&system, &long_call(&system, 24), "call");
     let server = system.serve();
     let ask = || {
         let mut stream = TcpStream::connect(&server.address).expect("connects");

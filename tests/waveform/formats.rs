@@ -45,7 +45,9 @@ fn a_known_sound_looks_as_it_is() {
 fn is_half_on_the_left(server: &Server, id: &str, tolerance: f64) {
     let document = waveform(server, id, 30);
     let duration = document["duration_s"].as_f64().unwrap_or_else(|| panic!("{id}: {document}"));
-    assert!((duration - 3.0).abs() < 0.05, "{id}: {duration}");
+    // Its encoder fills up the last block, and ffmpeg, too, plays as much.
+    let known = if id == "ima-adpcm.wav" { 3.051 } else { 3.0 };
+    assert!((duration - known).abs() < 0.05, "{id}: {duration}");
     assert_eq!(document["channels"].as_array().expect("channels").len(), 2, "{id}");
     let (left, right) = (channel(&document, 0), channel(&document, 1));
     for (part, (low, high)) in left.iter().enumerate() {

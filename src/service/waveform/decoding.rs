@@ -63,10 +63,6 @@ struct Decoding {
     time_base: Option<TimeBase>,
     /// When the first of all tracks begins, in nanoseconds.
     origin: i128,
-    /// How many frames its container says that there are.
-    said_len: Option<u64>,
-    /// Of the last packet.
-    last_len: u64,
     sound: Option<Sound>,
     planes: Vec<Vec<i16>>,
 }
@@ -83,8 +79,8 @@ impl Decoding {
         let decoder = codecs.make_audio_decoder(parameters, &AudioDecoderOptions::default()).ok()?;
         let beginning = |track: &Track| nanos(track.time_base, track.start_ts);
         let origin = format.tracks().iter().filter_map(beginning).min().unwrap_or_default().max(0);
-        let (track_id, time_base, said_len) = (track.id, track.time_base, track.num_frames);
-        Some(Self { decoder, track_id, time_base, origin, said_len, last_len: 0, sound: None, planes: Vec::new() })
+        let (track_id, time_base) = (track.id, track.time_base);
+        Some(Self { decoder, track_id, time_base, origin, sound: None, planes: Vec::new() })
     }
 
     /// The whole sound; none when it is not of one piece, or has no frame.
@@ -122,20 +118,8 @@ impl Decoding {
         }
         match reading.cut() {
             Some(cut) => Err(cut),
-            None => Ok(self.finish()),
+            None => Ok(self.sound.map(Sound::finished)),
         }
-    }
-
-    fn finish(self) -> Option<Sound> {
-        let mut sound = self.sound?;
-        // Encoders fill the last packet up. What a container says besides may be wrong: it was cut off, or is written on.
-        let said_len = self.said_len.filter(|len| *len > 0).unwrap_or(u64::MAX);
-        let filler = sound.peaks.len().checked_sub(said_len);
-        if filler.is_some_and(|filler| filler < self.last_len) {
-            sound.peaks.shorten(said_len);
-        }
-        sound.peaks.finish();
-        Some(sound)
     }
 
     fn take(&mut self, packet: &Packet) -> Taken {
@@ -168,9 +152,7 @@ impl Decoding {
         if gap > u64::from(rate) / GAP_PER_SECOND {
             sound.peaks.add_silence(gap);
         }
-        let begun = sound.peaks.len();
         sound.peaks.add(&self.planes);
-        self.last_len = sound.peaks.len() - begun;
         Taken::Sound
     }
 }

@@ -123,6 +123,11 @@ struct Sound {
 }
 
 impl Sound {
+    fn finished(mut self) -> Self {
+        self.peaks.finish();
+        self
+    }
+
     fn duration(&self) -> Duration {
         let rate = u64::from(self.rate);
         let (seconds, rest) = (self.peaks.len() / rate, self.peaks.len() % rate);

@@ -81,13 +81,6 @@ impl Peaks {
         self.stretch_len *= 2;
     }
 
-    /// Takes away what is after `len` frames.
-    pub(super) fn shorten(&mut self, len: u64) {
-        self.len = self.len.min(len);
-        let count = index(self.len.div_ceil(self.stretch_len));
-        self.channels.iter_mut().for_each(|stretches| stretches.truncate(count));
-    }
-
     /// Nothing more is added.
     pub(super) fn finish(&mut self) {
         self.channels.iter_mut().for_each(Vec::shrink_to_fit);
@@ -199,18 +192,6 @@ mod tests {
         peaks.finish();
         assert!(peaks.len_bytes() <= STRETCHES_MAX * 4 + 64, "{}", peaks.len_bytes());
         assert_eq!(peaks.parts(0, 10).last(), Some((0, 7)));
-    }
-
-    #[test]
-    fn what_is_taken_away_at_the_end_is_gone() {
-        let mut peaks = Peaks::new(1);
-        peaks.add(&[vec![1, 2, 3, 900]]);
-        peaks.shorten(9);
-        assert_eq!(peaks.len(), 4);
-        peaks.shorten(3);
-        assert_eq!(peaks.parts(0, 3).collect::<Vec<_>>(), [(1, 1), (2, 2), (3, 3)]);
-        peaks.add(&[vec![4]]);
-        assert_eq!(peaks.parts(0, 1).collect::<Vec<_>>(), [(1, 4)]);
     }
 
     #[test]
