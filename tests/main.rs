@@ -59,4 +59,5 @@ mod switch_and_keys;
 mod transfer;
 mod verify;
 mod watch;
+mod waveform;
 mod who;

@@ -17,7 +17,7 @@ fn of_pypi(environment: &str, program: &str) -> Command {
 }
 
 /// Operations of the description, but the one that gives it.
-const OPERATIONS: usize = 15;
+const OPERATIONS: usize = 16;
 
 fn in_tests(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)

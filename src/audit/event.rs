@@ -78,6 +78,8 @@ event_kinds! {
     RecordingRelease = "recording.release";
     /// A file that lies beside a recording was read.
     SidecarRead = "sidecar.read";
+    /// A recording's waveform was read, for which its sound was decoded.
+    WaveformRead = "waveform.read";
     /// A plain recording was sealed.
     RecordingEncrypt = "recording.encrypt";
     /// A file key was wrapped anew.

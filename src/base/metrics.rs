@@ -99,14 +99,14 @@ metrics! {
     SESSIONS_ACTIVE = "sealtape_sessions_active", Gauge, Count, [];
     /// Connections that are open.
     CONNECTIONS_ACTIVE = "sealtape_connections_active", Gauge, Count, [];
-    /// Lookups that found what they looked for in memory (catalogue rows, opened recordings, buffers) or on the local disk
+    /// Lookups that found what they looked for in memory (catalogue rows, opened recordings, buffers, waveforms) or on the local disk
     /// (ciphertext).
     CACHE_HITS = "sealtape_cache_hits_total", Counter, Count, ["cache"];
     /// Lookups that had to ask the database, the media store, or the system for memory.
     CACHE_MISSES = "sealtape_cache_misses_total", Counter, Count, ["cache"];
     /// Entries that a cache had no room for, or that were not asked for in a while.
     CACHE_EVICTIONS = "sealtape_cache_evictions_total", Counter, Count, ["cache"];
-    /// What is kept: catalogue rows, opened recordings, idle buffers, files of ciphertext.
+    /// What is kept: catalogue rows, opened recordings, idle buffers, waveforms, files of ciphertext.
     CACHE_ENTRIES = "sealtape_cache_entries", Gauge, Count, ["cache"];
     /// Memory that the entries of a cache are reckoned to take; room on the disk, of ciphertext.
     CACHE_BYTES = "sealtape_cache_bytes", Gauge, Bytes, ["cache"];
@@ -154,6 +154,11 @@ metrics! {
     STORAGE_ERRORS = "sealtape_storage_errors_total", Counter, Count, ["operation"];
     /// Recordings that are being written now.
     RECORDINGS_GROWING = "sealtape_recordings_growing", Gauge, Count, [];
+    /// Waveforms that were asked for and not known, by what became of them: made, none (no sound that can be decoded, or not
+    /// in time), failed (the recording does not play to its end), abandoned (nobody waited for it any more).
+    WAVEFORMS = "sealtape_waveforms_total", Counter, Count, ["outcome"];
+    /// Waveforms that are being made now.
+    WAVEFORMS_ACTIVE = "sealtape_waveforms_active", Gauge, Count, [];
     /// Media that was taken in, before it was sealed.
     INGESTED_BYTES = "sealtape_ingested_bytes_total", Counter, Bytes, [];
     /// Recordings that came by PUT or from a watch folder, by what became of them: complete, unfinished, failed.

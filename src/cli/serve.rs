@@ -31,7 +31,7 @@ use crate::catalogue::Recording;
 use crate::config::{AuthMode, DefinitionKeyKind, DefinitionKeySettings, Listen, parse_listen};
 use crate::http::{App, Auth, Cors, Listener, Peers, Server, ServerSettings, Timeouts, Tls, Uploads};
 use crate::service::{
-    Ingest, Intake, KeyWatch, Listening, Maintenance, Playback, Round, Scrub, Verifier, VerifierParts,
+    Ingest, Intake, KeyWatch, Listening, Maintenance, Playback, Round, Scrub, Verifier, VerifierParts, Waveforms,
 };
 
 /// How long those who write may take to make durable what they have, once nothing more comes.
@@ -219,6 +219,7 @@ pub(super) fn server(
         peers: Peers::new(system.settings.server.peers.clone()).map_err(Failure::new)?,
         public_url: system.settings.server.public_url.clone(),
         playback: Arc::clone(playback),
+        waveforms: Waveforms::start(Arc::clone(playback)),
         companions: system.companions(keys),
         purge: system.purge(),
         keys: Arc::clone(keys),

@@ -17,6 +17,7 @@ use super::{
     demo, link, media, openapi, player, problem_page, put,
     request_id::RequestId,
     routes::Route,
+    waveform,
 };
 use crate::access::{Credential, Grant, Scope};
 use crate::base::ErrorCode;
@@ -89,7 +90,10 @@ impl App {
                 | ErrorCode::RangeNotSatisfiable
                 | ErrorCode::UnsupportedMediaType
         );
-        let is_for_media = matches!(route, Route::Media(_) | Route::Sidecar(..) | Route::Link(_) | Route::ImpossibleId);
+        let is_for_media = matches!(
+            route,
+            Route::Media(_) | Route::Sidecar(..) | Route::Waveform(_) | Route::Link(_) | Route::ImpossibleId
+        );
         if is_of_caller || is_for_media && !is_of_request {
             self.listening.refused(&self.player(request), route.recording(), code, &request.id);
         }
@@ -146,6 +150,13 @@ impl App {
                     .check_recording(&[Scope::Play], id)
                     .map_err(|refusal| auth::refused(refusal, Some(id)))?;
                 Box::pin(self.sidecar(request, id, name)).await
+            }
+            Route::Waveform(id) => {
+                request
+                    .caller
+                    .check_recording(&[Scope::Play], id)
+                    .map_err(|refusal| auth::refused(refusal, Some(id)))?;
+                Box::pin(waveform::answer(self, request, id)).await
             }
             Route::Media(id) if request.method == Method::PUT => {
                 request

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::access::Grant;
 use crate::catalogue::Database;
-use crate::service::{Clock, Companions, KeyWatch, Listening, Playback, Player, Purge};
+use crate::service::{Clock, Companions, KeyWatch, Listening, Playback, Player, Purge, Waveforms};
 
 /// How long a client may take for a short body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,6 +33,8 @@ pub struct App {
     pub playback: Arc<Playback>,
     /// Keeps what lies beside recordings.
     pub companions: Companions,
+    /// Makes waveforms.
+    pub waveforms: Arc<Waveforms>,
     /// Takes recordings away.
     pub purge: Purge,
     /// Knows the keys and the switch.

@@ -34,6 +34,7 @@ mod routes;
 mod server;
 mod sidecar;
 mod upload;
+mod waveform;
 
 pub use app::App;
 pub use auth::{

@@ -25,6 +25,8 @@ pub(super) enum Route {
     Media(RecordingId),
     /// `/recordings/{id}/sidecars/{name}`
     Sidecar(RecordingId, SidecarName),
+    /// `/recordings/{id}/waveform`
+    Waveform(RecordingId),
     /// `/recordings/{id}/link`
     Link(RecordingId),
     /// `/recordings/{text}…` with a text that no recording is called.
@@ -64,6 +66,7 @@ impl Route {
             Self::Recording(_) => ("recording", "/recordings/{id}"),
             Self::Media(_) => ("media", "/recordings/{id}/media"),
             Self::Sidecar(..) => ("sidecar", "/recordings/{id}/sidecars/{name}"),
+            Self::Waveform(_) => ("waveform", "/recordings/{id}/waveform"),
             Self::ImpossibleId => ("impossible-id", "/recordings/{id}"),
             Self::Link(_) => ("link", "/recordings/{id}/link"),
             Self::Problem(_) => ("problem", "/problems/{code}"),
@@ -91,6 +94,7 @@ impl Route {
             ["recordings"] => Self::Recordings,
             ["recordings", id] if !id.is_empty() => recording(id, Self::Recording),
             ["recordings", id, "media"] => recording(id, Self::Media),
+            ["recordings", id, "waveform"] => recording(id, Self::Waveform),
             ["recordings", id, "link"] => recording(id, Self::Link),
             ["recordings", id, "sidecars", name] if !name.is_empty() => match decoded::<SidecarName>(name) {
                 Some(name) => recording(id, |id| Self::Sidecar(id, name.clone())),
@@ -113,6 +117,7 @@ impl Route {
             | Self::Recording(_)
             | Self::Media(_)
             | Self::Sidecar(..)
+            | Self::Waveform(_)
             | Self::Link(_)
             | Self::ImpossibleId
             | Self::DemoEncryption => true,
@@ -138,7 +143,7 @@ impl Route {
     /// The recording that a signed link to it would open here.
     pub(super) fn link_target(&self) -> Option<&RecordingId> {
         match self {
-            Self::Recording(id) | Self::Media(id) | Self::Sidecar(id, _) => Some(id),
+            Self::Recording(id) | Self::Media(id) | Self::Sidecar(id, _) | Self::Waveform(id) => Some(id),
             Self::Home
             | Self::Asset(_)
             | Self::Recordings
@@ -169,6 +174,7 @@ impl Route {
             | Self::Asset(_)
             | Self::Recordings
             | Self::Sidecar(..)
+            | Self::Waveform(_)
             | Self::Problem(_)
             | Self::Live
             | Self::Ready
@@ -204,6 +210,9 @@ mod tests {
             ("/recordings/a+b@c", Route::Recording(id.clone())),
             ("/recordings/a%2Bb%40c", Route::Recording(id.clone())),
             ("/recordings/a%2bb%40c/media", Route::Media(id)),
+            ("/recordings/a/waveform", Route::Waveform("a".parse().expect("an ID"))),
+            ("/recordings/a/waveform/", Route::Unknown),
+            ("/recordings/a%2Fb/waveform", Route::ImpossibleId),
             ("/recordings/a/link", Route::Link("a".parse().expect("an ID"))),
             (
                 "/recordings/a/sidecars/t.json",

@@ -19,12 +19,14 @@ pub(super) struct Meter {
     pub rows: CacheMeter,
     pub opened: CacheMeter,
     pub buffers: CacheMeter,
+    pub waveforms: CacheMeter,
     open: Gauge,
     plain_exempt: Gauge,
     plain_others: Gauge,
     plain_left: Gauge,
     pub key_checks: Checks,
     growing: Gauge,
+    waveforms_active: Gauge,
     ingested_bytes: Counter,
     uncatalogued: Gauge,
     spool_recordings: Gauge,
@@ -57,6 +59,9 @@ pub(super) static METER: LazyLock<Meter> = LazyLock::new(|| {
             of_ingests(way, outcome).absolute(0);
         }
     }
+    for outcome in WaveformOutcome::ALL {
+        of_waveforms(outcome).absolute(0);
+    }
     for outcome in ["stored", "failed"] {
         counter!(names::SPOOL_UPLOADS, "outcome" => outcome).absolute(0);
     }
@@ -68,6 +73,7 @@ fn meter() -> Meter {
         rows: CacheMeter::of("rows"),
         opened: CacheMeter::of("opened"),
         buffers: CacheMeter::of("buffers"),
+        waveforms: CacheMeter::of("waveforms"),
         open: gauge!(names::RECORDINGS_OPEN),
         plain_exempt: gauge!(names::RECORDINGS_PLAIN, "kind" => "exempt"),
         plain_others: gauge!(names::RECORDINGS_PLAIN, "kind" => "not-exempt"),
@@ -77,6 +83,7 @@ fn meter() -> Meter {
             failed: counter!(names::KEY_RING_CHECKS, "outcome" => "failed"),
         },
         growing: gauge!(names::RECORDINGS_GROWING),
+        waveforms_active: gauge!(names::WAVEFORMS_ACTIVE),
         ingested_bytes: counter!(names::INGESTED_BYTES),
         uncatalogued: gauge!(names::RECORDINGS_UNCATALOGUED),
         spool_recordings: gauge!(names::SPOOL_RECORDINGS),
@@ -126,6 +133,54 @@ impl Meter {
         if let Some(failures) = KINDS.iter().position(|name| *name == kind).and_then(|at| self.failures.get(at)) {
             failures.increment(1);
         }
+    }
+}
+
+/// What became of a waveform that was to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WaveformOutcome {
+    /// It is known.
+    Made,
+    /// There is nothing to be seen.
+    Nothing,
+    /// The recording does not play to its end.
+    Failed,
+    /// Nobody waited for it any more.
+    Abandoned,
+}
+
+impl WaveformOutcome {
+    const ALL: [Self; 4] = [Self::Made, Self::Nothing, Self::Failed, Self::Abandoned];
+}
+
+/// Counts what became of one.
+pub(super) fn count_waveform(outcome: WaveformOutcome) {
+    of_waveforms(outcome).increment(1);
+}
+
+fn of_waveforms(outcome: WaveformOutcome) -> Counter {
+    let outcome = match outcome {
+        WaveformOutcome::Made => "made",
+        WaveformOutcome::Nothing => "none",
+        WaveformOutcome::Failed => "failed",
+        WaveformOutcome::Abandoned => "abandoned",
+    };
+    counter!(names::WAVEFORMS, "outcome" => outcome)
+}
+
+/// Counts a waveform for as long as it is made.
+pub(super) struct ActiveWaveform(());
+
+impl ActiveWaveform {
+    pub(super) fn count() -> Self {
+        METER.waveforms_active.increment(1);
+        Self(())
+    }
+}
+
+impl Drop for ActiveWaveform {
+    fn drop(&mut self) {
+        METER.waveforms_active.decrement(1);
     }
 }
 

@@ -24,6 +24,7 @@ mod live_row;
 mod live_writer;
 mod maintenance;
 mod media_duration;
+mod media_reader;
 mod media_type;
 mod meter;
 mod objects;
@@ -39,6 +40,7 @@ mod span_stream;
 mod spooler;
 mod unsettled;
 mod verify;
+mod waveform;
 
 pub use companions::{CompanionSettings, Companions, Error as CompanionError};
 pub use copying::{
@@ -69,6 +71,7 @@ pub use verify::{
     Checked, Error as VerifyError, Finding, FindingKind, Pace, Place, Round, Scope as VerifyScope, Scrub, Verifier,
     VerifierParts,
 };
+pub use waveform::{Error as WaveformError, Waveform, Waveforms};
 
 use std::sync::Arc;
 
