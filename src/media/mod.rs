@@ -161,8 +161,9 @@ pub trait MediaStore: Send + Sync {
     async fn open(&self, object: &MediaObject) -> Result<Option<Arc<dyn MediaFile>>, Error>;
 
     /// Begins an object, whose stage is the one that it has in the end. Fails with [`Error::Exists`] when one is there,
-    /// final or growing: nothing is ever overwritten. [`Stage::Next`] is for an object that is to take another one's
-    /// place: what a dead command left there goes, and finishing it makes it durable, and gives it no other name.
+    /// final or growing: nothing is ever overwritten; one that grew to nothing, and that nobody writes, counts for none
+    /// where it can be told. [`Stage::Next`] is for an object that is to take another one's place: what a dead command left
+    /// there goes, and finishing it makes it durable, and gives it no other name.
     async fn create(&self, object: &MediaObject) -> Result<Box<dyn MediaWriter>, Error>;
 
     /// What is there, a page at a time; `after` is where the last page ended.

@@ -144,7 +144,8 @@ fn a_watch_folder_whose_server_is_killed_at_any_instant_is_emptied_in_the_end() 
     }
     for (id, media) in &dropped {
         let reply = server.get(&format!("/recordings/{id}/media"));
-        assert!(reply.status == 200 && reply.body == *media, "{id}: {} {}", reply.status, reply.body.len());
+        let told = || server.log().lines().filter(|line| line.contains(id.as_str())).collect::<Vec<_>>().join("\n");
+        assert!(reply.status == 200 && reply.body == *media, "{id}: {} {}\n{}", reply.status, reply.body.len(), told());
     }
     assert_nothing_plain(&system);
     assert!(system.media_files().iter().all(|file| !file.to_string_lossy().ends_with(".part")));

@@ -52,17 +52,25 @@ impl LocalWriter {
     }
 
     fn create_at(part: PathBuf, last: Option<PathBuf>, waits: Waits) -> Result<Self, Error> {
-        let file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let being_written = is_being_written(&part)?;
-                return Err(Error::Exists { location: location(&part), being_written });
+        let failed = |error: io::Error| unavailable(&part, &error);
+        loop {
+            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part) {
+                Ok(file) => {
+                    flock(&file, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
+                    // Before it was locked it looked like one that a killed writer left.
+                    if is_at(&file, &part).map_err(failed)? {
+                        return Ok(Self::new(file, part, last, waits));
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    if !remove_if_left_empty(&part)? {
+                        let being_written = is_being_written(&part)?;
+                        return Err(Error::Exists { location: location(&part), being_written });
+                    }
+                }
+                Err(error) => return Err(failed(error)),
             }
-            Err(error) => return Err(unavailable(&part, &error)),
-        };
-        // Nobody else can hold a lock on a file that was made just now, or does so for an instant only.
-        flock(&file, FlockOperation::LockExclusive).map_err(|error| unavailable(&part, &error.into()))?;
-        Ok(Self::new(file, part, last, waits))
+        }
     }
 
     /// Begins a file that is to take another one's place, under a name that no reader looks at.
@@ -197,6 +205,42 @@ pub(super) fn is_being_written(part: &Path) -> Result<bool, Error> {
         Ok(()) => Ok(false),
         Err(Errno::WOULDBLOCK) => Ok(true),
         Err(error) => Err(unavailable(part, &error.into())),
+    }
+}
+
+/// Removes what a writer left that was killed between the making of its file and the first byte: nothing is lost with it,
+/// and the name would be taken for ever. Locked meanwhile, so that a writer which is only about to lock it sees it gone.
+fn remove_if_left_empty(part: &Path) -> Result<bool, Error> {
+    let failed = |error: io::Error| unavailable(part, &error);
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(part, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(true),
+        Err(Errno::LOOP) => return Ok(false),
+        Err(error) => return Err(failed(error.into())),
+    };
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => return Ok(false),
+        Err(error) => return Err(failed(error.into())),
+    }
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() || metadata.len() > 0 || !is_at(&file, part).map_err(failed)? {
+        return Ok(false);
+    }
+    fs::remove_file(part).map_err(failed)?;
+    tracing::warn!(file = %location(part), "left empty by a writer that was killed, and removed");
+    Ok(true)
+}
+
+/// Whether that name is still this file's.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let own = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok((found.dev(), found.ino()) == (own.dev(), own.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
