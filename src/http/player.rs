@@ -32,6 +32,7 @@ assets![
     "media.js",
     "player.js",
     "problem.js",
+    "sealtape-player.js",
     "session.js",
     "style.css",
     "words.js",
