@@ -38,6 +38,9 @@ assets![
     "words.js",
 ];
 
+/// The one file that pages of any origin may load. It is the same for everybody, and plays what a link lets play.
+const EMBEDDED: &str = "sealtape-player.js";
+
 /// The player's page.
 pub(super) fn home() -> Response<Body> {
     find("index.html")
@@ -52,7 +55,17 @@ pub(super) fn asset(name: &str) -> Option<Response<Body>> {
         "html" => "text/html; charset=utf-8",
         _ => return None,
     };
-    find(name).map(|bytes| with_type(Bytes::from_static(bytes), media_type))
+    let mut response = with_type(Bytes::from_static(find(name)?), media_type);
+    if is_for_other_sites(name) {
+        // A module of another origin is loaded only where its server says so.
+        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    }
+    Some(response)
+}
+
+/// Whether pages of other sites may load a file of the player.
+pub(super) fn is_for_other_sites(name: &str) -> bool {
+    name == EMBEDDED
 }
 
 /// A page made here.
@@ -88,6 +101,15 @@ mod tests {
                 assert!(find(&name).is_some(), "{name} is not listed");
                 assert!(asset(&name).is_some(), "{name} has no media type");
             }
+        }
+    }
+
+    #[test]
+    fn pages_of_other_origins_load_one_file() {
+        for (name, _) in ASSETS {
+            let answer = asset(name).expect("listed");
+            let allowed = answer.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN);
+            assert_eq!(allowed.is_some(), *name == "sealtape-player.js", "{name}: {allowed:?}");
         }
     }
 }
