@@ -1,22 +1,25 @@
-// Stands between a player and the server: hands everything through as it comes, counts the bytes of each answer that were
-// handed on, and cuts an answer where a test wants it. What lies in sockets' buffers counts as handed on.
+// Stands between a player and the server: hands everything through, counts the bytes of each answer that were handed on,
+// and cuts an answer where a test wants it. Answers come at the pace of an ordinary line: a loopback hands megabytes into
+// the buffers of sockets before a player has looked at the first of them, and they would count as fetched.
 
 import http from 'node:http';
 
+/** Bytes a second of one answer: 16 Mbit/s. */
+const RATE = 2_000_000;
+
 /**
- * `{ url, take(), cut(bytes), settled() }`: `take()` gives what was answered since it was last asked, each
- * `{ method, path, range, status, bytes }`; `cut(bytes)` breaks the next long answer off after so many bytes.
+ * `{ url, take(), cut(bytes) }`: `take()` gives what was answered since it was last asked, each
+ * `{ method, path, range, status, bytes }`; `cut(bytes, times)` breaks the next long answers off after so many bytes.
  */
 export async function counting(t, server) {
   const to = new URL(server);
   const agent = new http.Agent({ keepAlive: true });
   const sockets = new Set();
   let answers = [];
-  let cutAfter = null;
-  let moved = 0;
+  let cuts = { after: 0, times: 0 };
 
   const proxy = http.createServer((request, response) => {
-    const seen = { method: request.method, path: request.url, range: request.headers.range ?? null, status: null, bytes: 0 };
+    const seen = { method: request.method, path: request.url, range: request.headers.range ?? null, status: null, bytes: 0, taken: 0, isOver: false };
     answers.push(seen);
     const options = { host: to.hostname, port: to.port, method: request.method, path: request.url, headers: request.rawHeaders, agent };
     const asked = http.request(options, (answer) => {
@@ -24,20 +27,23 @@ export async function counting(t, server) {
       response.writeHead(answer.statusCode, answer.rawHeaders);
       answer.on('data', (part) => {
         seen.bytes += part.length;
-        moved += 1;
-        if (cutAfter !== null && seen.bytes >= cutAfter) {
-          cutAfter = null;
+        if (cuts.times > 0 && seen.bytes >= cuts.after) {
+          cuts.times -= 1;
           response.socket.destroy();
           return;
         }
-        if (!response.write(part)) answer.pause();
+        answer.pause();
+        const pace = new Promise((resolve) => { setTimeout(resolve, (part.length / RATE) * 1000); });
+        response.write(part, () => pace.then(() => answer.resume()));
       });
-      response.on('drain', () => answer.resume());
       answer.on('end', () => response.end());
       answer.on('error', () => response.socket?.destroy());
     });
     asked.on('error', () => response.socket?.destroy());
-    response.on('close', () => asked.destroy());
+    response.on('close', () => {
+      seen.isOver = true;
+      asked.destroy();
+    });
     request.pipe(asked);
   });
   proxy.on('connection', (socket) => {
@@ -55,16 +61,13 @@ export async function counting(t, server) {
 
   return {
     url: `http://127.0.0.1:${proxy.address().port}`,
-    take: () => answers.splice(0),
-    cut: (bytes) => { cutAfter = bytes; },
-    /** Waits until nothing has come for a while. */
-    settled: async (quietMs = 400, patienceMs = 8000) => {
-      const end = performance.now() + patienceMs;
-      for (let last = -1; last !== moved && performance.now() < end;) {
-        last = moved;
-        await new Promise((resolve) => { setTimeout(resolve, quietMs); });
-      }
+    take: () => {
+      const since = answers.map((seen) => ({ ...seen, bytes: seen.bytes - seen.taken }));
+      for (const seen of answers) seen.taken = seen.bytes;
+      answers = answers.filter(({ isOver }) => !isOver);
+      return since;
     },
+    cut: (after, times = 1) => { cuts = { after, times }; },
   };
 }
 
