@@ -11,10 +11,13 @@ import { fileURLToPath } from 'node:url';
 const PATIENCE_MS = 20_000;
 const PACKAGES = { mpv: 'mpv', vlc: 'vlc-bin vlc-plugin-base', 'gst-launch-1.0': 'gstreamer1.0-tools gstreamer1.0-plugins-good gstreamer1.0-libav python3-gi gir1.2-gstreamer-1.0' };
 
+/** By itself libavformat reads an MP3 up to the place, to be exact to the frame. Other formats have an index. */
+const SEEK_MP3 = ['--demuxer-lavf-o=fflags=+fastseek'];
+
 /** mpv, by its socket for JSON. */
 export async function mpv(t, folder, url) {
   const socket = path.join(folder, `mpv-${Date.now()}`);
-  const child = start(t, 'mpv', ['--no-config', '--ytdl=no', '--ao=null', '--vo=null', '--really-quiet', `--input-ipc-server=${socket}`, url]);
+  const child = start(t, 'mpv', ['--no-config', '--ytdl=no', '--ao=null', '--vo=null', '--really-quiet', ...SEEK_MP3, `--input-ipc-server=${socket}`, url]);
   const talk = await until('mpv listens', () => (existsSync(socket) ? connected(socket) : null));
   t.after(() => talk.destroy());
   const answers = lines(talk);

@@ -33,14 +33,11 @@ test('programs start, seek to the middle, to the end and back', async (t) => {
         const told = { length };
         for (const [place, to] of [['start', 0], ['middle', seconds / 2], ['end', seconds - 8], ['back', seconds / 4]]) {
           if (place !== 'start') await player.seek(to);
-          // VLC tells whole seconds, and key frames lie four seconds apart.
-          await until(`${name} plays ${file} from ${to} s`, async () => {
-            const now = await player.now();
-            return now > 0 && now >= to - 5 && now < to + 20;
-          });
+          await playsFrom(player, to, `${name} ${file}`);
           told[place] = mediaBytes(through.take());
         }
-        assert.ok(Math.abs(await player.length() - seconds) < 2, `${file} is as long as it is`);
+        const known = await player.length();
+        assert.ok(Math.abs(known - seconds) < 2, `${name} takes ${file} to be ${known} s long`);
         t.diagnostic(JSON.stringify({ player: name, recording: file, ...told }));
         bounded(`${name} ${file}`, told);
         await player.stop();
@@ -79,9 +76,25 @@ test('programs start, seek to the middle, to the end and back', async (t) => {
   });
 });
 
+/** Until it stands near a place and has gone on from there. VLC tells whole seconds; key frames lie four seconds apart. */
+async function playsFrom(player, seconds, who) {
+  let first = null;
+  await until(`${who} plays from ${seconds} s`, async () => {
+    const now = await player.now();
+    const isThere = now >= 0 && now >= seconds - 5 && now < seconds + 20;
+    if (!isThere) first = null;
+    else first ??= now;
+    return first !== null && now >= first + (Number.isInteger(now) ? 1 : 0.4);
+  }).catch(async (error) => {
+    throw new Error(`at ${await player.now()} s`, { cause: error });
+  });
+}
+
 /** A seek reads what is there, and not its way to it. */
 function bounded(who, told) {
   for (const place of ['start', 'middle', 'end', 'back']) {
+    // A program may hold the last of a short way back.
+    assert.ok(told[place] > 0 || place === 'back', `${who}: ${place} took nothing`);
     assert.ok(told[place] < told.length * SHARE, `${who}: ${place} took ${told[place]} of ${told.length} bytes`);
   }
 }
@@ -89,7 +102,8 @@ function bounded(who, told) {
 /** A second of sound, or of pictures, from a place. */
 function decoded(input, seconds) {
   const what = /webm/.test(input) ? ['-an', '-f', 'rawvideo', '-pix_fmt', 'gray'] : ['-vn', '-f', 's16le', '-ac', '1'];
-  return ran('ffmpeg', ['-v', 'error', '-nostdin', '-ss', String(seconds), '-i', input, '-t', '1', ...what, '-']);
+  const isMp3 = /mp3/.test(input) ? ['-fflags', '+fastseek'] : [];
+  return ran('ffmpeg', ['-v', 'error', '-nostdin', ...isMp3, '-ss', String(seconds), '-i', input, '-t', '1', ...what, '-']);
 }
 
 /** Runs a program to its end; what it wrote. */
