@@ -29,6 +29,9 @@ const STEPS_S = { ArrowLeft: -5, ArrowDown: -5, ArrowRight: 5, ArrowUp: 5, PageD
 /** Streams that break off are taken up again this often without getting any further. */
 const RESUMES = 3;
 const RESUME_PAUSE_MS = 800;
+/** Further on than this a stream has been taken up. */
+const RESUMED_S = 1;
+const NOTHING_RESUMED = { time: -Infinity, count: 0 };
 const CUTS = ['connection-cut', 'server-unreachable'];
 const PROBE_LEN = 65_536;
 
@@ -73,7 +76,7 @@ export class SealtapePlayer extends HTMLElement {
   #turn = new AbortController();
   #isDue = false;
   #isReset = true;
-  #resumed = { time: -1, count: 0 };
+  #resumed = NOTHING_RESUMED;
 
   constructor() {
     super();
@@ -201,7 +204,7 @@ export class SealtapePlayer extends HTMLElement {
       this.#place = { time: Math.max(0, Number.parseFloat(this.getAttribute('start') ?? '0') || 0), playing: this.#place.playing };
       [this.#details, this.#peaks, this.#minted, this.#isReset] = [null, [], null, false];
     }
-    this.#problem = null;
+    [this.#problem, this.#resumed] = [null, NOTHING_RESUMED];
     this.#show();
     if (this.#address().id === null) return;
     const { signal } = this.#turn;
@@ -307,8 +310,8 @@ export class SealtapePlayer extends HTMLElement {
   /** Why did the element stop? The link may have run out, the server may know, the stream was cut, or the codec lacks. */
   async #diagnose(code) {
     const { signal } = this.#turn;
-    const hadBegun = this.#media.readyState > 0;
-    const share = hadBegun && Number.isFinite(this.#media.duration) ? this.#place.time / this.#media.duration : 0;
+    const hadBegun = this.#media.readyState > 0 || this.#resumed.count > 0;
+    const share = this.#media.readyState > 0 && Number.isFinite(this.#media.duration) ? this.#place.time / this.#media.duration : 0;
     try {
       const fresh = await this.#ask('', { signal });
       if (!fresh.playable) return this.#fail(fresh.problem ?? {});
@@ -338,7 +341,7 @@ export class SealtapePlayer extends HTMLElement {
 
   async #mayResume(signal) {
     const { time } = this.#place;
-    this.#resumed = time > this.#resumed.time ? { time, count: 1 } : { time, count: this.#resumed.count + 1 };
+    this.#resumed = { time, count: Math.abs(time - this.#resumed.time) > RESUMED_S ? 1 : this.#resumed.count + 1 };
     await new Promise((resolve) => { setTimeout(resolve, RESUME_PAUSE_MS * (this.#resumed.count - 1)); });
     signal.throwIfAborted();
     return this.#resumed.count <= RESUMES;

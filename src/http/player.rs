@@ -26,6 +26,8 @@ assets![
     "codec.js",
     "demo.js",
     "dom.js",
+    "embed.html",
+    "embed.js",
     "facts.js",
     "index.html",
     "list.js",

@@ -8,8 +8,9 @@ import http from 'node:http';
 const RATE = 2_000_000;
 
 /**
- * `{ url, take(), cut(bytes) }`: `take()` gives what was answered since it was last asked, each
- * `{ method, path, range, status, bytes }`; `cut(bytes, times)` breaks the next long answers off after so many bytes.
+ * `{ url, take(), cut(bytes, times), refuse(times) }`: `take()` gives what was answered since it was last asked, each
+ * `{ method, path, range, status, bytes }`; `cut` breaks the next answers with media off, `refuse` answers
+ * as a balancer that has nobody to ask.
  */
 export async function counting(t, server) {
   const to = new URL(server);
@@ -17,17 +18,24 @@ export async function counting(t, server) {
   const sockets = new Set();
   let answers = [];
   let cuts = { after: 0, times: 0 };
+  let refusals = 0;
 
   const proxy = http.createServer((request, response) => {
     const seen = { method: request.method, path: request.url, range: request.headers.range ?? null, status: null, bytes: 0, taken: 0, isOver: false };
     answers.push(seen);
+    if (refusals > 0 && isMedia(seen)) {
+      refusals -= 1;
+      seen.isOver = true;
+      response.writeHead(502, { 'Access-Control-Allow-Origin': request.headers.origin ?? '*' }).end();
+      return;
+    }
     const options = { host: to.hostname, port: to.port, method: request.method, path: request.url, headers: request.rawHeaders, agent };
     const asked = http.request(options, (answer) => {
       seen.status = answer.statusCode;
       response.writeHead(answer.statusCode, answer.rawHeaders);
       answer.on('data', (part) => {
         seen.bytes += part.length;
-        if (cuts.times > 0 && seen.bytes >= cuts.after) {
+        if (cuts.times > 0 && seen.bytes >= cuts.after && isMedia(seen)) {
           cuts.times -= 1;
           response.socket.destroy();
           return;
@@ -68,10 +76,15 @@ export async function counting(t, server) {
       return since;
     },
     cut: (after, times = 1) => { cuts = { after, times }; },
+    refuse: (times) => { refusals = times; },
   };
 }
 
 /** The bytes of media among what was answered. */
 export function mediaBytes(answers) {
-  return answers.filter(({ path }) => /\/media(\?|$)/.test(path)).reduce((sum, { bytes }) => sum + bytes, 0);
+  return answers.filter(isMedia).reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+function isMedia({ path }) {
+  return /\/media(\?|$)/.test(path);
 }

@@ -8,7 +8,7 @@ import path from 'node:path';
 import test from 'node:test';
 
 import { counting } from './counting.mjs';
-import { browse, packageFile, ROOT, system } from './harness.mjs';
+import { browse, demo, packageFile, ROOT, system } from './harness.mjs';
 import { recordings } from './recordings.mjs';
 
 const SAMPLES = path.join(ROOT, 'player-demo/samples');
@@ -112,16 +112,45 @@ test('an expired link is told, and a new one goes on from the place', async (t) 
 test('a stream that is cut goes on by itself from its place', async (t) => {
   const { link, server, host, through } = await origins(t, { isCounted: true, isLong: true });
   const { page } = await browse(t, { hosts: [new URL(server).host], expected: isRefusal });
-  // Enough to begin with, and then no more: Chromium asks once more by itself, and the element after it.
-  through.cut(200_000);
   await page.goto(host.page({ link: await link('hour.mp3') }));
   await told(page, 'sealtape-ready');
-  await page.evaluate(() => { window.player.speed = 3; window.player.seek(6); return window.player.play(); });
-  through.cut(50_000);
-  await page.evaluate(() => window.player.seek(100));
-  await played(page, 101);
+  await page.evaluate(() => window.player.play());
+  await played(page, 0.3);
+  through.take();
+  // Chromium asks again by itself, from where it stood.
+  through.cut(40_000, 2);
+  await page.evaluate(() => window.player.seek(1800));
+  await played(page, 1801);
+  assert.ok(through.take().filter(({ range }) => /bytes=1[34]\d{6}-/.test(range ?? '')).length > 1, 'by ranges from where it stood');
+  // A balancer that has nobody to ask for a moment: Chromium gives up, the element finds out why, and takes it up again.
+  through.refuse(2);
+  await page.evaluate(() => window.player.seek(2700));
+  await played(page, 2701);
+  assert.ok(through.take().some(({ path }) => path.startsWith('/recordings/hour.mp3?')), 'it asked why');
   assert.deepEqual(await page.evaluate(() => window.told.filter(({ name }) => name === 'sealtape-problem')), []);
-  assert.ok(through.take().some(({ range }) => /bytes=[1-9]\d*-/.test(range ?? '')), 'by a range from where it stood');
+  // Refused for good, it says so with its place, and does not ask for ever.
+  through.refuse(1_000_000);
+  await page.evaluate(() => window.player.seek(900));
+  assert.equal((await told(page, 'sealtape-problem')).problem.code, 'connection-cut');
+  const place = await page.evaluate(() => window.player.currentTime);
+  assert.ok(Math.abs(place - 900) < 1, `the place is kept: ${place}`);
+  through.take();
+  await page.waitForTimeout(1500);
+  assert.deepEqual(through.take(), []);
+  through.refuse(0);
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await played(page, 900.3);
+});
+
+test('what never comes is no missing codec', async (t) => {
+  const { link, server, host, through } = await origins(t, { isCounted: true });
+  const { page } = await browse(t, { hosts: [new URL(server).host], expected: isRefusal });
+  through.cut(0, 1_000_000);
+  await page.goto(host.page({ link: await link('call') }));
+  assert.equal((await told(page, 'sealtape-problem')).problem.code, 'server-unreachable');
+  through.cut(0, 0);
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await told(page, 'sealtape-ready');
 });
 
 test('each trouble is told by its code, in words, with what support asks for', async (t) => {
@@ -233,6 +262,24 @@ test('pages that are not listed load the file from the server, too', async (t) =
   const { page } = await browse(t, { hosts: [new URL(server).host], expected: isOfPolicy });
   await page.goto(host.page({ link: await link('call') }, { module: `${server}/player/sealtape-player.js` }));
   await told(page, 'sealtape-ready');
+});
+
+test('the example for integrators plays by a link of its own, and gives the lines to copy', async (t) => {
+  const { url, token } = await demo(t);
+  const { page, shot } = await browse(t, { expected: isRefusal });
+  await page.goto(`${url}/player/embed.html#token=${token}`);
+  await page.getByLabel('Recording', { exact: true }).fill('call-reminder-mp3');
+  await page.getByRole('button', { name: 'Show it' }).click();
+  await page.getByText('sealtape-ready').waitFor();
+  await page.getByRole('button', { name: 'Play' }).click();
+  await page.waitForFunction(() => document.querySelector('sealtape-player').currentTime > 0.3);
+  const lines = await page.locator('#snippet').innerText();
+  assert.match(lines, /<script type="module" src="http:\/\/127\.0\.0\.1:\d+\/player\/sealtape-player\.js"><\/script>\n<sealtape-player link="[^"]*\/recordings\/call-reminder-mp3\/media\?link=v1\.[^"]+"><\/sealtape-player>/);
+  assert.ok(!(await page.content()).includes(token));
+  await shot('embed-example');
+  await page.getByLabel('Recording', { exact: true }).fill('none-such');
+  await page.getByRole('button', { name: 'Show it' }).click();
+  await page.getByText('No link was given: 404, recording-not-found').waitFor();
 });
 
 // The two origins -----------------------------------------------------------------------------------------------------
