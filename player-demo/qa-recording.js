@@ -11,6 +11,7 @@ export const DEMO_FAILURES = {
 };
 
 const PIECE = 1024;
+const POINTS = 100;
 
 /** The checks of one recording. `known` is the code that it must fail with, null where it must play, else undefined. */
 export async function checksOf(id, { known, isHeard, signal }) {
@@ -56,6 +57,7 @@ function playing(context) {
     check('past-the-end', `416, bytes */${length}, range-not-satisfiable`, () => pastTheEnd(context)),
     check('not-modified', '304 for the ETag that was given, no body', () => notModified(context)),
     check('precondition', '412 for another ETag, precondition-failed', () => precondition(context)),
+    check('waveform', '200, channels of the same length, from -1 to 1', () => waveform(context)),
   ];
 }
 
@@ -149,6 +151,22 @@ async function precondition({ id, signal }) {
   return told(answer, answer.status === 412 && answer.document().code === 'precondition-failed', problemOf(answer));
 }
 
+/** No channels: there is no sound, or none that is decoded on the server. */
+async function waveform({ id, signal }) {
+  const answer = await ask(pathOf(id, `/waveform?points=${POINTS}`), { signal });
+  const { channels, duration_s: seconds } = answer.document();
+  if (isOlder(answer)) return { ok: null, seen: 'this version of the server has none' };
+  const isRight = (peak) => Array.isArray(peak) && peak.length === 2 && peak[0] >= -1 && peak[0] <= peak[1] && peak[1] <= 1;
+  const ok = answer.status === 200 && Array.isArray(channels) && (seconds === null || seconds >= 0)
+    && channels.every((peaks) => peaks.length > 0 && peaks.length <= POINTS && peaks.length === channels[0].length && peaks.every(isRight));
+  return told(answer, ok, ok ? `200, ${channels.length} channels, ${seconds ?? 'unknown'} s` : problemOf(answer));
+}
+
+/** A server that has no such page says something else than one that has no such recording. */
+function isOlder(answer) {
+  return answer.status === 404 && answer.document().code === 'not-found';
+}
+
 // In progress, unfinished, failing -------------------------------------------------------------------------------------
 
 function inProgress(context) {
@@ -201,6 +219,11 @@ function failing(context) {
     }),
     check('range-problem', `${expected}, for a range, too`, async () => {
       const answer = await part(context, 'bytes=100-199');
+      return told(answer, answer.status === problem.status && answer.document().code === problem.code, problemOf(answer));
+    }),
+    check('waveform-problem', `${expected}, for the waveform, too`, async () => {
+      const answer = await ask(pathOf(id, '/waveform'), { signal });
+      if (isOlder(answer)) return { ok: null, seen: 'this version of the server has none' };
       return told(answer, answer.status === problem.status && answer.document().code === problem.code, problemOf(answer));
     }),
     check('problem-page', '200, a page that tells what to do', async () => {

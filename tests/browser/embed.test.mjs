@@ -1,11 +1,13 @@
 // <sealtape-player> in pages of another origin: by a signed link, under a policy that forbids inline styles and scripts.
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import test from 'node:test';
+import { promisify } from 'node:util';
 
 import { counting } from './counting.mjs';
 import { browse, demo, packageFile, ROOT, system } from './harness.mjs';
@@ -225,12 +227,18 @@ test('a token mints its own links, and is written into no address', async (t) =>
 });
 
 test('what it shows of a waveform is what the server answers', async (t) => {
-  const { link, server, host } = await origins(t);
-  const { page, shot } = await browse(t, { hosts: [new URL(server).host], expected: isRefusal });
-  // One channel that is loud in its first half and silent in its second.
-  const peaks = Array.from({ length: 400 }, (_, at) => (at < 200 ? [-0.9, 0.9] : [0, 0]));
-  await page.route('**/waveform?*', (route) => route.fulfill({ json: { channels: [peaks], duration_s: 20 }, headers: { 'Access-Control-Allow-Origin': '*' } }));
-  await page.goto(host.page({ link: await link('call') }));
+  const { link, server, host, dir, run } = await origins(t);
+  const { page, shot } = await browse(t, { hosts: [new URL(server).host] });
+  // Loud in its first half and silent in its second.
+  const half = path.join(dir, 'half.wav');
+  await promisify(execFile)('ffmpeg', ['-v', 'error', '-f', 'lavfi', '-i', 'sine=frequency=300:duration=10,volume=18dB,apad=whole_dur=20', half]);
+  await run(['import', half]);
+  const url = await link('half');
+  if ((await fetch(url.replace('/media', '/waveform'))).status === 404) {
+    const peaks = Array.from({ length: 400 }, (_, at) => (at < 200 ? [-0.9, 0.9] : [0, 0]));
+    await page.route('**/waveform?*', (route) => route.fulfill({ json: { channels: [peaks], duration_s: 20 }, headers: { 'Access-Control-Allow-Origin': '*' } }));
+  }
+  await page.goto(host.page({ link: url }));
   await told(page, 'sealtape-ready');
   await page.waitForFunction(() => {
     const canvas = window.player.shadowRoot.querySelector('canvas');
