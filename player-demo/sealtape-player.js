@@ -34,6 +34,7 @@ const RESUMED_S = 1;
 const NOTHING_RESUMED = { time: -Infinity, count: 0 };
 const CUTS = ['connection-cut', 'server-unreachable'];
 const PROBE_LEN = 65_536;
+const PATIENCE_MS = 2000;
 
 /** What is said to people. Problems by their code; others by the title that the server gave. */
 export const words = {
@@ -66,6 +67,8 @@ export class SealtapePlayer extends HTMLElement {
   #view = null;
   #media = null;
   #token = null;
+  #source = '';
+  #patience = 0;
   /** A link that was minted with the token. */
   #minted = null;
   #details = null;
@@ -103,9 +106,8 @@ export class SealtapePlayer extends HTMLElement {
     if (old === value) return;
     if (name === 'speed') this.#setRate();
     else if (name === 'controls' || name === 'label') this.#show();
-    else if (name === 'recording' || name === 'server') this.#load({ reset: true });
-    else if (name === 'start') this.#load({ reset: true });
     else if (name === 'link') this.#relink(old);
+    else if (name !== 'waveform') this.#load({ reset: true });
   }
 
   get token() { return this.#token; }
@@ -115,12 +117,12 @@ export class SealtapePlayer extends HTMLElement {
   }
 
   /** Where it stands, in seconds. */
-  get currentTime() { return this.#media !== null && this.#media.readyState > 0 ? this.#media.currentTime : this.#place.time; }
+  get currentTime() { return this.#media?.readyState > 0 ? this.#media.currentTime : this.#place.time; }
   set currentTime(seconds) { this.seek(seconds); }
 
   /** In seconds; NaN while it is not known, Infinity while the recording is being made. */
   get duration() {
-    if (this.#media !== null && this.#media.readyState > 0) return this.#media.duration;
+    if (this.#media?.readyState > 0) return this.#media.duration;
     return this.#details?.metadata?.duration_s ?? NaN;
   }
 
@@ -145,14 +147,16 @@ export class SealtapePlayer extends HTMLElement {
   seek(seconds) {
     const to = clamp(Number(seconds) || 0, 0, Number.isFinite(this.duration) ? this.duration : Infinity);
     this.#place.time = to;
-    if (this.#media !== null && this.#media.readyState > 0) this.#media.currentTime = to;
+    // A new link that came meanwhile is used where the next bytes are asked for.
+    if (this.#media !== null && this.#source !== this.#url('/media')) this.#mount();
+    else if (this.#media?.readyState > 0) this.#media.currentTime = to;
     this.#show();
   }
 
   /** Asks again, for a problem whose cause is gone, and goes on from its place. */
   reload() { this.#load(); }
 
-  // What it plays, and from where ---------------------------------------------------------------------------------
+  // What it plays, and from where
 
   /** `{ base, id, link }` as the attributes say. */
   #address() {
@@ -233,20 +237,20 @@ export class SealtapePlayer extends HTMLElement {
     try {
       response = await fetch(this.#url(what), { cache: 'no-store', credentials: 'omit', ...options, headers });
     } catch (error) {
-      throw error.name === 'AbortError' ? error : Object.assign(new Error(), { problem: { code: 'server-unreachable' } });
+      throw error.name === 'AbortError' ? error : problemOf({ code: 'server-unreachable' });
     }
     const answer = await (response.ok && what === '/media' ? response.arrayBuffer() : response.json()).catch(() => null);
     options.signal?.throwIfAborted();
     if (response.ok && answer !== null) return answer;
     const known = { code: response.headers.get('Playback-Error') ?? 'connection-cut', status: response.status, instance: response.headers.get('X-Request-Id') };
-    throw Object.assign(new Error(), { problem: { ...known, ...answer } });
+    throw problemOf({ ...known, ...answer });
   }
 
   #isForeign() {
     return new URL(this.#address().base).origin !== location.origin;
   }
 
-  // The media element ---------------------------------------------------------------------------------------------
+  // The media element
 
   #mount() {
     this.#drop({ keep: true });
@@ -264,7 +268,8 @@ export class SealtapePlayer extends HTMLElement {
       this.#tell('time', { time: media.currentTime, duration: media.duration });
       this.#show();
     });
-    for (const name of ['seeking', 'progress', 'durationchange', 'waiting', 'playing']) on(name, () => this.#show());
+    for (const name of ['progress', 'durationchange', 'playing']) on(name, () => this.#show());
+    for (const name of ['seeking', 'waiting']) on(name, () => this.#lookInto());
     on('play', () => this.#played(true));
     // A pause that an error brings is not a wish of the listener.
     on('pause', () => { if (media.error === null) this.#played(false); });
@@ -272,7 +277,7 @@ export class SealtapePlayer extends HTMLElement {
     on('error', () => this.#diagnose(media.error?.code ?? 0));
     this.#media = media;
     this.#setRate();
-    media.src = this.#url('/media');
+    media.src = this.#source = this.#url('/media');
     this.#view.stage.replaceChildren(media);
     if (this.#place.playing) media.play().catch(() => {});
     this.#show();
@@ -286,7 +291,7 @@ export class SealtapePlayer extends HTMLElement {
     if (this.#details !== null && this.#peaks.length === 0 && this.getAttribute('waveform') !== 'none') this.#fetchPeaks();
   }
 
-  /** Where there is none, the plain timeline stays: it is no trouble. */
+  /** Where there is none, the plain timeline stays. */
   async #fetchPeaks() {
     const { signal } = this.#turn;
     const points = clamp(Math.round(this.#view.timeline.clientWidth), 200, 2000);
@@ -311,32 +316,45 @@ export class SealtapePlayer extends HTMLElement {
   async #diagnose(code) {
     const { signal } = this.#turn;
     const hadBegun = this.#media.readyState > 0 || this.#resumed.count > 0;
-    const share = this.#media.readyState > 0 && Number.isFinite(this.#media.duration) ? this.#place.time / this.#media.duration : 0;
     try {
-      const fresh = await this.#ask('', { signal });
-      if (!fresh.playable) return this.#fail(fresh.problem ?? {});
-      this.#details = fresh;
-      if (fresh.state === 'complete') await this.#probe(Math.floor(share * fresh.media_len), signal);
-      if (!hadBegun) return this.#fail({ code: 'codec-missing', detail: fresh.media_type });
-      if (code === MediaError.MEDIA_ERR_DECODE) return this.#fail({ code: 'decoding-failed', detail: fresh.media_type });
+      await this.#askWhy(signal);
+      if (!hadBegun) return this.#fail({ code: 'codec-missing', detail: this.#details.media_type });
+      if (code === MediaError.MEDIA_ERR_DECODE) return this.#fail({ code: 'decoding-failed', detail: this.#details.media_type });
       return await this.#mayResume(signal) ? this.#mount() : this.#fail({ code: 'connection-cut' });
     } catch (error) {
       if (signal.aborted) return undefined;
-      if (error.problem?.code === 'link-expired' && this.#token !== null && !this.getAttribute('link')) {
-        this.#minted = null;
-        return this.#load();
-      }
       if (hadBegun && CUTS.includes(error.problem?.code) && await this.#mayResume(signal)) return this.#mount();
       return this.#refused(error);
     }
   }
 
-  /** Reads a little where it stopped: only an answer to that can say what is wrong with it. */
-  async #probe(first, signal) {
-    const { media_len: length } = this.#details;
-    if (length === 0) return;
-    const from = clamp(first, 0, length - 1);
-    await this.#ask('/media', { headers: { Range: `bytes=${from}-${Math.min(from + PROBE_LEN, length) - 1}` }, signal });
+  /** Where it waits, the server is asked why: a browser asks again for half a minute before it says that it is refused. */
+  #lookInto(after = PATIENCE_MS) {
+    clearTimeout(this.#patience);
+    const media = this.#media;
+    const { signal } = this.#turn;
+    const waits = () => media === this.#media && media.error === null && (media.seeking || media.readyState < 3);
+    this.#patience = setTimeout(async () => {
+      if (!waits()) return undefined;
+      if (this.#source !== this.#url('/media')) return this.#mount();
+      try {
+        await this.#askWhy(signal);
+      } catch (error) {
+        if (waits() && !CUTS.includes(error.problem?.code)) this.#refused(error);
+      }
+      return waits() && this.#lookInto(after * 2);
+    }, after);
+  }
+
+  /** Throws the problem that there is. Only a read where it stands can say what is wrong there. */
+  async #askWhy(signal) {
+    const share = this.#media?.duration > 0 && Number.isFinite(this.#media.duration) ? this.#place.time / this.#media.duration : 0;
+    const fresh = await this.#ask('', { signal });
+    if (!fresh.playable) throw problemOf(fresh.problem ?? {});
+    this.#details = fresh;
+    if (fresh.state !== 'complete' || fresh.media_len === 0) return;
+    const first = clamp(Math.floor(share * fresh.media_len), 0, fresh.media_len - 1);
+    await this.#ask('/media', { headers: { Range: `bytes=${first}-${Math.min(first + PROBE_LEN, fresh.media_len) - 1}` }, signal });
   }
 
   async #mayResume(signal) {
@@ -350,6 +368,11 @@ export class SealtapePlayer extends HTMLElement {
   #refused(error) {
     if (error.problem === undefined) throw error;
     if (error.problem.code === 'link-expired') {
+      if (this.#minted !== null && !this.getAttribute('link')) {
+        this.#minted = null;
+        this.#load();
+        return;
+      }
       this.#tell('link-expired', { recording: this.#address().id, time: this.#place.time });
     }
     this.#fail(error.problem);
@@ -407,12 +430,12 @@ export class SealtapePlayer extends HTMLElement {
   }
 }
 
-// What is seen ------------------------------------------------------------------------------------------------------
+// What is seen
 
-/** The shadow tree: `stage` and `timeline`, `show(state)`, and `watch()` and `rest()` for as long as it is in a page. */
+/** The shadow tree; `watch()` and `rest()` for as long as it is in a page. */
 function buildView(root, player) {
   const button = (part, label, ...children) => make('button', { part, type: 'button', 'aria-label': label }, ...children);
-  const playIcon = icon('M3 1.5v13l11-6.5z');
+  const playIcon = icon('');
   const stage = make('div', { class: 'stage', hidden: '' });
   const play = button('play', words.play, playIcon);
   const back = button('back', words.back, `−${SKIP_S}`);
@@ -483,7 +506,7 @@ function buildView(root, player) {
   return { stage, timeline, show, watch: () => resized.observe(timeline), rest: () => resized.disconnect() };
 }
 
-/** A problem in plain words, what support will ask for, and the way out. */
+/** A problem in plain words, and what support will ask for. */
 function explain(problem, download, retry) {
   const again = make('button', { part: 'retry', type: 'button' }, words.retry);
   again.addEventListener('click', retry);
@@ -496,7 +519,7 @@ function explain(problem, download, retry) {
   ];
 }
 
-/** Channels above each other, what was played in the accent's colour; without channels a bar. Colours are the canvas's own. */
+/** Channels above each other, without any a bar. Its colours are those of the canvas in the sheet. */
 function drawTimeline(canvas, channels, played) {
   const { clientWidth: width, clientHeight: height } = canvas;
   const scale = devicePixelRatio || 1;
@@ -529,12 +552,16 @@ function extent(peaks, from, to) {
   return peaks.slice(first, after).reduce(([low, high], [min, max]) => [Math.min(low, min), Math.max(high, max)], [0, 0]);
 }
 
-// Small things ------------------------------------------------------------------------------------------------------
+// Small things
 
 /** Where this file was loaded from, if from a sealtape server; else the page's own origin. */
 function home() {
   const [, base] = /^(.*)\/player\/sealtape-player\.js$/.exec(import.meta.url.split(/[?#]/)[0]) ?? [];
   return base ?? location.origin;
+}
+
+function problemOf(problem) {
+  return Object.assign(new Error(), { problem });
 }
 
 function clock(seconds) {
@@ -547,7 +574,7 @@ function clamp(value, least, most) {
   return Math.min(Math.max(value, least), most);
 }
 
-/** Text only ever becomes a text node or an attribute's value. */
+/** Text becomes a text node or an attribute's value, never markup. */
 function make(name, attributes, ...children) {
   const node = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
@@ -566,7 +593,7 @@ function icon(path) {
 
 let made = null;
 
-/** One sheet for all of them, constructed: a policy that forbids inline styles does not meet it. */
+/** Constructed, so that a policy against inline styles does not meet it. */
 function sheet() {
   if (made === null) {
     made = new CSSStyleSheet();
@@ -610,7 +637,7 @@ p { margin: 0; }
 `;
 
 /** Those that mirror an attribute. */
-const MIRRORS = ['recording', 'server', 'link', 'start', 'controls', 'waveform', 'label'];
+const MIRRORS = SealtapePlayer.observedAttributes.filter((it) => it !== 'speed');
 const PROPERTIES = [...MIRRORS, 'token', 'speed', 'currentTime'];
 
 for (const name of MIRRORS) {
