@@ -1,14 +1,16 @@
 // <sealtape-player> in pages of another origin: by a signed link, under a policy that forbids inline styles and scripts.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { Readable } from 'node:stream';
 import test from 'node:test';
 import { promisify } from 'node:util';
 
 import { browse, demo } from './harness.mjs';
 import { hasNoWaveform, isOfPolicy, isRefusal, MODULE, origins, played, told, violations } from './origins.mjs';
+import { until } from './programs.mjs';
 
 test('it is one small file without imports', () => {
   const source = readFileSync(MODULE, 'utf8');
@@ -94,6 +96,26 @@ test('one element plays one recording after the other, and a moved one keeps its
   assert.equal((await told(page, 'sealtape-ready')).details.id, 'screen');
   assert.equal(await page.evaluate(() => window.player.shadowRoot.querySelector('video').videoWidth), 640);
   await page.waitForFunction(() => window.player.currentTime < 1);
+});
+
+test('a recording in progress is followed to its end', async (t) => {
+  const { link, server, host, run } = await origins(t);
+  const { page } = await browse(t, { hosts: [new URL(server).host], expected: isRefusal });
+  const token = (await run(['token', 'create', '--subject', 'recorder', '--ttl', '1h', '--scope', 'recordings:write'])).trim().split('\n')[0];
+  const recorder = spawn('ffmpeg', ['-v', 'error', '-re', '-f', 'lavfi', '-i', 'sine=frequency=300:duration=9', '-c:a', 'libmp3lame', '-b:a', '128k', '-flush_packets', '1', '-f', 'mp3', '-']);
+  t.after(() => recorder.kill());
+  const taken = fetch(`${server}/recordings/live/media`, {
+    method: 'PUT', duplex: 'half', body: Readable.toWeb(recorder.stdout), headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'audio/mpeg' },
+  });
+  const url = await until('it is being recorded', async () => link('live').catch(() => null));
+  await until('there is something of it', async () => (await (await fetch(url.replace('/media', ''))).json()).media_len > 40_000);
+  await page.goto(host.page({ link: url }));
+  const { details, duration } = await told(page, 'sealtape-ready');
+  assert.deepEqual([details.state, duration], ['recording', Infinity]);
+  await page.evaluate(() => window.player.play());
+  await told(page, 'sealtape-ended');
+  assert.equal((await taken).status, 201);
+  assert.ok(await page.evaluate(() => window.player.currentTime) > 8, 'to its end, and not to where it was when it was opened');
 });
 
 test('a page that is not listed plays by a link, too, though it may read no description', async (t) => {
