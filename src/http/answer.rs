@@ -68,9 +68,10 @@ impl App {
         });
         let headers = response.headers_mut();
         dress(headers, request.id);
-        // Another site's page may embed what a link lets play, and nothing else.
+        // Another site's page may embed what a link lets play, and the player for that, and nothing else.
         let is_by_link = matches!(request.caller.credential, Credential::Link { .. });
-        headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, if is_by_link { CROSS_ORIGIN } else { SAME_ORIGIN });
+        let is_for_others = is_by_link || matches!(&route, Route::Asset(name) if player::is_for_other_sites(name));
+        headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, if is_for_others { CROSS_ORIGIN } else { SAME_ORIGIN });
         self.cors.mark(&request.headers, headers);
         tracing::debug!(
             request = %request.id, method = %request.method, path = request.uri.path(), status = response.status().as_u16()

@@ -26,16 +26,29 @@ assets![
     "codec.js",
     "demo.js",
     "dom.js",
+    "embed.html",
+    "embed.js",
     "facts.js",
     "index.html",
     "list.js",
     "media.js",
     "player.js",
     "problem.js",
+    "qa-ask.js",
+    "qa-plays.js",
+    "qa-recording.js",
+    "qa-server.js",
+    "qa.css",
+    "qa.html",
+    "qa.js",
+    "sealtape-player.js",
     "session.js",
     "style.css",
     "words.js",
 ];
+
+/// The one file that pages of any origin may load. It is the same for everybody, and plays what a link lets play.
+const EMBEDDED: &str = "sealtape-player.js";
 
 /// The player's page.
 pub(super) fn home() -> Response<Body> {
@@ -51,7 +64,17 @@ pub(super) fn asset(name: &str) -> Option<Response<Body>> {
         "html" => "text/html; charset=utf-8",
         _ => return None,
     };
-    find(name).map(|bytes| with_type(Bytes::from_static(bytes), media_type))
+    let mut response = with_type(Bytes::from_static(find(name)?), media_type);
+    if is_for_other_sites(name) {
+        // A module of another origin is loaded only where its server says so.
+        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    }
+    Some(response)
+}
+
+/// Whether pages of other sites may load a file of the player.
+pub(super) fn is_for_other_sites(name: &str) -> bool {
+    name == EMBEDDED
 }
 
 /// A page made here.
@@ -87,6 +110,15 @@ mod tests {
                 assert!(find(&name).is_some(), "{name} is not listed");
                 assert!(asset(&name).is_some(), "{name} has no media type");
             }
+        }
+    }
+
+    #[test]
+    fn pages_of_other_origins_load_one_file() {
+        for (name, _) in ASSETS {
+            let answer = asset(name).expect("listed");
+            let allowed = answer.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN);
+            assert_eq!(allowed.is_some(), *name == "sealtape-player.js", "{name}: {allowed:?}");
         }
     }
 }

@@ -13,6 +13,7 @@
 //! | [`serving`] | puts it before players: connections, limits, times, TLS, stopping, systemd |
 //! | [`cluster`] | outgrows one machine: PostgreSQL, an object store, several proxies, a balancer, how much of everything |
 //! | [`mod@access`] | decides who may listen: tokens, links, a proxy that signs in, other origins |
+//! | [`embedding`] | puts recordings into pages of their own, uses other players, or checks an installation |
 //! | [`record`] | must know, or prove, who listened to what |
 //! | [`verifying`] | must know that every recording is whole, or has one that is not |
 //! | [`observing`] | watches it: metrics, dashboard, logs, traces |
@@ -61,6 +62,10 @@ pub mod cluster {}
 // Tokens, links, scopes, a trusted proxy, other origins.
 #[doc = include_str!("access.md")]
 pub mod access {}
+
+// The web component, everyone else's players, the QA page.
+#[doc = include_str!("embedding.md")]
+pub mod embedding {}
 
 // Who listened to what, in a chain that shows every change.
 #[doc = include_str!("record.md")]

@@ -120,7 +120,8 @@ async function standIn(context) {
     const name = pathname === '/' ? 'index.html' : pathname.slice('/player/'.length);
     const file = path.join(from, name);
     if (!existsSync(file)) return route.continue();
-    const like = await fetch(`${origin}/`);
+    const asking = route.request().headers().origin;
+    const like = await fetch(`${origin}/`, { headers: asking === undefined ? {} : { Origin: asking } });
     const headers = { ...Object.fromEntries(like.headers), 'content-type': `${types[name.split('.').pop()]}; charset=utf-8` };
     delete headers['content-length'];
     return route.fulfill({ status: 200, headers, body: readFileSync(file) });
