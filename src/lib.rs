@@ -20,7 +20,8 @@
 //!                     config   TOML and environment -> validated settings
 //! layer 3  use cases  service  playback, also of what is being written, who listens, ingest, what lies beside recordings,
 //!                             keys and the watch over them, recordings that change keys, plain ones that are sealed,
-//!                             verification, salvage, scrub, purging, uploads out of the spool, archives that move
+//!                             verification, salvage, scrub, purging, uploads out of the spool, archives that move,
+//!                             waveforms
 //! layer 2  adapters   storage  local files, object stores, the spool before them, the cache of their ciphertext
 //!                     db       SQLite, PostgreSQL        kms   definition keys: in a file, embedded
 //!                     audit    the playback record

@@ -143,7 +143,10 @@ fn a_watch_folder_whose_server_is_killed_at_any_instant_is_emptied_in_the_end() 
         fs::remove_file(entry.expect("an entry").path()).expect("removed");
     }
     for (id, media) in &dropped {
-        let reply = server.get(&format!("/recordings/{id}/media"));
+        let media_path = format!("/recordings/{id}/media");
+        // What has no row yet, a server that has begun finds in its own time.
+        server.wait_until(super::PATIENCE, |server| server.get(&media_path).status == 200);
+        let reply = server.get(&media_path);
         let told = || server.log().lines().filter(|line| line.contains(id.as_str())).collect::<Vec<_>>().join("\n");
         assert!(reply.status == 200 && reply.body == *media, "{id}: {} {}\n{}", reply.status, reply.body.len(), told());
     }
