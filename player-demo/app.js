@@ -17,7 +17,7 @@ const stacked = matchMedia('not all and (min-width: 56rem)');
 let sought = null;
 
 const help = createHelp(document.getElementById('help'));
-const filter = createFilter(document.getElementById('filter'), { changed: look });
+const filter = createFilter(document.getElementById('filter'), { changed: look, down: () => list.focus() });
 const list = createList(document.getElementById('list'), { announce, found: filter.offer });
 const player = createPlayer(detail, { announce, home: () => format({ filter: sought ?? {} }) });
 

@@ -12,9 +12,9 @@ const WORDS_MAX = 8;
 
 /**
  * Builds the form. `changed(filter, { typing })` is called with every new wish; `typing` while words are being typed,
- * so that not each letter becomes a step of the history.
+ * so that not each letter becomes a step of the history. `down()` is called by the arrow that leads out of the search.
  */
-export function createFilter(host, { changed }) {
+export function createFilter(host, { changed, down }) {
   let filter = {};
   let pause = 0;
 
@@ -52,7 +52,8 @@ export function createFilter(host, { changed }) {
   }
 
   function chosen() {
-    const wanted = { ...filter };
+    clearTimeout(pause);
+    const wanted = { ...filter, q: search.value.trim() };
     for (const [name, input] of Object.entries(fields)) wanted[name] = input.value.trim();
     set(wanted);
   }
@@ -65,9 +66,13 @@ export function createFilter(host, { changed }) {
 
   /** Escape empties the field, and leaves it when it is empty. */
   function leave(event) {
-    if (event.key !== 'Escape') return;
+    if (!['Escape', 'ArrowDown'].includes(event.key)) return;
     event.preventDefault();
     event.stopPropagation();
+    if (event.key === 'ArrowDown') {
+      down();
+      return;
+    }
     if (search.value === '') {
       search.blur();
       return;
@@ -100,7 +105,8 @@ export function createFilter(host, { changed }) {
   function chip(name) {
     const text = `${LABELS[name]}: ${sayValue(name, filter[name])}`;
     const remove = () => {
-      set({ ...filter, [name]: '' });
+      clearTimeout(pause);
+      set({ ...filter, q: search.value.trim(), [name]: '' });
       (chips.querySelector('button') ?? search).focus();
     };
     return element('li', {}, element('button.chip', { type: 'button', testid: `chip-${name}`, 'aria-label': `Remove the filter ${text}`, onclick: remove },

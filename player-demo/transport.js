@@ -9,7 +9,7 @@ export const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3];
 /** `act(meaning)`, `setSpeed(speed)`, `setVolume(0 … 1)`; `link()` is the address of this moment; `beside` stands at the end. */
 export function createTransport({ act, setSpeed, setVolume, link, beside, picture }) {
   const button = (meaning, testid, label, content, kind = 'button') =>
-    element(kind, { type: 'button', testid, 'aria-label': label, title: label, onclick: () => act(meaning) }, content);
+    element(kind, { type: 'button', testid, 'aria-label': typeof content === 'string' ? null : label, title: label, onclick: () => act(meaning) }, content);
 
   const playIcon = icon('play');
   const play = button('toggle', 'play', 'Play', playIcon, 'button.primary.play');
@@ -21,8 +21,8 @@ export function createTransport({ act, setSpeed, setVolume, link, beside, pictur
   const volume = element('input.volume', {
     type: 'range', testid: 'volume', min: 0, max: 1, step: 0.05, 'aria-label': 'Volume', oninput: () => setVolume(Number(volume.value)),
   });
-  const begin = button('loop-a', 'loop-a', 'Loop from here', 'From here');
-  const end = button('loop-b', 'loop-b', 'Loop to here', 'To here');
+  const begin = button('loop-a', 'loop-a', 'The loop begins here', 'From here');
+  const end = button('loop-b', 'loop-b', 'The loop ends here', 'To here');
   const off = button('loop-off', 'loop-off', 'No loop', icon('cross'), 'button.flat');
   const looped = element('span.muted', { testid: 'loop-said' });
   const quiet = element('input', { type: 'checkbox', testid: 'skip-silence', onchange: () => act('silence', quiet.checked) });
@@ -45,7 +45,7 @@ export function createTransport({ act, setSpeed, setVolume, link, beside, pictur
     element('div.transport-line.tools', {},
       element('div.loop', { role: 'group', 'aria-label': 'Loop' }, element('span.tool-name', { 'aria-hidden': 'true' }, icon('loop'), 'Loop'), begin, end, looped, off),
       element('label.quiet-skip', {}, quiet, element('span', {}, 'Skip silence')), skipped,
-      element('div.beside', {}, copyButton('Copy link to this moment', link), beside)));
+      element('div.beside', {}, copyButton('Copy link', link, 'to this moment'), beside)));
 
   return {
     node,

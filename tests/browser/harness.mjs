@@ -123,7 +123,9 @@ async function standIn(context) {
     const like = await fetch(`${origin}/`);
     const headers = { ...Object.fromEntries(like.headers), 'content-type': `${types[name.split('.').pop()]}; charset=utf-8` };
     delete headers['content-length'];
-    return route.fulfill({ status: 200, headers, body: readFileSync(file) });
+    // The demo marks its page.
+    const mark = name === 'index.html' && (await fetch(`${origin}/demo/encryption`)).ok;
+    return route.fulfill({ status: 200, headers, body: mark ? readFileSync(file, 'utf8').replace('<body>', '<body data-demo>') : readFileSync(file) });
   });
 }
 
