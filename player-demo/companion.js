@@ -26,7 +26,7 @@ export function playAlong(media, { recording, offset }) {
       follower.src = api.mediaUrl(recording.id);
       if (family === 'audio') media.soundBy(follower);
       follower.muted = family === 'video' || media.sound().muted;
-      step ??= keepInStep(media.element, follower, { offset, away });
+      step ??= keepInStep(media.element, follower, { offset, speed: media.speed, away });
     } catch (error) {
       if (!(error instanceof api.Problem)) throw error;
       fail(error.document);

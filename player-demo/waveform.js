@@ -26,8 +26,8 @@ export function drawWaveform(canvas, channels, { played = 0, colours }) {
     paint(context, colours, edge, width, (from, to) => {
       for (let x = from; x < to; x += 1) {
         const [min, max] = extremes(points, x / width, (x + 1) / width);
-        const top = middle - max * reach;
-        context.fillRect(x, top, 1, Math.max(scale, (max - min) * reach));
+        const top = Math.round(middle - max * reach);
+        context.fillRect(x, top, 1, Math.max(Math.round(scale), Math.round((max - min) * reach)));
       }
     });
     if (index === 0) return;

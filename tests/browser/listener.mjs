@@ -69,11 +69,15 @@ export async function assertReachable(page, state) {
 async function waveforms(context) {
   await context.route((url) => url.pathname.endsWith('/waveform'), async (route) => {
     const asked = new URL(route.request().url());
-    const answer = await route.fetch().catch(() => null);
-    if (answer === null) return route.abort().catch(() => {});
-    if (answer.status() !== 404 || (await answer.json()).code !== 'not-found') return route.fulfill({ response: answer });
-    const media = await fetch(asked.href.replace('/waveform', '/media'), { headers: await route.request().allHeaders() });
-    const known = media.ok ? peaks(Buffer.from(await media.arrayBuffer()), Number(asked.searchParams.get('points'))) : null;
-    return route.fulfill({ json: known ?? { channels: [], duration_s: null } }).catch(() => {});
+    try {
+      const answer = await route.fetch();
+      if (answer.status() !== 404 || (await answer.json()).code !== 'not-found') return await route.fulfill({ response: answer });
+      const media = await fetch(asked.href.replace('/waveform', '/media'), { headers: await route.request().allHeaders() });
+      const known = media.ok ? peaks(Buffer.from(await media.arrayBuffer()), Number(asked.searchParams.get('points'))) : null;
+      return await route.fulfill({ json: known ?? { channels: [], duration_s: null } });
+    } catch {
+      // The page went on to something else, or the server is down.
+      return route.abort().catch(() => {});
+    }
   });
 }
