@@ -16,6 +16,8 @@ const KEY_SKIP_S = 5;
 const PATIENCE_MS = 1200;
 /** So far behind what is being recorded, a button leads there. */
 const BEHIND_S = 5;
+/** So long after it was said, it can be heard at the earliest: the recorder and the server gather before they hand on. */
+const BEHIND_RECORDER_S = 3;
 /** Parts of a waveform: eight a second, within what is worth drawing. */
 const POINTS = { perSecond: 8, least: 1000, most: 4000 };
 
@@ -104,12 +106,14 @@ export function createDeck(recording, media, { beside, companion, announce }) {
     transport.showLive(live && reach - now > BEHIND_S);
   }
 
-  /** The length; of what is being recorded, as much as has come. */
+  /** The length; of what is being recorded, as much as there should be by now. */
   function reached() {
     const whole = media.duration();
-    if (whole > 0) return whole;
+    if (whole > 0 || !live) return whole;
     const { buffered } = media.element;
-    return live && buffered.length > 0 ? buffered.end(buffered.length - 1) : 0;
+    const loaded = buffered.length > 0 ? buffered.end(buffered.length - 1) : 0;
+    const running = (api.serverNow() - Date.parse(recording.created_at)) / 1000 - BEHIND_RECORDER_S;
+    return Math.max(loaded, running > 0 ? running : 0);
   }
 
   /** What a key or a button means here; false when it means nothing. */
@@ -143,7 +147,10 @@ export function createDeck(recording, media, { beside, companion, announce }) {
     'loop-a': () => loop.begin(media.time()),
     'loop-b': () => loop.end(media.time()),
     'loop-off': loop.clear,
-    live: () => media.seek(Math.max(0, reached() - 1)),
+    live: () => {
+      media.seek(reached());
+      media.play();
+    },
     full: () => (document.fullscreenElement === null ? pictures.requestFullscreen?.() : document.exitFullscreen()),
   };
 

@@ -39,7 +39,8 @@ function drawn(page, lane, share) {
 }
 
 test('the waveform shows both channels as they sound', async (t) => {
-  const { page, at, shot, ready } = await opened(t);
+  // That this test reads the canvas is nothing that the page does.
+  const { page, at, shot, ready } = await opened(t, { expected: (text) => text.includes('willReadFrequently') });
   await eventually(async () => await at('timeline').getAttribute('data-channels') === '2', 'two channels');
   const expected = [[0.5, 0, 0, 0.5], [0, 0.25, 0, 0]];
   for (const [lane, strengths] of expected.entries()) {
