@@ -14,6 +14,8 @@ const SKIP_S = 10;
 const KEY_SKIP_S = 5;
 /** A wait shorter than this is not worth a word. */
 const PATIENCE_MS = 1200;
+/** A longer one than this may have a cause that the browser tells only after many tries. */
+const STALLED_MS = 6000;
 /** So far behind what is being recorded, a button leads there. */
 const BEHIND_S = 5;
 /** So long after it was said, it can be heard at the earliest: the recorder and the server gather before they hand on. */
@@ -24,14 +26,18 @@ const POINTS = { perSecond: 8, least: 1000, most: 4000 };
 /** Silence goes on being skipped with the next recording. */
 let skipsSilence = false;
 
-/** `media` is of media.js; `companion` a node to stand with it; `beside` one to stand with the buttons. */
-export function createDeck(recording, media, { beside, companion, announce }) {
+/**
+ * `media` is of media.js; `companion` a node to stand with it; `beside` one to stand with the buttons.
+ * `stalled()` is called when nothing has come for long.
+ */
+export function createDeck(recording, media, { beside, companion, announce, stalled }) {
   const live = recording.state === 'recording';
   const gone = new AbortController();
   let skipped = 0;
   let silence = null;
   let frame = 0;
   let patience = 0;
+  let stall = 0;
 
   const loop = createLoop({ jump: media.seek, changed: showLoop });
   const skipper = createSkipper({
@@ -59,7 +65,7 @@ export function createDeck(recording, media, { beside, companion, announce }) {
   media.on('ratechange', () => transport.showSpeed(media.speed()));
   media.on('ended', () => { if (loop.ended(media.duration())) media.play(); });
   media.on('click', media.toggle);
-  media.on('waiting', () => { patience = patience || setTimeout(() => transport.showWaiting(live ? 'Waiting for what comes …' : 'Waiting for data …'), PATIENCE_MS); });
+  for (const name of ['waiting', 'seeking']) media.on(name, startWaiting);
   for (const name of ['playing', 'canplay', 'pause', 'seeked', 'ended', 'error']) media.on(name, stopWaiting);
   showAll();
   learn();
@@ -186,9 +192,15 @@ export function createDeck(recording, media, { beside, companion, announce }) {
     tick();
   }
 
+  function startWaiting() {
+    patience = patience || setTimeout(() => transport.showWaiting(live ? 'Waiting for what comes …' : 'Waiting for data …'), PATIENCE_MS);
+    if (!live) stall = stall || setInterval(stalled, STALLED_MS);
+  }
+
   function stopWaiting() {
     clearTimeout(patience);
-    patience = 0;
+    clearInterval(stall);
+    [patience, stall] = [0, 0];
     transport.showWaiting('');
   }
 

@@ -38,7 +38,7 @@ export function fact(term, ...value) {
 /** A button that copies `text` (or what `text()` returns) and says so. `what` names it for those who hear the label alone. */
 export function copyButton(label, text, what = '') {
   const said = element('span', { 'aria-live': 'polite' }, label);
-  const button = element('button.quiet', { type: 'button', testid: what === '' ? null : `copy-${what.replaceAll(' ', '-')}`, onclick: copy },
+  const button = element('button.quiet', { type: 'button', testid: what === '' ? null : `copy-${what.toLowerCase().replaceAll(' ', '-')}`, onclick: copy },
     icon('copy'), said, what !== '' && element('span.unseen', {}, ` ${what}`));
   let reset = 0;
 

@@ -137,7 +137,7 @@ export function createPlayer(host, { announce, home }) {
     const media = createMedia(details, place, { failed: whyFailed, pictureless });
     const along = companionOf(details, others);
     const companion = along === null ? null : playAlong(media, along);
-    const deck = createDeck(details, media, { beside: downloadLink(false), companion: companion?.node ?? null, announce });
+    const deck = createDeck(details, media, { beside: downloadLink(false), companion: companion?.node ?? null, announce, stalled: whyStalled });
     playing = { media, deck, companion };
     stage.replaceChildren(deck.node);
     deck.restore(marks);
@@ -161,6 +161,15 @@ export function createPlayer(host, { announce, home }) {
       else if (found.verdict === 'lacking') lacksCodec(found.codec, { tried: true });
       else if (resumed.count < RESUMES[found.verdict]) await resume(signal);
       else fail(interruption(found, place.time), downloadLink(false));
+    }, signal);
+  }
+
+  /** Nothing comes, and the browser still tries: the server may know why. Without a reason it is waited on. */
+  async function whyStalled() {
+    const { signal } = turn;
+    await told(async () => {
+      const fresh = await api.recording(id, { signal });
+      if (!signal.aborted && !fresh.playable) fail(fresh.problem ?? {});
     }, signal);
   }
 

@@ -11,11 +11,6 @@ export function sentenceOf(problem) {
   return { title, means, act };
 }
 
-/** Whether waiting may help by itself. */
-export function mayPass(problem) {
-  return PASSING.has(problem.code) || problem.status === 429 || problem.status === 502 || problem.status === 504;
-}
-
 /** What support needs, as text to paste. */
 export function reportOf(problem, recording) {
   return [
@@ -28,10 +23,6 @@ export function reportOf(problem, recording) {
     ['Time', new Date().toISOString()],
   ].filter(([, value]) => value).map(([name, value]) => `${name}: ${value}`).join('\n');
 }
-
-const PASSING = new Set([
-  'catalogue-unavailable', 'storage-unavailable', 'keys-unavailable', 'audit-unavailable', 'overloaded', 'server-unreachable', 'connection-cut',
-]);
 
 const WAIT = 'Wait a moment and try again. If it lasts more than a few minutes, tell support.';
 const SUPPORT = 'Give support the request ID below.';

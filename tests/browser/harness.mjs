@@ -30,7 +30,8 @@ export function packageFile(name) {
 /** A folder that is gone when the test ends. */
 export function folder(t) {
   const made = mkdtempSync(path.join(tmpdir(), 'sealtape-test-'));
-  t.after(() => rmSync(made, { recursive: true, force: true }));
+  // A server that is still ending may write once more.
+  t.after(() => rmSync(made, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
   return made;
 }
 
