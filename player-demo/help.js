@@ -14,8 +14,8 @@ export function createHelp(host) {
       element('button', { type: 'button', testid: 'help-close', onclick: () => dialog.close() }, 'Close')),
     element('div.help-columns', {},
       part('Recordings', KEYS.filter(({ page }) => page)),
-      part('Playing', KEYS.filter(({ page }) => !page)),
-      part('On the timeline', TIMELINE)),
+      part('On the timeline', TIMELINE),
+      part('Playing', KEYS.filter(({ page }) => !page))),
     element('label.help-single', { for: 'single-keys' }, single, element('span', {}, 'Single letters and signs act as keys')),
     element('p.muted', {}, 'Switch it off when you dictate, or when keys are pressed by accident. Space, Escape and the arrows stay.'));
   host.append(button);

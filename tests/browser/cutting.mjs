@@ -3,6 +3,8 @@
 
 import http from 'node:http';
 
+import { atEnd } from './harness.mjs';
+
 /** `{ url, asked, cut(times, afterBytes), refuse(bool) }`; `asked` are the media requests: `{ range, cut }`. */
 export async function cuttingProxy(t, server) {
   const asked = [];
@@ -41,7 +43,7 @@ export async function cuttingProxy(t, server) {
     request.pipe(upstream);
   });
   await new Promise((ready) => { proxy.listen(0, '127.0.0.1', ready); });
-  t.after(() => {
+  atEnd(t, () => {
     proxy.closeAllConnections();
     proxy.close();
   });

@@ -27,11 +27,25 @@ export function packageFile(name) {
   return readFileSync(path.resolve(ROOT, process.env.SEALTAPE_NODE_MODULES ?? 'node_modules', name));
 }
 
+const ends = new WeakMap();
+
+/** Clears up when the test ends: what came last goes first, so that no browser outlives its server, no server its folder. */
+export function atEnd(t, act) {
+  if (!ends.has(t)) {
+    ends.set(t, []);
+    t.after(async () => {
+      const failures = [];
+      for (const each of ends.get(t).reverse()) await Promise.resolve().then(each).catch((error) => failures.push(error));
+      if (failures.length > 0) throw failures[0];
+    });
+  }
+  ends.get(t).push(act);
+}
+
 /** A folder that is gone when the test ends. */
 export function folder(t) {
   const made = mkdtempSync(path.join(tmpdir(), 'sealtape-test-'));
-  // A server that is still ending may write once more.
-  t.after(() => rmSync(made, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
+  atEnd(t, () => rmSync(made, { recursive: true, force: true }));
   return made;
 }
 
@@ -99,7 +113,7 @@ export async function browse(t, { expected = () => false, hosts = [], ...options
   await standIn(context);
   const page = await context.newPage();
   const checked = () => assert.deepEqual(complaints.splice(0), [], 'the page did what it must not');
-  t.after(async () => {
+  atEnd(t, async () => {
     await browser.close();
     checked();
   });
@@ -133,7 +147,7 @@ async function standIn(context) {
 /** Starts the program and waits for a line; the process ends with the test. */
 async function start(t, args, wanted) {
   const child = spawn(PROGRAM, args, { env: environment(), stdio: ['ignore', 'pipe', 'pipe'] });
-  t.after(() => ended(child, 'SIGKILL'));
+  atEnd(t, () => ended(child, 'SIGKILL'));
   let said = '';
   const line = await new Promise((resolve, reject) => {
     const patience = setTimeout(() => reject(new Error(`sealtape ${args[0]} said only: ${said}`)), PATIENCE_MS);
