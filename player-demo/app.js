@@ -23,7 +23,11 @@ const player = createPlayer(detail, { announce, home: () => format({ filter: sou
 
 takeToken();
 addEventListener('hashchange', () => {
-  if (takeToken()) sought = null;
+  if (takeToken()) {
+    // Who is somebody else now sees everything anew.
+    sought = null;
+    player.close();
+  }
   route().then(showDetail);
   showDetail();
 });
@@ -44,10 +48,13 @@ async function route() {
   await searched;
 }
 
-/** A new wish of the filter becomes the address; letters that are being typed become no steps of the history. */
+/**
+ * A new wish of the filter becomes the address; letters that are being typed become no steps of the history.
+ * What plays goes on, so the moment at which it was opened goes out of the address.
+ */
 function look(wanted, { typing }) {
-  const { id, at } = parse(location.hash);
-  const hash = format({ id, at, filter: wanted });
+  const { id } = parse(location.hash);
+  const hash = format({ id, filter: wanted });
   if (!typing) {
     location.hash = hash;
     return;

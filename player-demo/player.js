@@ -43,7 +43,7 @@ export function createPlayer(host, { announce, home }) {
 
   /** Opens a recording, at a second when one is given; the one that is open already is only moved there. */
   async function open(wanted, at) {
-    if (wanted === id && playing !== null) {
+    if (wanted === id && (playing !== null || at === null)) {
       if (at !== null) playing.media.seek(at);
       return;
     }

@@ -22,7 +22,8 @@ export function row(recording, { filter, group }) {
         element('span', {}, kind(recording)),
         agent && element('span', {}, agent),
         Number.isFinite(seconds) && element('span', {}, clock(seconds)),
-        element('span', {}, bytes(recording.media_len)),
+        // Of what is being recorded the catalogue does not know the length yet.
+        recording.state !== 'recording' && element('span', {}, bytes(recording.media_len)),
         time && element('time', { datetime: time }, moment(time))),
       recording.playable === false && element('span.row-problem', { testid: 'row-problem' },
         icon('warning'), element('span', {}, sentenceOf(recording.problem ?? {}).title))));

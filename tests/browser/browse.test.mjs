@@ -109,6 +109,13 @@ test('the address holds search and recording: reload, back, and a link to a mome
   await goto('#/recordings/long?t=83');
   await ready();
   await eventually(async () => Math.abs((await media(['currentTime'])).currentTime - 83) < 0.01, 'the moment of the address');
+  // Looking for something else meanwhile leaves what plays alone.
+  await at('forward').click();
+  await at('search').fill('grace');
+  await eventually(async () => (await ids()).join() === 'call-4,call-3', 'another search');
+  await at('search').fill('');
+  await eventually(async () => (await ids()).length === 6, 'all again');
+  assert.ok((await media(['currentTime'])).currentTime > 92, 'the place stays');
 });
 
 test('a group is shown, links to itself, and to its other recordings', async (t) => {
