@@ -21,7 +21,7 @@ const BEHIND_S = 5;
 /** So long after it was said, it can be heard at the earliest: the recorder and the server gather before they hand on. */
 const BEHIND_RECORDER_S = 3;
 /** Parts of a waveform: eight a second, within what is worth drawing. */
-const POINTS = { perSecond: 8, least: 1000, most: 4000 };
+const POINTS = { perSecond: 8, least: 1000, most: 8000 };
 
 /** Silence goes on being skipped with the next recording. */
 let skipsSilence = false;
@@ -75,7 +75,7 @@ export function createDeck(recording, media, { beside, companion, announce, stal
     timeline.setChannels([]);
     if (live) return;
     const known = recording.metadata?.duration_s;
-    const points = Number.isFinite(known) ? Math.round(Math.min(POINTS.most, Math.max(POINTS.least, known * POINTS.perSecond))) : POINTS.most / 2;
+    const points = Number.isFinite(known) ? Math.round(Math.min(POINTS.most, Math.max(POINTS.least, known * POINTS.perSecond))) : POINTS.most / 4;
     try {
       const found = await api.waveform(recording.id, points, { signal: gone.signal });
       const channels = found.channels ?? [];

@@ -3,7 +3,7 @@
 
 /** `{ title, means, act }` for a problem document: what happened, what it means here, what to do now. */
 export function sentenceOf(problem) {
-  const [title, means, act] = SENTENCES[problem.code] ?? [
+  const [title, means, act] = SENTENCES[GATEWAY.test(problem.code) ? 'server-unreachable' : problem.code] ?? [
     problem.title ?? 'This recording cannot be played',
     problem.detail ?? 'The server gave no reason.',
     'Try again. If it stays so, give support the code and the request ID below.',
@@ -26,6 +26,9 @@ export function reportOf(problem, recording) {
 
 const WAIT = 'Wait a moment and try again. If it lasts more than a few minutes, tell support.';
 const SUPPORT = 'Give support the request ID below.';
+
+/** What a proxy before the server answers when it cannot reach it. */
+const GATEWAY = /^http-50[234]$/;
 
 export const SENTENCES = {
   // Who asks.

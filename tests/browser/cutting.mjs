@@ -5,19 +5,26 @@ import http from 'node:http';
 
 import { atEnd } from './harness.mjs';
 
-/** `{ url, asked, cut(times, afterBytes), refuse(bool) }`; `asked` are the media requests: `{ range, cut }`. */
+/** `{ url, asked, cut(times, afterBytes), fail(times), refuse(bool) }`; `asked` are the media requests: `{ range, status, cut }`. */
 export async function cuttingProxy(t, server) {
   const asked = [];
   let [cuts, after] = [0, 0];
   let refused = false;
+  let failing = 0;
   const proxy = http.createServer((request, response) => {
     if (refused) {
       request.socket.destroy();
       return;
     }
+    const isMedia = /\/media(\?|$)/.test(request.url) && request.method === 'GET';
+    if (isMedia && failing > 0) {
+      failing -= 1;
+      asked.push({ range: request.headers.range ?? null, status: 502, cut: false });
+      response.writeHead(502).end();
+      return;
+    }
     const upstream = http.request(new URL(request.url, server), { method: request.method, headers: { ...request.headers, host: new URL(server).host } }, (answer) => {
       response.writeHead(answer.statusCode, answer.headers);
-      const isMedia = /\/media(\?|$)/.test(request.url) && request.method === 'GET';
       const entry = { range: request.headers.range ?? null, status: answer.statusCode, cut: false };
       if (isMedia) asked.push(entry);
       if (!isMedia || cuts === 0) {
@@ -52,6 +59,8 @@ export async function cuttingProxy(t, server) {
     asked,
     /** The next `times` media answers break off after so many bytes. */
     cut: (times, afterBytes) => { [cuts, after] = [times, afterBytes]; },
+    /** The next `times` media requests are answered as by a gateway whose server is away. */
+    fail: (times) => { failing = times; },
     /** Whether nothing at all is answered. */
     refuse: (wanted) => {
       refused = wanted;

@@ -61,6 +61,31 @@ test('a stream that is cut mid-way goes on by range, from its place', async (t) 
   assert.equal((await media(['paused'])).paused, false);
 });
 
+test('where the browser gives up, the page takes up again from the place, and says so only when that does not help', async (t) => {
+  const { url } = await served(t);
+  const proxy = await cuttingProxy(t, url);
+  const { at, goto, ready, until } = await listener(t, proxy.url, { expected: logged });
+  await goto('#/recordings/call');
+  await ready();
+  await at('play').click();
+  await until('media.currentTime > 0.5');
+  // A browser does not try again after a 502: its element fails at once.
+  const element = await at('media').elementHandle();
+  proxy.fail(1);
+  await at('media').evaluate((media) => { media.currentTime = 300; });
+  await until('!media.seeking && media.currentTime > 300.3 && media.currentTime < 312 && !media.paused');
+  assert.equal(await element.evaluate((media) => media.isConnected), false, 'the element that failed was replaced');
+  assert.equal(await at('problem').count(), 0);
+  proxy.fail(1000);
+  await at('media').evaluate((media) => { media.currentTime = 500; });
+  await at('problem').waitFor();
+  assert.equal(await at('problem-code').textContent(), 'http-502');
+  assert.match(await at('kept-place').textContent(), /from 8:20/);
+  proxy.fail(0);
+  await at('retry').click();
+  await until('media.readyState >= 1 && media.currentTime > 500.3 && !media.paused');
+});
+
 test('a network that is gone for good is told, the place is kept, and trying again goes on there', async (t) => {
   const { url } = await served(t);
   const proxy = await cuttingProxy(t, url);
