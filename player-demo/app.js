@@ -11,6 +11,7 @@ import { createPlayer } from './player.js';
 import { takeToken } from './session.js';
 
 const detail = document.getElementById('detail');
+const panes = detail.parentElement;
 const announcer = document.getElementById('announcer');
 const stacked = matchMedia('not all and (min-width: 56rem)');
 /** What the list shows; null before the first search. */
@@ -39,7 +40,7 @@ route().then(showDetail);
 async function route() {
   const { id, at, filter: wanted } = parse(location.hash);
   filter.show(wanted);
-  list.choose(id);
+  showPane(id);
   document.title = id === null ? 'sealtape' : `${id} · sealtape`;
   const searched = sought === null || !same(sought, wanted) ? list.search(wanted) : null;
   sought = wanted;
@@ -63,7 +64,15 @@ function look(wanted, { typing }) {
   route();
 }
 
-/** Below the width of two columns the player stands under the list: bring it into view. */
+/** Below the width of two columns the list or the recording is shown. Back in the list, the focus is where it was left. */
+function showPane(id) {
+  const left = panes.classList.contains('open') ? list.chosen() : null;
+  panes.classList.toggle('open', id !== null);
+  list.choose(id);
+  if (id === null && left !== null && stacked.matches) list.focus(left);
+}
+
+/** Below the width of two columns a recording that is opened takes the place of the list, and the focus. */
 function showDetail() {
   if (!stacked.matches || parse(location.hash).id === null) return;
   detail.scrollIntoView({ block: 'start' });
@@ -82,8 +91,9 @@ function onKey(event) {
 
 /** Closes the recording; the focus goes back to where it was chosen. */
 function leave() {
-  if (parse(location.hash).id === null) return;
-  list.focus();
+  const { id } = parse(location.hash);
+  if (id === null) return;
+  if (!stacked.matches) list.focus(id);
   location.hash = format({ filter: sought ?? {} });
 }
 

@@ -206,9 +206,10 @@ export function createList(host, { announce, found = () => {} }) {
 
   return {
     search, refresh, choose,
-    /** To the recording that is chosen, else to the first. */
-    focus() {
-      (rows.querySelector('[aria-current]') ?? links()[0])?.focus();
+    chosen: () => chosen,
+    /** To that recording, or the one that is chosen, else to the first. */
+    focus(id = chosen) {
+      (nodes.get(id)?.node.querySelector('a.row') ?? links()[0])?.focus();
     },
   };
 }

@@ -127,6 +127,27 @@ test('the keyboard goes all the way: search, list, player, help and back', async
   assert.equal(new URL(page.url()).hash, '#/');
 });
 
+test('on a narrow screen a recording takes the place of the list, and gives it back where it was left', async (t) => {
+  const { url } = await demo(t);
+  const { page, at, goto, ready } = await listener(t, url, { viewport: SIZES.narrow });
+  const focused = () => page.evaluate(() => document.activeElement.dataset.id ?? document.activeElement.id);
+  await goto();
+  await at('row').first().waitFor();
+  assert.equal(await page.locator('#detail').isVisible(), false);
+  await page.locator('[data-id="screen-form-webm"]').click();
+  await ready();
+  assert.equal(await at('list').isVisible(), false);
+  assert.equal(await focused(), 'detail');
+  await page.getByText('All recordings').click();
+  await at('list').waitFor();
+  assert.equal(await focused(), 'screen-form-webm');
+  await page.keyboard.press('Enter');
+  await ready();
+  await page.keyboard.press('Escape');
+  await at('list').waitFor();
+  assert.equal(await focused(), 'screen-form-webm');
+});
+
 test('a timeline is a slider: named, with its value in words, moved by its keys', async (t) => {
   const place = system(t);
   await place.run(['keys', 'generate']);
