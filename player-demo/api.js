@@ -11,9 +11,17 @@ export class Problem extends Error {
   }
 }
 
-/** One page of the catalogue, newest first: `{ recordings, next }`. */
-export function recordings({ limit = 50, after = null, signal } = {}) {
-  const query = new URLSearchParams({ limit: String(limit) });
+/** By how much the server's clock is ahead of this one, in milliseconds. */
+let ahead = 0;
+
+/** The time by the server's clock, as far as its last answer told. */
+export function serverNow() {
+  return Date.now() + ahead;
+}
+
+/** One page of the catalogue, or of what `query` looks for in it, newest first: `{ recordings, next }`. It may be empty, and another follow. */
+export function recordings({ limit = 50, after = null, query: wanted = {}, signal } = {}) {
+  const query = new URLSearchParams({ limit: String(limit), ...wanted });
   if (after !== null) query.set('after', after);
   return json(`/recordings?${query}`, { signal });
 }
@@ -26,6 +34,11 @@ export async function recording(id, { signal } = {}) {
   const found = await json(path(id), { signal });
   if (found.playable) await ensureLink(id, () => json(`${path(id)}/link`, { method: 'POST', signal }));
   return found;
+}
+
+/** The loudest and quietest of each of `points` parts: `{ channels: [[[min, max], …]], duration_s }`; no channels where it cannot be told. */
+export function waveform(id, points, { signal } = {}) {
+  return json(`${path(id)}/waveform?points=${points}`, { signal });
 }
 
 /** Where the decrypted media streams from; with a file name, as a download. */
@@ -131,6 +144,8 @@ async function request(url, { headers = {}, ...options } = {}) {
     if (error.name === 'AbortError') throw error;
     throw new Problem(UNREACHABLE);
   }
+  const told = Date.parse(response.headers.get('Date') ?? '');
+  if (!Number.isNaN(told)) ahead = told - Date.now();
   if (response.ok) return response;
   const problem = await problemOf(response);
   // A token that is not taken now is not taken later.

@@ -1,5 +1,6 @@
 // The demo's encryption switch. Off, every sealed recording answers `encryption-disabled`; on, they play again.
-// Only `sealtape demo` has it: where the server answers 404, nothing is shown. It does not know what the page refreshes then.
+// Only `sealtape demo` has it, and marks its page (`<body data-demo>`); elsewhere nothing is asked and nothing shown.
+// It does not know what the page refreshes then.
 
 import * as api from './api.js';
 import { element } from './dom.js';
@@ -9,6 +10,7 @@ const OFF = 'Sealed recordings stay sealed and do not play.';
 
 /** Shows the switch where the server has one; `changed` is called after the server has taken a change. */
 export async function showSwitch(host, changed) {
+  if (!('demo' in document.body.dataset)) return;
   const enabled = await api.demoEncryption();
   if (enabled === null) return;
 

@@ -35,10 +35,11 @@ export function fact(term, ...value) {
   return element('div', {}, element('dt', {}, term), element('dd', {}, ...value));
 }
 
-/** A button that copies `text` (or what `text()` returns) and says so. */
-export function copyButton(label, text) {
-  const said = element('span', {}, label);
-  const button = element('button.quiet', { type: 'button', onclick: copy }, icon('copy'), said);
+/** A button that copies `text` (or what `text()` returns) and says so. `what` names it for those who hear the label alone. */
+export function copyButton(label, text, what = '') {
+  const said = element('span', { 'aria-live': 'polite' }, label);
+  const button = element('button.quiet', { type: 'button', testid: what === '' ? null : `copy-${what.toLowerCase().replaceAll(' ', '-')}`, onclick: copy },
+    icon('copy'), said, what !== '' && element('span.unseen', {}, ` ${what}`));
   let reset = 0;
 
   async function copy() {

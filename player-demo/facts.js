@@ -1,6 +1,7 @@
 // The facts of one recording, as a list of terms and as badges: what it is, how it is kept, what its recorder said about it.
 // It does not know whether the recording plays.
 
+import { format } from './address.js';
 import { sidecarUrl } from './api.js';
 import { badge, copyButton, element, fact } from './dom.js';
 import { bytes, clock, kind, moment, shortFingerprint } from './words.js';
@@ -17,14 +18,19 @@ export function factsOf(recording) {
     fact('Kept', recording.sealed ? 'Sealed (encrypted)' : 'Plain (not encrypted)'),
     recording.fingerprint && fact('Key fingerprint',
       element('code', { title: recording.fingerprint }, shortFingerprint(recording.fingerprint)),
-      copyButton('Copy', recording.fingerprint)),
+      copyButton('Copy', recording.fingerprint, 'fingerprint')),
     fact('State', recording.mended ? `${recording.state}, mended` : recording.state),
-    said.agent && fact('Agent', said.agent),
-    said.group && fact('Group', said.group),
+    said.agent && fact('Agent', search('agent', said.agent)),
+    said.group && fact('Group', search('group', said.group)),
     said.direction && fact('Direction', said.direction),
     said.parties?.length > 0 && fact('Parties', said.parties.join(', ')),
-    said.tags?.length > 0 && fact('Tags', said.tags.join(', ')),
+    said.tags?.length > 0 && fact('Tags', element('ul.tags', {}, said.tags.map((tag) => element('li', {}, search('tag', tag))))),
     recording.sidecars?.length > 0 && fact('Beside it', sidecarsOf(recording)));
+}
+
+/** A link to all recordings of the same. */
+function search(name, value) {
+  return element('a', { href: format({ filter: { [name]: value } }) }, value);
 }
 
 export function sealBadge(recording) {

@@ -1,65 +1,47 @@
-// The media element with its controls: skip, speed, time, a link to this moment.
-// It does not know why a recording may fail to play: it reports that it did, and the place that had been reached.
+// The media element: the place it has reached, whether it is wanted to play, its speed and its sound.
+// It does not know why a recording may fail to play: it reports that it did. The controls are deck.js's.
 
 import { mediaUrl } from './api.js';
-import { copyButton, element } from './dom.js';
-import { clock, playerFor } from './words.js';
+import { element } from './dom.js';
+import { playerFor } from './words.js';
 
-const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2];
-const SKIP_S = 10;
-const KEY_SKIP_S = 5;
-/** A wait shorter than this is not worth a word. */
-const PATIENCE_MS = 1200;
+const PROBE_BYTES = 1 << 20;
 
-/** The speed that was chosen last goes on with the next recording. */
-let speed = 1;
+/** The speed and the sound that were chosen last go on with the next recording. */
+const chosen = { speed: 1, volume: 1, muted: false };
 
 /**
- * Mounts a player for `recording` at `place.time` seconds, going on when `place.playing`.
+ * Makes a media element for `recording` at `place.time` seconds, going on when `place.playing`.
  * `failed({ code, started })` is called once when it cannot go on; `pictureless()` when a video has sound only.
- * `beside` is a node to stand with the controls.
  */
-export function createMedia(recording, place, { failed, pictureless, beside }) {
-  const media = element(playerFor(recording), {
-    testid: 'media', controls: true, preload: 'metadata', 'aria-label': `Recording ${recording.id}`,
-  });
-  const time = element('span.time', { testid: 'time' });
-  const waiting = element('span.waiting', { hidden: true }, 'Waiting for data …');
+export function createMedia(recording, place, { failed, pictureless }) {
+  const media = element(playerFor(recording), { testid: 'media', preload: 'metadata', playsinline: true, 'aria-label': `Recording ${recording.id}` });
+  const listeners = new AbortController();
   let reached = place.time ?? 0;
   let wanted = place.playing === true;
   let started = false;
-  let gone = false;
-  let patience = 0;
+  /** What sounds: another element where a call's sound is a recording of its own. */
+  let sounding = media;
 
-  const on = (name, act) => media.addEventListener(name, () => { if (!gone) act(); });
+  const on = (name, act) => media.addEventListener(name, act, { signal: listeners.signal });
   on('loadedmetadata', () => {
     started = true;
     if (reached > 0) seek(reached);
     if (media.localName === 'video' && media.videoWidth === 0) pictureless();
-    showTime();
   });
-  on('timeupdate', () => {
-    if (!media.seeking && started) reached = media.currentTime;
-    showTime();
-  });
-  on('seeking', () => {
-    if (started) reached = media.currentTime;
-    showTime();
-  });
-  on('durationchange', showTime);
+  on('timeupdate', () => { if (!media.seeking && started) reached = media.currentTime; });
+  on('seeking', () => { if (started) reached = media.currentTime; });
   on('play', () => { wanted = true; });
   // A pause that an error or the end brings is not a wish of the listener.
   on('pause', () => { wanted = media.error !== null && wanted; });
-  on('waiting', () => { patience = patience || setTimeout(() => { waiting.hidden = false; }, PATIENCE_MS); });
-  for (const name of ['playing', 'canplay', 'pause', 'seeked', 'ended', 'error']) on(name, stopWaiting);
   on('error', () => failed({ code: media.error?.code ?? 0, started }));
 
   media.preservesPitch = true;
-  media.defaultPlaybackRate = speed;
-  media.playbackRate = speed;
+  media.defaultPlaybackRate = chosen.speed;
+  media.playbackRate = chosen.speed;
   media.src = mediaUrl(recording.id);
+  sound();
   if (wanted) play();
-  showTime();
 
   function play() {
     // A browser may refuse to start without a click; the controls are there for that.
@@ -67,55 +49,54 @@ export function createMedia(recording, place, { failed, pictureless, beside }) {
   }
 
   function seek(seconds) {
-    const last = Number.isFinite(media.duration) ? media.duration : Infinity;
-    reached = Math.min(Math.max(seconds, 0), last);
+    reached = Math.min(Math.max(seconds, 0), duration() || Infinity);
     if (started) media.currentTime = reached;
-    showTime();
   }
 
-  function showTime() {
-    const now = clock(started ? media.currentTime : reached);
-    const length = Number.isFinite(media.duration) ? clock(media.duration) : recording.state === 'recording' ? 'still recording' : '–:––';
-    time.textContent = `${now} / ${length}`;
+  /** In seconds; 0 while it is not known, or still grows. */
+  function duration() {
+    return Number.isFinite(media.duration) ? media.duration : 0;
   }
 
-  function stopWaiting() {
-    clearTimeout(patience);
-    patience = 0;
-    waiting.hidden = true;
+  function sound() {
+    for (const each of new Set([media, sounding])) {
+      each.volume = chosen.volume;
+      each.muted = chosen.muted || each !== sounding;
+    }
   }
-
-  function setSpeed(event) {
-    speed = Number(event.target.value);
-    media.defaultPlaybackRate = speed;
-    media.playbackRate = speed;
-  }
-
-  const node = element('div.player', { testid: 'player' },
-    media,
-    element('div.transport', {},
-      element('button', { type: 'button', testid: 'back', 'aria-label': `Back ${SKIP_S} seconds`, onclick: () => seek(media.currentTime - SKIP_S) }, `−${SKIP_S} s`),
-      element('button', { type: 'button', testid: 'forward', 'aria-label': `Forward ${SKIP_S} seconds`, onclick: () => seek(media.currentTime + SKIP_S) }, `+${SKIP_S} s`),
-      element('label.speed', {}, element('span', {}, 'Speed'),
-        element('select', { testid: 'speed', onchange: setSpeed },
-          SPEEDS.map((value) => element('option', { value, selected: value === speed }, `${value}×`)))),
-      time,
-      waiting,
-      element('div.beside', {}, copyButton('Copy link to this moment', () => linkTo(recording.id, media.currentTime)), beside)));
 
   return {
-    node,
+    element: media,
+    on,
     seek,
+    duration,
+    play,
+    toggle: () => (media.paused ? play() : media.pause()),
+    time: () => (started ? media.currentTime : reached),
+
+    speed: () => chosen.speed,
+    setSpeed(speed) {
+      chosen.speed = speed;
+      media.defaultPlaybackRate = speed;
+      media.playbackRate = speed;
+    },
+
+    sound: () => ({ volume: chosen.volume, muted: chosen.muted }),
+    setSound(wish) {
+      Object.assign(chosen, wish);
+      sound();
+    },
+    /** Lets another element sound in place of this one; null gives the sound back. */
+    soundBy(other) {
+      sounding = other ?? media;
+      sound();
+    },
 
     /** Where it stands, to go on from there later. */
-    place() {
-      return { time: reached, playing: wanted };
-    },
+    place: () => ({ time: reached, playing: wanted }),
 
     /** False once it has failed: then only a new one can go on. */
-    works() {
-      return media.error === null;
-    },
+    works: () => media.error === null,
 
     /** A guess at the bytes that were being read: from the place that is heard to a little past what is buffered. */
     bytesAround() {
@@ -127,31 +108,13 @@ export function createMedia(recording, place, { failed, pictureless, beside }) {
       return [Math.min(first, Math.max(0, recording.media_len - 1)), Math.min(last, first + 8 * PROBE_BYTES, recording.media_len) - 1];
     },
 
-    /** Acts on a key of the page; true when it meant something. */
-    key(key) {
-      if (key === ' ') media.paused ? play() : media.pause();
-      else if (key === 'ArrowLeft') seek(media.currentTime - KEY_SKIP_S);
-      else if (key === 'ArrowRight') seek(media.currentTime + KEY_SKIP_S);
-      else return false;
-      return true;
-    },
-
     /** Takes the element down and lets go of its connection. */
     close() {
-      gone = true;
-      stopWaiting();
+      listeners.abort();
       media.pause();
       media.removeAttribute('src');
       media.load();
-      node.remove();
+      media.remove();
     },
   };
-}
-
-const PROBE_BYTES = 1 << 20;
-
-function linkTo(id, seconds) {
-  const url = new URL(location.href);
-  url.hash = `/recordings/${encodeURIComponent(id)}?t=${Math.floor(seconds)}`;
-  return url.href;
 }

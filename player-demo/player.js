@@ -1,44 +1,60 @@
-// Opens one recording and shows what fits it: a player, a download, or why it cannot play; finds out why when playing fails.
-// It does not know the list or the address; media.js knows the element, problem.js the problem panel.
+// Opens one recording and shows what fits it: a player, a download, or why it cannot play; goes on when playing was interrupted.
+// It does not know the list or the address; deck.js knows the controls, diagnosis.js why something failed.
 
 import * as api from './api.js';
-import { ENOUGH, nameCodec } from './codec.js';
+import { playAlong } from './companion.js';
+import { createDeck } from './deck.js';
+import { diagnose, interruption } from './diagnosis.js';
 import { element, icon } from './dom.js';
 import { factsOf, sealBadge, stateBadge } from './facts.js';
+import { companionOf, groupPanel, othersOf } from './group.js';
+import { codecOf, lackingNote, picturelessNote } from './lacking.js';
+import { watchLive } from './live.js';
 import { createMedia } from './media.js';
 import { problemPanel } from './problem.js';
+import { sentenceOf } from './trouble.js';
 import { clock, fileName, kind, playerFor } from './words.js';
 
-export function createPlayer(host, announce) {
+/** How often in a row a stream that broke off is taken up again by itself, and how long it must play to count as mended. */
+const RESUMES = { cut: 4, undecodable: 1 };
+const RESUME_PAUSE_MS = 400;
+const MENDED_S = 3;
+
+/** `home()` is the address of the list. */
+export function createPlayer(host, { announce, home }) {
   let id = null;
   let details = null;
-  let media = null;
+  let others = [];
+  /** What plays: the element, its deck, and what plays along. */
+  let playing = null;
+  let live = null;
   let place = { time: 0, playing: false };
-  /** Every new intention takes a turn; what an older one still brings is dropped. */
-  let turn = 0;
-  /** When a link that was refused was last replaced. */
-  let renewed = -Infinity;
+  let marks = { from: null, to: null };
+  let resumed = { count: 0, at: 0 };
+  /** Every new intention takes a turn, and aborts what an older one still waits for. */
+  let turn = new AbortController();
 
   const head = element('div.detail-head');
   const notes = element('div.notes');
   const stage = element('div.stage');
+  const group = element('div.detail-group');
   const facts = element('div.detail-facts');
   close();
 
   /** Opens a recording, at a second when one is given; the one that is open already is only moved there. */
   async function open(wanted, at) {
-    if (wanted === id && media !== null) {
-      if (at !== null) media.seek(at);
+    if (wanted === id && (playing !== null || at === null)) {
+      if (at !== null) playing.media.seek(at);
       return;
     }
     drop();
-    id = wanted;
-    details = null;
+    [id, details, others] = [wanted, null, []];
     place = { time: at ?? 0, playing: false };
-    host.replaceChildren(element('a.back', { href: '#/' }, 'All recordings'), head, notes, stage, facts);
+    marks = { from: null, to: null };
+    resumed = { count: 0, at: 0 };
+    host.replaceChildren(element('a.back', { href: home() }, 'All recordings'), head, notes, stage, group, facts);
+    for (const part of [notes, group, facts]) part.replaceChildren();
     renderHead();
-    notes.replaceChildren();
-    facts.replaceChildren();
     stage.replaceChildren(element('p.muted', {}, 'Opening …'));
     await load();
   }
@@ -57,23 +73,52 @@ export function createPlayer(host, announce) {
   }
 
   async function load({ keep = false } = {}) {
-    const mine = ++turn;
-    try {
-      const fresh = await api.recording(id);
-      if (mine !== turn) return;
-      details = fresh;
-      renderHead();
-      facts.replaceChildren(factsOf(details));
+    const { signal } = takeTurn();
+    await told(async () => {
+      const fresh = await api.recording(id, { signal });
+      if (fresh.metadata?.group) others = await othersOf(fresh, { signal }).catch(passOver);
+      if (signal.aborted) return;
+      learn(fresh);
       if (!details.playable) fail(details.problem ?? {});
-      else if (!(keep && media?.works())) show();
-    } catch (error) {
-      if (mine === turn) failWith(error);
+      else if (!(keep && playing?.media.works())) show();
+    }, signal);
+  }
+
+  function takeTurn() {
+    turn.abort();
+    turn = new AbortController();
+    return turn;
+  }
+
+  /** A recording as the server tells it now. */
+  function learn(fresh) {
+    details = fresh;
+    live?.close();
+    live = details.state === 'recording' && details.playable ? watchLive(details, { changed: goOn }) : null;
+    renderHead();
+    facts.replaceChildren(factsOf(details));
+    group.replaceChildren(...[groupPanel(details, others)].filter(Boolean));
+  }
+
+  /** What is being recorded has grown, or has come to its end: then it is played as a whole, from the same place. */
+  function goOn(fresh) {
+    if (fresh.state === 'recording' && fresh.playable) {
+      details = fresh;
+      facts.replaceChildren(factsOf(details));
+      return;
     }
+    learn(fresh);
+    if (!details.playable) {
+      fail(details.problem ?? {});
+      return;
+    }
+    show();
+    announce(`${id}: the recording is ${details.state} now`);
   }
 
   /** A recording that the server can play: the player for it, or a download. */
   function show() {
-    drop();
+    drop({ watch: true });
     renderNotes();
     const family = playerFor(details);
     if (family === null) {
@@ -88,132 +133,119 @@ export function createPlayer(host, announce) {
   }
 
   function mount() {
-    drop();
-    media = createMedia(details, place, { failed: diagnose, pictureless, beside: downloadLink(false) });
-    stage.replaceChildren(media.node);
+    drop({ watch: true });
+    const media = createMedia(details, place, { failed: whyFailed, pictureless });
+    const along = companionOf(details, others);
+    const companion = along === null ? null : playAlong(media, along);
+    const deck = createDeck(details, media, { beside: downloadLink(false), companion: companion?.node ?? null, announce, stalled: whyStalled });
+    playing = { media, deck, companion };
+    stage.replaceChildren(deck.node);
+    deck.restore(marks);
+    media.on('timeupdate', () => {
+      if (Math.abs(media.time() - resumed.at) > MENDED_S) resumed.count = 0;
+    });
+    media.on('ended', () => live?.look());
     announce(`${details.id}: ${kind(details)}, ready to play`);
   }
 
-  /** Why did the element fail? The server may know (a problem), the bytes may not come, or the browser lacks the codec. */
-  async function diagnose({ code, started }) {
-    const mine = ++turn;
-    const range = media.bytesAround();
+  /** The element failed: the cause is looked for, and where it can be, playing goes on from its place. */
+  async function whyFailed(failure) {
+    const { media } = playing;
+    const { signal } = takeTurn();
     place = media.place();
-    const playedFrom = api.mediaUrl(id);
-    try {
-      const fresh = await api.recording(id);
-      if (mine !== turn) return;
-      if (fresh.playable && api.mediaUrl(id) !== playedFrom) {
-        // Its link had run out, and there is another one now: it goes on from its place.
-        mount();
-        return;
-      }
-      if (!fresh.playable) {
-        fail(fresh.problem ?? {});
-        return;
-      }
-      const first = await firstBytes();
-      if (first === null) return;
-      if (started && fresh.media_len > 0) await api.readMedia(id, range[0], range[1]);
-      if (mine !== turn) return;
-      const codec = nameCodec(first);
-      if (started || canPlay(codec)) fail(interrupted({ code, started, codec }, place.time), downloadLink(false));
-      else lacksCodec(codec, { tried: true });
-    } catch (error) {
-      if (mine === turn) failWith(error);
-    }
+    await told(async () => {
+      const found = await diagnose(id, { failure, range: media.bytesAround(), playedFrom: api.mediaUrl(id), signal });
+      if (signal.aborted) return;
+      if (found.verdict === 'renewed') mount();
+      else if (found.verdict === 'problem') fail(found.problem);
+      else if (found.verdict === 'lacking') lacksCodec(found.codec, { tried: true });
+      else if (resumed.count < RESUMES[found.verdict]) await resume(signal);
+      else fail(interruption(found, place.time), downloadLink(false));
+    }, signal);
   }
 
-  /** Whether a new link may help; one that was just renewed and is refused again does not. */
-  function isOfLink(code) {
-    return ['link-expired', 'forbidden'].includes(code) && api.playsByLink(id) && performance.now() - renewed > RENEWAL_PAUSE_MS;
+  /** Nothing comes, and the browser still tries: the server may know why. Without a reason it is waited on. */
+  async function whyStalled() {
+    const { signal } = turn;
+    await told(async () => {
+      const fresh = await api.recording(id, { signal });
+      if (!signal.aborted && !fresh.playable) fail(fresh.problem ?? {});
+    }, signal);
   }
 
-  /** The first bytes; null when the link had run out, and playing goes on from the same place with a new one. */
-  async function firstBytes() {
-    const mine = turn;
-    try {
-      return await api.readMedia(id, 0, ENOUGH - 1);
-    } catch (error) {
-      if (!(error instanceof api.Problem) || !isOfLink(error.document.code)) throw error;
-      renewed = performance.now();
-      api.forgetLink(id);
-      await api.recording(id);
-      if (mine === turn) mount();
-      return null;
-    }
+  async function resume(signal) {
+    resumed = { count: resumed.count + 1, at: place.time };
+    await new Promise((done) => { setTimeout(done, RESUME_PAUSE_MS * resumed.count); });
+    if (!signal.aborted) mount();
   }
 
   /** Says that the browser cannot play this, with the codec's name as soon as the first bytes have told it. */
   async function lacksCodec(known, { tried }) {
-    drop();
-    const mine = turn;
-    const words = element('p');
-    const say = (codec) => {
-      const what = codec?.name ?? `this kind of ${kind(details).toLowerCase()} (${details.media_type})`;
-      const unknown = tried && codec === null;
-      words.textContent = `This browser cannot play ${what}. ${unknown ? UNRECOGNISED : REASSURANCE[details.state] ?? REASSURANCE.complete} Download it and open it in a program that knows the format.`;
-    };
-    say(known);
+    drop({ watch: true });
+    const { signal } = turn;
+    const lacking = lackingNote(details);
+    lacking.say(known, { tried });
     // Browsers play more than they admit by media type, so where nothing was tried yet, trying stays possible.
     const anyway = !tried && element('button', { type: 'button', testid: 'anyway', onclick: mount }, 'Try to play it here');
-    stage.replaceChildren(element('div.codec-note', { testid: 'codec-note' }, icon('info'), words),
-      element('div.actions', {}, downloadLink(true), anyway));
-    if (!tried) {
-      try {
-        const codec = nameCodec(await api.readMedia(id, 0, ENOUGH - 1));
-        if (mine !== turn) return;
-        say(codec);
-      } catch (error) {
-        if (mine === turn) failWith(error);
-        return;
-      }
-    }
-    announce(words.textContent);
+    stage.replaceChildren(lacking.node, element('div.actions', {}, downloadLink(true), anyway));
+    await told(async () => {
+      if (!tried) lacking.say(await codecOf(id, { signal }), { tried });
+      announce(lacking.text());
+    }, signal);
   }
 
   /** A video of which only the sound plays. */
   async function pictureless() {
-    const mine = turn;
-    const codec = await api.readMedia(id, 0, ENOUGH - 1).then(nameCodec, () => null);
-    if (mine !== turn || media === null) return;
-    const words = `This browser plays only the sound of this recording${codec === null ? '' : `: its format is ${codec.name}`}. Download it to see the picture.`;
-    notes.append(element('div.codec-note', { testid: 'codec-note' }, icon('info'), element('p', {}, words)));
-    announce(words);
+    const { signal } = turn;
+    const codec = await codecOf(id, { signal }).catch(() => null);
+    if (!signal.aborted && playing !== null) notes.append(picturelessNote(codec));
   }
 
-  function failWith(error) {
-    if (!(error instanceof api.Problem)) throw error;
-    fail(error.document);
+  /** Runs what asks the server; a problem is shown, and what an older intention still brings is dropped. */
+  async function told(act, signal) {
+    try {
+      await act();
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof api.Problem)) throw error;
+      fail(error.document);
+    }
   }
 
   function fail(problem, beside = null) {
     drop();
     notes.replaceChildren();
-    const kept = place.time > 0 && element('p.muted', { testid: 'kept-place' }, `The place is kept: playing goes on from ${clock(place.time)}.`);
-    stage.replaceChildren(...[problemPanel(problem, retry), kept, beside && element('div.actions', {}, beside)].filter(Boolean));
-    announce(`${id} cannot be played: ${problem.title ?? 'unknown problem'}`);
+    const kept = place.time > 0 ? `The place is kept: playing goes on from ${clock(place.time)}.` : null;
+    stage.replaceChildren(problemPanel(problem, retry, { recording: id, kept, beside }));
+    announce(`${id} cannot be played: ${sentenceOf(problem).title}`);
   }
 
   async function retry() {
+    resumed.count = 0;
     await load();
-    const next = stage.querySelector('[data-testid="retry"]') ?? stage.querySelector('audio, video, a');
-    next?.focus();
+    (stage.querySelector('[data-testid="retry"]') ?? stage.querySelector('[data-testid="play"], a'))?.focus();
   }
 
-  /** Takes the element down, keeping its place. */
-  function drop() {
-    turn += 1;
-    if (media === null) return;
-    place = media.place();
-    media.close();
-    media = null;
+  /** Takes the element down, keeping its place; `watch` leaves alone what is being recorded. */
+  function drop({ watch = false } = {}) {
+    takeTurn();
+    if (!watch) {
+      live?.close();
+      live = null;
+    }
+    if (playing === null) return;
+    place = playing.media.place();
+    marks = playing.deck.marks();
+    playing.deck.close();
+    playing.companion?.close();
+    playing.media.close();
+    playing = null;
   }
 
   function renderHead() {
     head.replaceChildren(
       element('h2', {}, id),
-      element('p.badges', {}, details && [element('span.muted', {}, kind(details)), stateBadge(details), sealBadge(details)]));
+      element('p.badges', {}, details && [element('span.muted', {}, kind(details)), live?.node ?? stateBadge(details), sealBadge(details)]));
   }
 
   function renderNotes() {
@@ -230,41 +262,15 @@ export function createPlayer(host, announce) {
       icon('download'), 'Download');
   }
 
-  return { open, refresh, close, key: (key) => media !== null && media.key(key) };
+  return { open, refresh, close, act: (meaning) => playing !== null && playing.deck.act(meaning) };
+}
+
+/** The group is an addition: without it the recording still plays. */
+function passOver(error) {
+  if (!(error instanceof api.Problem)) throw error;
+  return [];
 }
 
 function note(text) {
   return element('p.note', { testid: 'note' }, icon('info'), element('span', {}, text));
 }
-
-function canPlay(codec) {
-  return codec?.type !== null && codec?.type !== undefined && document.createElement('video').canPlayType(codec.type) !== '';
-}
-
-/** The server has nothing to say against it, and yet the element stopped, or never began. */
-function interrupted({ code, started, codec }, seconds) {
-  if (started && code === MediaError.MEDIA_ERR_NETWORK) {
-    return {
-      code: 'connection-cut',
-      title: `Playing stopped at ${clock(seconds)}`,
-      detail: 'The stream broke off on its way. The server can be reached and has no fault to report now.',
-    };
-  }
-  return {
-    code: 'decoding-failed',
-    title: started ? `Playing stopped at ${clock(seconds)}` : 'The browser could not open this recording',
-    detail: `${codec === null ? '' : `It looks like ${codec.name}. `}The server has no fault to report, and yet the browser could not decode what came. `
-      + 'Try again; if that does not help, look at the file itself with a program for its format.',
-  };
-}
-
-const RENEWAL_PAUSE_MS = 10_000;
-
-const UNRECOGNISED = 'Its first bytes belong to no format known here, though the server has no fault to report.';
-
-/** What can be said for a recording that the browser does not play. An early end may lack what a player needs. */
-const REASSURANCE = {
-  complete: 'The recording itself is fine.',
-  recording: 'It is still being made, and may play when it is complete.',
-  unfinished: 'Its recorder stopped before the end, so what a player needs may never have been written.',
-};

@@ -49,6 +49,26 @@ export function moment(time) {
   return date.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 }
 
+/** A day as people write it; text that is no day is returned as it is. */
+export function day(text) {
+  const [, year, month, date] = /^(\d{4})-(\d{2})-(\d{2})$/.exec(text) ?? [];
+  if (year === undefined) return text;
+  return new Date(Number(year), Number(month) - 1, Number(date)).toLocaleDateString(undefined, { dateStyle: 'medium' });
+}
+
+/** "1 recording", "1,200 recordings". */
+export function counted(count, noun) {
+  return `${count.toLocaleString()} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** "1 hour 2 minutes 3 seconds", for what is read aloud. */
+export function spoken(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  const parts = [[Math.floor(whole / 3600), 'hour'], [Math.floor(whole / 60) % 60, 'minute'], [whole % 60, 'second']];
+  const said = parts.filter(([count], index) => count > 0 || (index === 2 && whole === 0));
+  return said.map(([count, noun]) => counted(count, noun)).join(' ');
+}
+
 /** The first and last characters of a fingerprint, enough to tell two apart. */
 export function shortFingerprint(fingerprint) {
   return fingerprint.length <= 20 ? fingerprint : `${fingerprint.slice(0, 8)}…${fingerprint.slice(-4)}`;

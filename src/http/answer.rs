@@ -118,7 +118,7 @@ impl App {
             return Err(Problem::new(ErrorCode::MethodNotAllowed));
         }
         match route {
-            Route::Home => Ok(player::home()),
+            Route::Home => Ok(player::home(self.is_demo)),
             Route::Asset(name) => player::asset(name).ok_or_else(|| Problem::new(ErrorCode::NotFound)),
             Route::Recordings => {
                 request.caller.check(&[Scope::List]).map_err(|refusal| auth::refused(refusal, None))?;

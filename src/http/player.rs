@@ -12,6 +12,10 @@ use super::body::Body;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// How the page's body begins, and how that of the demo does.
+const PLAIN_BODY: &str = "<body>";
+const DEMO_BODY: &str = "<body data-demo>";
+
 macro_rules! assets {
     ($($name:literal),* $(,)?) => {
         /// Name and content of every file of the player.
@@ -21,16 +25,28 @@ macro_rules! assets {
 }
 
 assets![
+    "address.js",
     "api.js",
     "app.js",
     "codec.js",
+    "companion.js",
+    "deck.js",
     "demo.js",
+    "diagnosis.js",
     "dom.js",
     "embed.html",
     "embed.js",
     "facts.js",
+    "filter.js",
+    "group.js",
+    "help.js",
     "index.html",
+    "keys.js",
+    "lacking.js",
     "list.js",
+    "listen.css",
+    "live.js",
+    "loop.js",
     "media.js",
     "player.js",
     "problem.js",
@@ -41,19 +57,30 @@ assets![
     "qa.css",
     "qa.html",
     "qa.js",
+    "row.js",
     "sealtape-player.js",
     "session.js",
+    "silence.js",
     "style.css",
+    "timeline.js",
+    "together.js",
+    "transport.js",
+    "trouble.js",
+    "waveform.js",
     "words.js",
 ];
 
 /// The one file that pages of any origin may load. It is the same for everybody, and plays what a link lets play.
 const EMBEDDED: &str = "sealtape-player.js";
 
-/// The player's page.
-pub(super) fn home() -> Response<Body> {
-    find("index.html")
-        .map_or_else(|| page(String::new()), |bytes| with_type(Bytes::from_static(bytes), "text/html; charset=utf-8"))
+/// The player's page. That of the demo is marked, so that no other asks for a switch that is not there.
+pub(super) fn home(is_demo: bool) -> Response<Body> {
+    let html = find("index.html").unwrap_or_default();
+    let html = match std::str::from_utf8(html) {
+        Ok(text) if is_demo => Bytes::from(text.replacen(PLAIN_BODY, DEMO_BODY, 1)),
+        _ => Bytes::from_static(html),
+    };
+    with_type(html, "text/html; charset=utf-8")
 }
 
 /// A file of the player.
@@ -99,6 +126,13 @@ fn with_type(bytes: Bytes, media_type: &'static str) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_page_has_the_place_where_the_demo_is_marked() {
+        let html = std::str::from_utf8(find("index.html").expect("the page")).expect("UTF-8");
+        assert_eq!(html.matches(PLAIN_BODY).count(), 1);
+        assert!(!html.contains(DEMO_BODY));
+    }
 
     #[test]
     fn every_file_of_the_player_is_in_the_binary() {

@@ -27,10 +27,25 @@ export function packageFile(name) {
   return readFileSync(path.resolve(ROOT, process.env.SEALTAPE_NODE_MODULES ?? 'node_modules', name));
 }
 
+const ends = new WeakMap();
+
+/** Clears up when the test ends: what came last goes first, so that no browser outlives its server, no server its folder. */
+export function atEnd(t, act) {
+  if (!ends.has(t)) {
+    ends.set(t, []);
+    t.after(async () => {
+      const failures = [];
+      for (const each of ends.get(t).reverse()) await Promise.resolve().then(each).catch((error) => failures.push(error));
+      if (failures.length > 0) throw failures[0];
+    });
+  }
+  ends.get(t).push(act);
+}
+
 /** A folder that is gone when the test ends. */
 export function folder(t) {
   const made = mkdtempSync(path.join(tmpdir(), 'sealtape-test-'));
-  t.after(() => rmSync(made, { recursive: true, force: true }));
+  atEnd(t, () => rmSync(made, { recursive: true, force: true }));
   return made;
 }
 
@@ -98,7 +113,7 @@ export async function browse(t, { expected = () => false, hosts = [], ...options
   await standIn(context);
   const page = await context.newPage();
   const checked = () => assert.deepEqual(complaints.splice(0), [], 'the page did what it must not');
-  t.after(async () => {
+  atEnd(t, async () => {
     await browser.close();
     checked();
   });
@@ -124,14 +139,16 @@ async function standIn(context) {
     const like = await fetch(`${origin}/`, { headers: asking === undefined ? {} : { Origin: asking } });
     const headers = { ...Object.fromEntries(like.headers), 'content-type': `${types[name.split('.').pop()]}; charset=utf-8` };
     delete headers['content-length'];
-    return route.fulfill({ status: 200, headers, body: readFileSync(file) });
+    // The demo marks its page.
+    const mark = name === 'index.html' && (await fetch(`${origin}/demo/encryption`)).ok;
+    return route.fulfill({ status: 200, headers, body: mark ? readFileSync(file, 'utf8').replace('<body>', '<body data-demo>') : readFileSync(file) });
   });
 }
 
 /** Starts the program and waits for a line; the process ends with the test. */
 async function start(t, args, wanted) {
   const child = spawn(PROGRAM, args, { env: environment(), stdio: ['ignore', 'pipe', 'pipe'] });
-  t.after(() => ended(child, 'SIGKILL'));
+  atEnd(t, () => ended(child, 'SIGKILL'));
   let said = '';
   const line = await new Promise((resolve, reject) => {
     const patience = setTimeout(() => reject(new Error(`sealtape ${args[0]} said only: ${said}`)), PATIENCE_MS);
