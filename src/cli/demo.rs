@@ -20,7 +20,7 @@ use super::{
 };
 use crate::access::{Scope, Subject};
 use crate::base::{RecordingId, Timestamp};
-use crate::catalogue::{Content, Recording, RecordingState};
+use crate::catalogue::{Content, Metadata, Recording, RecordingState};
 use crate::config::{AuthMode, Listen, Settings, Source, parse_listen};
 use crate::crypto::{Key, database_key_fingerprint};
 use crate::http::{LocalKey, NewToken, ServerSettings};
@@ -34,21 +34,38 @@ const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 const TOKEN_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 const PIECE_LEN: usize = 64 << 10;
 
+/// A sample, and what is said of it: the sound and the screen of one call are a group.
+struct Sample {
+    file: &'static str,
+    media: &'static [u8],
+    duration_s: f64,
+    agent: &'static str,
+    group: Option<&'static str>,
+    tag: &'static str,
+}
+
 macro_rules! sample {
-    ($name:literal) => {
-        ($name, include_bytes!(concat!("../../player-demo/samples/", $name)))
+    ($file:literal, $duration_s:literal, $agent:literal, $group:expr, $tag:literal) => {
+        Sample {
+            file: $file,
+            media: include_bytes!(concat!("../../player-demo/samples/", $file)),
+            duration_s: $duration_s,
+            agent: $agent,
+            group: $group,
+            tag: $tag,
+        }
     };
 }
 
 /// The samples, in the order in which the player lists them.
-const SAMPLES: &[(&str, &[u8])] = &[
-    sample!("call-billing-wav-pcm.wav"),
-    sample!("call-dispatch-wav-mulaw.wav"),
-    sample!("call-archive-wav-gsm.wav"),
-    sample!("call-reminder-mp3.mp3"),
-    sample!("call-triage-opus.ogg"),
-    sample!("screen-transfer-mp4.mp4"),
-    sample!("screen-form-webm.webm"),
+const SAMPLES: &[Sample] = &[
+    sample!("call-billing-wav-pcm.wav", 12.0, "agent-17", None, "billing"),
+    sample!("call-dispatch-wav-mulaw.wav", 20.0, "agent-4", Some("dispatch-1"), "dispatch"),
+    sample!("screen-form-webm.webm", 20.0, "agent-4", Some("dispatch-1"), "dispatch"),
+    sample!("call-archive-wav-gsm.wav", 15.0, "agent-17", None, "archive"),
+    sample!("call-reminder-mp3.mp3", 20.0, "agent-9", None, "reminder"),
+    sample!("call-triage-opus.ogg", 25.0, "agent-4", None, "triage"),
+    sample!("screen-transfer-mp4.mp4", 30.0, "agent-9", None, "transfer"),
 ];
 
 #[derive(Args)]
@@ -121,8 +138,10 @@ async fn fill(system: &System) -> Result<Arc<KeyWatch>, Failure> {
     let ingest = system.ingest(&keys);
     // Listed newest first, so those to be seen first come last.
     add_failures(system, &ingest).await?;
-    for (name, bytes) in SAMPLES.iter().rev() {
-        add(&ingest, new(name, None), Cursor::new(*bytes)).await?;
+    let companions = system.companions(&keys);
+    for sample in SAMPLES.iter().rev() {
+        let recording = add(&ingest, new(sample.file, None), Cursor::new(sample.media)).await?;
+        companions.describe(&recording, &sample.metadata()).await?;
         // Each a moment later than the one before, so that the order is the same each time.
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -130,7 +149,7 @@ async fn fill(system: &System) -> Result<Arc<KeyWatch>, Failure> {
 }
 
 async fn add_failures(system: &System, ingest: &Ingest) -> Result<(), Failure> {
-    let (name, bytes) = SAMPLES.first().copied().unwrap_or_default();
+    let Some(Sample { file: name, media: bytes, .. }) = SAMPLES.first() else { return Ok(()) };
     add_with_missing_key(system, &id("failure-key-missing")?, bytes).await?;
     add(ingest, new(name, Some(id("failure-corrupt")?)), Cursor::new(bytes)).await?;
     damage(system, &id("failure-corrupt")?).await?;
@@ -140,10 +159,22 @@ async fn add_failures(system: &System, ingest: &Ingest) -> Result<(), Failure> {
     Ok(system.store.remove(&object(id("failure-media-missing")?)).await?)
 }
 
-async fn add(ingest: &Ingest, new: NewRecording, media: impl Read + Send + 'static) -> Result<(), Failure> {
+async fn add(ingest: &Ingest, new: NewRecording, media: impl Read + Send + 'static) -> Result<RecordingId, Failure> {
     let (_sender, mut stop) = Stop::channel();
-    ingest.ingest(new, &mut ReaderSource::new(media, PIECE_LEN), &mut stop, &|_| {}).await?;
-    Ok(())
+    let ingested = ingest.ingest(new, &mut ReaderSource::new(media, PIECE_LEN), &mut stop, &|_| {}).await?;
+    Ok(ingested.recording.id)
+}
+
+impl Sample {
+    fn metadata(&self) -> Metadata {
+        Metadata {
+            duration_s: Some(self.duration_s),
+            agent: Some(self.agent.into()),
+            group: self.group.map(Into::into),
+            tags: vec![self.tag.into()],
+            ..Metadata::default()
+        }
+    }
 }
 
 /// A recording sealed under a key that nobody has kept.
