@@ -101,7 +101,7 @@ async fn refuse_to_hide_a_lost_key(settings: Settings, keys: &dyn DefinitionKeyK
         return Ok(());
     }
     let failure =
-        Failure::new(format!("{}: it is missing, and {wrapped} database key(s) are wrapped by another", keys.place()));
+        Failure::new(format!("{}: it is missing, and {wrapped} database key(s) are wrapped by it", keys.place()));
     Err(match kind {
         DefinitionKeyKind::File | DefinitionKeyKind::Embedded => failure.advise("put it back from your backup; with an export of the keys, move the database away, then `definition-key generate`, `keys import` and `recordings rebuild`"),
         DefinitionKeyKind::Kmip | DefinitionKeyKind::Pkcs11 => failure.advise(format!("`sealtape definition-key migrate --to {}` makes one and moves to it; if it was lost there, restore it from the backup that is made there", kind.as_str())),
