@@ -3,7 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::{SOON, is_degraded, ready, status};
-use crate::support::{SoftHsm, System, media, pykmip::{PyKmip, key_name}, softhsm};
+use crate::support::{
+    SoftHsm, System, media,
+    pykmip::{PyKmip, key_name},
+    softhsm,
+};
 
 /// What is asked again at an interval is asked often here.
 const OFTEN: (&str, &str) = ("SEALTAPE_KEYS__RELOAD_INTERVAL", "300ms");
