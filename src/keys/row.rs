@@ -148,7 +148,7 @@ impl KeyRow {
             origin,
             state,
             definition_key: DefinitionKeyName(String::new()),
-            wrapped: WrappedRowKey { nonce: [0; 12], ciphertext: [0; 48] },
+            wrapped: WrappedRowKey { nonce: vec![0; 12], ciphertext: [0; 48] },
             exported_at: None,
         }
     }
@@ -244,7 +244,7 @@ mod tests {
             ("origin", KeyRow { origin: KeyOrigin::Imported, ..row.clone() }),
             ("state", KeyRow { state: KeyState::Deactivated, ..row.clone() }),
             ("key", KeyRow { wrapped: other.wrapped.clone(), ..row.clone() }),
-            ("nonce", KeyRow { wrapped: WrappedRowKey { nonce: [0; 12], ..row.wrapped.clone() }, ..row.clone() }),
+            ("nonce", KeyRow { wrapped: WrappedRowKey { nonce: vec![0; 12], ..row.wrapped.clone() }, ..row.clone() }),
         ];
         for (what, row) in changed {
             assert!(matches!(ready(row.unwrap(&definition_key)), Err(Error::RowNotAuthentic(_))), "{what}");

@@ -100,7 +100,7 @@ impl Request {
     /// A database key to be unwrapped.
     pub(super) fn decrypt(id: &str, wrapped: &WrappedRowKey, aad: &[u8]) -> Result<Self, Refusal> {
         let (ciphertext, tag) = wrapped.ciphertext.split_at(KEY_LEN);
-        let (data, nonce) = (Data(ciphertext.to_vec()), Nonce(wrapped.nonce.to_vec()));
+        let (data, nonce) = (Data(ciphertext.to_vec()), Nonce(wrapped.nonce.clone()));
         let payload = Decrypt(named(id), parameters(), data, nonce, Aad(aad.to_vec()), Tag(tag.to_vec()));
         Self::of_parts("Decrypt", 4, Operation::Decrypt, payload)
     }
@@ -162,8 +162,9 @@ pub(super) fn got(response: &mut [u8]) -> Result<Option<Key>, Refusal> {
 pub(super) fn encrypted(response: &mut [u8], nonce: [u8; 12]) -> Result<WrappedRowKey, Refusal> {
     let Encrypted { data, nonce: made, tag } = payload(response)?;
     let nonce = match made {
-        Some(made) => made.into_vec().try_into().map_err(|_| Refusal::Garbage("a nonce of another length".into()))?,
-        None => nonce,
+        Some(made) if [12, 16].contains(&made.len()) => made.into_vec(),
+        Some(_) => return Err(Refusal::Garbage("a nonce of another length".into())),
+        None => nonce.to_vec(),
     };
     // Some append the tag to the ciphertext, as the standard's older versions left it open.
     let whole: Vec<u8> = data.into_iter().chain(tag.unwrap_or_default().into_vec()).collect();

@@ -181,13 +181,10 @@ impl Token<'_> {
         let sealed = self.session.encrypt(&Mechanism::AesGcm(params), by.handle, key.expose());
         let sealed = sealed.map_err(|error| self.failed(&error))?;
         // Some tokens write the nonce that they made where ours stood, others after the tag.
-        let (ciphertext, nonce) = match sealed.split_at_checked(48) {
-            Some((ciphertext, [])) => (ciphertext, nonce),
-            Some((ciphertext, after)) => match after.try_into() {
-                Ok(after) => (ciphertext, after),
-                Err(_) => return Err(self.nonce_of_another_length(after.len())),
-            },
-            None => return Err(self.unexpected("C_Encrypt", sealed.len())),
+        let (ciphertext, nonce) = match sealed.split_first_chunk::<48>() {
+            Some((ciphertext, [])) => (*ciphertext, nonce.to_vec()),
+            Some((ciphertext, after)) if [12, 16].contains(&after.len()) => (*ciphertext, after.to_vec()),
+            Some(_) | None => return Err(self.unexpected("C_Encrypt", sealed.len())),
         };
         match self.settings.nonce {
             NonceMaker::Host if nonce != given => {
@@ -197,10 +194,7 @@ impl Token<'_> {
             NonceMaker::Token if nonce == given => {
                 Err(self.nonce_trouble("it makes no nonces of its own", "set definition_key.pkcs11.nonce to \"host\""))
             }
-            NonceMaker::Host | NonceMaker::Token => {
-                let ciphertext = ciphertext.try_into().map_err(|_| self.unexpected("C_Encrypt", ciphertext.len()))?;
-                Ok(WrappedRowKey { nonce, ciphertext })
-            }
+            NonceMaker::Host | NonceMaker::Token => Ok(WrappedRowKey { nonce, ciphertext }),
         }
     }
 
@@ -211,7 +205,7 @@ impl Token<'_> {
         wrapped: &WrappedRowKey,
         aad: &[u8],
     ) -> Result<Option<Key>, Pkcs11Error> {
-        let mut nonce = wrapped.nonce;
+        let mut nonce = wrapped.nonce.clone();
         let params = GcmParams::new(&mut nonce, aad, TAG_BITS.into()).map_err(|error| self.failed(&error))?;
         match self.session.decrypt(&Mechanism::AesGcm(params), by.handle, &wrapped.ciphertext) {
             Ok(opened) => {
@@ -308,14 +302,6 @@ impl Token<'_> {
             function: function.into(),
             code: format!("it gave {len} bytes"),
             may_be_stale: false,
-        }
-    }
-
-    fn nonce_of_another_length(&self, len: usize) -> Pkcs11Error {
-        Pkcs11Error::Nonce {
-            token: self.settings.token.clone(),
-            what: format!("it makes nonces of {len} bytes, and rows of the database have room for 12"),
-            advice: "let it take nonces from here (Luna: a partition that is not in FIPS mode), and set definition_key.pkcs11.nonce to \"host\"",
         }
     }
 
