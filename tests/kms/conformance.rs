@@ -107,7 +107,7 @@ async fn one_by_one_and_all_at_once(definition_key: &dyn DefinitionKey) {
         (0..5_u8).map(|number| (Key::generate().expect("random"), vec![number; usize::from(number) * 7])).collect();
     let wrapped = definition_key.wrap_all(&keys).await.expect("wraps");
     assert_eq!(wrapped.len(), keys.len());
-    let nonces: std::collections::HashSet<_> = wrapped.iter().map(|wrapped| wrapped.nonce).collect();
+    let nonces: std::collections::HashSet<_> = wrapped.iter().map(|wrapped| wrapped.nonce.clone()).collect();
     assert_eq!(nonces.len(), keys.len(), "each has a nonce of its own");
     let bound = |changed: &dyn Fn(usize, &mut WrappedRowKey, &mut Vec<u8>)| -> Vec<(WrappedRowKey, Vec<u8>)> {
         let one = |(at, (wrapped, (_, aad))): (usize, (&WrappedRowKey, &(Key, Vec<u8>)))| {

@@ -54,11 +54,6 @@ impl SoftHsm {
         self.pkcs11_tool(&[&what[..], &["--label", LABEL, "--id", "02", "--usage-decrypt"]].concat());
     }
 
-    /// Its objects, as the tool lists them.
-    pub fn objects(&self) -> String {
-        text(&self.pkcs11_tool(&["--list-objects"]).stdout)
-    }
-
     pub fn write_pin(&self, pin: &str) {
         fs::write(self.pin_file(), format!("{pin}\n")).expect("written");
         fs::set_permissions(self.pin_file(), Permissions::from_mode(0o600)).expect("set");
