@@ -226,13 +226,25 @@ impl KeyRing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::WrappedRowKey;
+    use crate::keys::DefinitionKeyName;
 
     fn ring(keys: &[(u8, KeyOrigin, u64, KeyState)], switch: Switch) -> KeyRing {
         let mut map = HashMap::new();
         for (byte, origin, millis, state) in keys {
+            let created_at = Timestamp::from_millis(*millis).expect("in range");
+            let row = KeyRow {
+                fingerprint: Fingerprint([*byte; 32]),
+                created_at,
+                origin: *origin,
+                state: *state,
+                definition_key: DefinitionKeyName(String::new()),
+                wrapped: WrappedRowKey { nonce: vec![0; 12], ciphertext: [0; 48] },
+                exported_at: None,
+            };
             let origin = if *origin == KeyOrigin::Generated { Origin::Generated } else { Origin::Imported };
-            let order = (origin, Timestamp::from_millis(*millis).expect("in range"), Fingerprint([*byte; 32]));
-            let entry = Entry { key: Key::take(&mut [*byte; 32]), state: *state, order };
+            let order = (origin, created_at, Fingerprint([*byte; 32]));
+            let entry = Entry { key: Key::take(&mut [*byte; 32]), row, state: *state, order };
             map.insert(Fingerprint([*byte; 32]), entry);
         }
         let active = map.values().filter(|entry| entry.state == KeyState::Active);

@@ -101,6 +101,9 @@ async fn holder(holder: &dyn DefinitionKeyHolder) {
     one_by_one_and_all_at_once(&*first).await;
 }
 
+/// What is done to one of several that are wrapped, and to what it is bound to.
+type Change<'a> = &'a dyn Fn(usize, &mut WrappedRowKey, &mut Vec<u8>);
+
 /// What is wrapped comes back only as it was, with what it was bound to, in the order that was asked.
 async fn one_by_one_and_all_at_once(definition_key: &dyn DefinitionKey) {
     let keys: Vec<(Key, Vec<u8>)> =
@@ -109,7 +112,7 @@ async fn one_by_one_and_all_at_once(definition_key: &dyn DefinitionKey) {
     assert_eq!(wrapped.len(), keys.len());
     let nonces: std::collections::HashSet<_> = wrapped.iter().map(|wrapped| wrapped.nonce.clone()).collect();
     assert_eq!(nonces.len(), keys.len(), "each has a nonce of its own");
-    let bound = |changed: &dyn Fn(usize, &mut WrappedRowKey, &mut Vec<u8>)| -> Vec<(WrappedRowKey, Vec<u8>)> {
+    let bound = |changed: Change| -> Vec<(WrappedRowKey, Vec<u8>)> {
         let one = |(at, (wrapped, (_, aad))): (usize, (&WrappedRowKey, &(Key, Vec<u8>)))| {
             let (mut wrapped, mut aad) = (wrapped.clone(), aad.clone());
             changed(at, &mut wrapped, &mut aad);
@@ -122,7 +125,7 @@ async fn one_by_one_and_all_at_once(definition_key: &dyn DefinitionKey) {
     assert!(back == expected, "as they were");
     assert!(definition_key.unwrap_all(&[]).await.expect("nothing").is_empty());
     // A change in one of them is of that one alone.
-    let changes: [(&str, &dyn Fn(usize, &mut WrappedRowKey, &mut Vec<u8>)); 5] = [
+    let changes: [(&str, Change); 5] = [
         ("nonce", &|at, wrapped, _| wrapped.nonce[11] ^= u8::from(at == 2)),
         ("ciphertext", &|at, wrapped, _| wrapped.ciphertext[0] ^= u8::from(at == 2)),
         ("tag", &|at, wrapped, _| wrapped.ciphertext[47] ^= u8::from(at == 2)),

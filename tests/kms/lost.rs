@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{SOON, is_degraded, ready, status};
 use crate::support::{
-    SoftHsm, System, media,
+    Server, SoftHsm, System, media,
     pykmip::{PyKmip, key_name},
     softhsm,
 };
@@ -30,19 +30,13 @@ fn a_key_manager_that_is_killed_and_comes_back() {
         assert!(!is_degraded(&proxy, "definition-key-unavailable"), "{mode}");
 
         server.kill();
-        let is_away = |proxy: &crate::support::Server| is_degraded(proxy, "definition-key-unavailable");
+        let is_away = |proxy: &Server| is_degraded(proxy, "definition-key-unavailable");
         assert!(proxy.wait_until(SOON, is_away), "{mode}: {}", ready(&proxy));
         assert_eq!(ready(&proxy)["keys"]["definition_key_usable"], false, "{mode}");
-        // What is there plays; the switch and states of keys that need no other key are still followed.
+        // What is there plays, and what has not changed is read again.
         assert!(proxy.get("/recordings/call/media").body == bytes, "{mode}: it plays on");
         proxy.signal("HUP");
         assert!(proxy.get("/recordings/call/media").body == bytes, "{mode}: after a reload, too");
-        system.ok(&["encryption", "disable"]);
-        let is_off = |proxy: &crate::support::Server| proxy.get("/recordings/call/media").status == 409;
-        assert!(proxy.wait_until(SOON, is_off), "{mode}: the switch needs no key manager");
-        system.ok(&["encryption", "enable"]);
-        let plays = |proxy: &crate::support::Server| proxy.get("/recordings/call/media").body == bytes;
-        assert!(proxy.wait_until(SOON, plays), "{mode}");
         assert!(ready(&proxy)["keys"]["failure"].is_null(), "{mode}: {}", ready(&proxy));
         // What needs it is refused, and says what was tried; and so is a start.
         let endpoint = format!("127.0.0.1:{}", server.port);
@@ -57,7 +51,7 @@ fn a_key_manager_that_is_killed_and_comes_back() {
         assert_eq!(said["database_keys_under_others"], 1, "{mode}: what can be told is told");
 
         server.resume();
-        let is_back = |proxy: &crate::support::Server| !is_away(proxy);
+        let is_back = |proxy: &Server| !is_away(proxy);
         assert!(proxy.wait_until(SOON, is_back), "{mode}: {}", ready(&proxy));
         assert!(proxy.log().contains("can be used again"), "{mode}: {}", proxy.log());
         system.ok(&["keys", "generate"]);
@@ -84,17 +78,25 @@ fn a_new_key_while_the_key_manager_is_away() {
     let mut command = system.command(&["serve", "--listen", "127.0.0.1:0"]);
     command.env("SEALTAPE_DEFINITION_KEY__KMIP__ENDPOINTS", format!("127.0.0.1:{}", way.port));
     command.env(OFTEN.0, OFTEN.1);
-    let proxy = crate::support::Server::start(command);
+    let proxy = Server::start(command);
     way.cut();
+    // Keys that have not changed need nobody, so the switch is followed.
+    system.ok(&["encryption", "disable"]);
+    let is_off = |proxy: &Server| proxy.get("/recordings/call/media").status == 409;
+    assert!(proxy.wait_until(SOON, is_off), "{}", ready(&proxy));
+    system.ok(&["encryption", "enable"]);
+    let plays = |proxy: &Server| proxy.get("/recordings/call/media").body == bytes;
+    assert!(proxy.wait_until(SOON, plays), "{}", ready(&proxy));
+    assert!(ready(&proxy)["keys"]["failure"].is_null(), "{}", ready(&proxy));
     system.ok(&["keys", "generate"]);
-    let is_noticed = |proxy: &crate::support::Server| ready(proxy)["keys"]["failure"] == "definition-key";
+    let is_noticed = |proxy: &Server| ready(proxy)["keys"]["failure"] == "definition-key";
     assert!(proxy.wait_until(SOON, is_noticed), "{}", ready(&proxy));
     assert!(is_degraded(&proxy, "keys-not-checked"));
     std::thread::sleep(Duration::from_millis(1_100));
     assert!(ready(&proxy)["keys"]["loaded_s_ago"].as_u64() >= Some(1), "its age is told");
     assert!(proxy.get("/recordings/call/media").body == bytes, "the old ring is kept");
     way.mend();
-    let is_over = |proxy: &crate::support::Server| ready(proxy)["keys"]["failure"].is_null();
+    let is_over = |proxy: &Server| ready(proxy)["keys"]["failure"].is_null();
     assert!(proxy.wait_until(SOON, is_over), "{}", ready(&proxy));
     system.import("after", &bytes);
     assert!(proxy.get("/recordings/after/media").body == bytes);
@@ -141,7 +143,7 @@ fn a_token_that_is_made_anew() {
     let proxy = system.serve();
     for round in 0..2 {
         hsm.initialize_again();
-        let is_away = |proxy: &crate::support::Server| is_degraded(proxy, "definition-key-unavailable");
+        let is_away = |proxy: &Server| is_degraded(proxy, "definition-key-unavailable");
         assert!(proxy.wait_until(SOON, is_away), "{round}: {}", ready(&proxy));
         assert!(proxy.get("/recordings/call/media").body == bytes, "{round}: it plays on");
         let refused = system.fails(1, &["keys", "generate"]);

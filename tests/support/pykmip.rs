@@ -156,6 +156,7 @@ impl PyKmip {
     }
 
     /// Static servers are not dropped: a process beside this one stops it.
+    #[expect(clippy::zombie_processes, reason = "it outlives whoever could wait for it")]
     fn stop_at_exit(&self) {
         let pid = self.child.lock().expect("whole").as_ref().expect("it runs").id();
         let script = format!(
@@ -163,9 +164,13 @@ impl PyKmip {
             std::process::id(),
             self.folder.path().display()
         );
-        let mut watcher = Command::new("sh");
-        watcher.args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        watcher.spawn().expect("a watcher");
+        Command::new("sh")
+            .args(["-c", &script])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a watcher");
     }
 }
 

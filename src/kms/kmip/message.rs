@@ -520,7 +520,7 @@ mod tests {
             // One that no version of the standard has.
             (0xABCD, |refusal| matches!(refusal, Refusal::Other(_))),
         ] {
-            let refusal = done(&mut refusal(reason)).err().expect("refused");
+            let refusal = done(&mut refusal(reason)).expect_err("refused");
             assert!(is_it(&refusal), "{reason:x}");
         }
     }

@@ -1,5 +1,7 @@
 //! One session with a token: keys by their labels, AES-GCM with them, new ones, and other labels for old ones.
 
+use std::time::Duration;
+
 use cryptoki::{
     error::{Error as CryptokiError, RvError},
     mechanism::{Mechanism, aead::GcmParams},
@@ -18,6 +20,8 @@ use crate::crypto::{Key, WrappedRowKey, random};
 use crate::kms::private_file::{FileError, read_private};
 
 const TAG_BITS: u64 = 128;
+/// Before it is tried again. What is not there the last time is not there.
+const PAUSES: [Duration; 2] = [Duration::ZERO, Duration::from_millis(150)];
 
 /// A session with somebody logged in.
 pub(super) struct Token<'a> {
@@ -33,20 +37,24 @@ pub(super) struct TokenKey {
 }
 
 impl Module {
-    /// Has `work` done in a session, and once more when the token may have changed under the module's feet.
+    /// Has `work` done in a session, and again when the token may have changed under the module's feet: it may be about to
+    /// come back, or another process may be changing it just now.
     pub(super) fn in_session<T>(
         &mut self,
         settings: &Pkcs11Settings,
         is_writing: bool,
         work: impl Fn(&Token) -> Result<T, Pkcs11Error>,
     ) -> Result<T, Pkcs11Error> {
-        let first = self.open(settings, is_writing).and_then(|token| work(&token));
-        match first {
-            Err(error) if error.may_be_stale() => {
-                self.reset();
-                self.open(settings, is_writing).and_then(|token| work(&token))
+        let mut pauses = PAUSES.iter();
+        loop {
+            match self.open(settings, is_writing).and_then(|token| work(&token)) {
+                Err(error) if error.may_be_stale() => {
+                    let Some(pause) = pauses.next() else { return Err(error) };
+                    self.reset();
+                    std::thread::sleep(*pause);
+                }
+                outcome => return outcome,
             }
-            outcome => outcome,
         }
     }
 
