@@ -70,7 +70,7 @@ impl PyKmip {
         command.arg("-f").arg(self.path("server.conf")).arg("-l").arg(self.path("server.log"));
         let said = fs::File::create(self.path("server.out")).expect("made");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
-        // It has helpers, and they are stopped with it.
+        // It starts others beside it, and they are stopped with it.
         let mut child = command.process_group(0).spawn().expect("PyKMIP runs: `tests/run` installs it");
         let begun = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
