@@ -36,7 +36,22 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
         ],
     ),
     ("db", PURE, &["async_trait", "tokio", "serde_json", "sqlx", "hex"]),
-    ("kms", PURE, &["async_trait", "rustix", "zeroize"]),
+    (
+        "kms",
+        PURE,
+        &[
+            "async_trait",
+            "cryptoki",
+            "kmip_protocol",
+            "kmip_ttlv",
+            "rustix",
+            "serde",
+            "serde_bytes",
+            "tokio",
+            "tokio_rustls",
+            "zeroize",
+        ],
+    ),
     ("audit", PURE, &["hex", "metrics", "rustix", "serde", "serde_json", "tokio", "tracing"]),
     (
         "service",

@@ -31,6 +31,7 @@ mod hardening;
 mod house;
 mod http_cases;
 mod kills;
+mod kms;
 mod leaks;
 mod live;
 mod media_store;

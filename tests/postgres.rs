@@ -112,7 +112,7 @@ async fn a_database_of_a_newer_version_is_left_alone() {
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'x', TRUE, '\\x00', 0)",
     );
     match PostgresDatabase::open(&options(&server.url("newer"))).await.err() {
-        Some(Error::NewerVersion { found: 9999, known: 1 }) => {}
+        Some(Error::NewerVersion { found: 9999, known: 2 }) => {}
         other => panic!("{other:?}"),
     }
 }

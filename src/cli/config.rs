@@ -6,15 +6,15 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::{
-    Failure, Global,
+    Failure, Global, holders,
     open::{check_credentials, of_cache, settings},
     print,
     serve::refuse_strangers,
     warnings::{warn_of_definition_key, warn_of_embedded_key, warn_of_unverified_server},
 };
 use crate::config::{
-    AuditFailure, AuthMode, BucketSettings, DatabaseSettings, DefinitionKeyKind, DefinitionKeySettings, Jwks,
-    LogFormat, Peer, Settings, StorageSettings,
+    AuditFailure, AuthMode, BucketSettings, DatabaseSettings, DefinitionKeyKind, DefinitionKeySettings, Jwks, KmipMode,
+    KmipSettings, LogFormat, NonceMaker, Peer, Pkcs11Settings, Settings, StorageSettings,
 };
 use crate::http::Tls;
 use crate::kms::FileDefinitionKeys;
@@ -48,6 +48,10 @@ pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, F
             }
         }
         DefinitionKeyKind::Embedded => warn_of_embedded_key(),
+        // Their files are looked at; they themselves are asked by `definition-key status`.
+        DefinitionKeyKind::Kmip | DefinitionKeyKind::Pkcs11 => {
+            holders::in_use(&settings.definition_key)?;
+        }
     }
     if settings.storage.folder().is_none() {
         check_credentials()?;
@@ -71,7 +75,7 @@ pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, F
 /// What is in force, under the keys of the configuration. Nothing in it is secret: secrets lie in the files it names, and a
 /// password in a URL is left out.
 fn sections(settings: &Settings) -> Value {
-    let DefinitionKeySettings { kind, path, allow_embedded, max_age } = &settings.definition_key;
+    let DefinitionKeySettings { kind, path, allow_embedded, max_age, kmip, pkcs11 } = &settings.definition_key;
     let (server, auth) = (&settings.server, &settings.auth);
     let texts = |peers: &[Peer]| peers.iter().map(ToString::to_string).collect::<Vec<_>>();
     json!({
@@ -116,6 +120,8 @@ fn sections(settings: &Settings) -> Value {
             "path": path,
             "allow_embedded": allow_embedded,
             "max_age": time(*max_age),
+            "kmip": kmip.as_ref().map(key_manager),
+            "pkcs11": pkcs11.as_ref().map(token),
         },
         "keys": { "reload_interval": time(settings.reload_interval), "max_age": time(settings.key_max_age) },
         "auth": {
@@ -173,6 +179,30 @@ fn bucket(storage: &StorageSettings) -> Value {
             json!({ "endpoint": endpoint, "region": region, "allow_http": is_plain_http })
         }
     }
+}
+
+fn key_manager(settings: &KmipSettings) -> Value {
+    let KmipSettings { endpoints, ca, cert, key, id, name, mode, timeout } = settings;
+    let mode = match mode {
+        KmipMode::Encrypt => "encrypt",
+        KmipMode::Get => "get",
+    };
+    json!({
+        "endpoints": endpoints, "ca": ca, "cert": cert, "key": key, "id": id, "name": name, "mode": mode,
+        "timeout": time(*timeout),
+    })
+}
+
+fn token(settings: &Pkcs11Settings) -> Value {
+    let Pkcs11Settings { module, token, label, pin_file, nonce, timeout } = settings;
+    let nonce = match nonce {
+        NonceMaker::Host => "host",
+        NonceMaker::Token => "token",
+    };
+    json!({
+        "module": module, "token": token, "label": label, "pin_file": pin_file, "nonce": nonce,
+        "timeout": time(*timeout),
+    })
 }
 
 /// Every value under its whole key; what is not set is left out.

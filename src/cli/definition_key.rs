@@ -1,12 +1,12 @@
 //! `sealtape definition-key`: the key that wraps the database keys.
 
-use std::{path::Path, process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc};
 
 use clap::Subcommand;
 use serde_json::json;
 
 use super::{
-    Failure, Global,
+    Failure, Global, holders,
     open::{Purpose, System, clock, database_exists, make_data_dir, settings},
     print,
     record::Record,
@@ -14,8 +14,8 @@ use super::{
 };
 use crate::audit::{Event, EventKind};
 use crate::config::{DefinitionKeyKind, DefinitionKeySettings, Settings};
-use crate::keys::{DefinitionKey, DefinitionKeyHolder, LocalDefinitionKey};
-use crate::kms::{EmbeddedDefinitionKey, FileDefinitionKeys, SeveralHolders};
+use crate::keys::{DefinitionKey, DefinitionKeyHolder, DefinitionKeyName, KeyRow};
+use crate::kms::{DefinitionKeyKeeper, EmbeddedDefinitionKey, SeveralHolders};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -25,16 +25,16 @@ pub(super) enum Command {
     Status,
     /// Exchange the definition key for a fresh one; media files stay as they are
     Cycle {
-        /// Only write PATH.next, to be distributed to every host
+        /// Only make the next one: PATH.next, to be distributed to every host, or a key that the key manager calls so
         #[arg(long, conflicts_with = "finish")]
         prepare: bool,
-        /// Only wrap the database keys by PATH.next and give it its place
+        /// Only wrap the database keys by the next one and give it its place
         #[arg(long)]
         finish: bool,
     },
     /// Move to a definition key of another kind
     Migrate {
-        /// Where to: file or embedded
+        /// Where to: file, embedded, kmip or pkcs11
         #[arg(long, value_name = "KIND")]
         to: DefinitionKeyKind,
     },
@@ -63,195 +63,259 @@ pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, F
 
 async fn generate(global: &Global) -> Result<ExitCode, Failure> {
     let settings = settings(global)?;
-    let path = &settings.definition_key.path;
-    if settings.definition_key.kind != DefinitionKeyKind::File {
+    let DefinitionKeySettings { kind, path, .. } = &settings.definition_key;
+    if *kind == DefinitionKeyKind::Embedded {
         return Err(Failure::new("the embedded definition key is part of the program: there is none to generate")
             .advise("set definition_key.kind to \"file\" first"));
     }
     make_data_dir(&settings)?;
-    let keys = FileDefinitionKeys::at(path);
+    let keys = holders::keeper(&settings.definition_key, *kind)?;
     // A database that is not there, new or lost, has no key that another definition key wraps.
-    if !keys.exist() && database_exists(&settings).await? {
-        refuse_to_hide_a_lost_key(settings.clone(), path).await?;
+    if !keys.exist().await? && database_exists(&settings).await? {
+        refuse_to_hide_a_lost_key(settings.clone(), &*keys).await?;
     }
     let record = Record::open_for(&settings, &clock()).await?;
-    let made = keys.generate()?;
+    let made = keys.generate().await?;
     let fingerprint = Some(made.name().0.clone());
     record.write(Event { fingerprint, ..record.event(EventKind::DefinitionKeyGenerate) }).await?;
     if global.json {
-        print::json(&json!({ "kind": "file", "path": path, "fingerprint": made.name().0, "database_keys": 0 }))?;
+        let path = (*kind == DefinitionKeyKind::File).then_some(path);
+        print::json(&json!({
+            "kind": kind.as_str(), "path": path, "place": keys.place(), "fingerprint": made.name().0,
+            "database_keys": 0,
+        }))?;
     } else {
-        print::line(&format!("{}  {}", made.name(), path.display()))?;
+        print::line(&format!("{}  {}", made.name(), keys.place()))?;
     }
     warn_of_definition_key(&settings);
     Ok(ExitCode::SUCCESS)
 }
 
 /// A fresh key would open none of the database keys, and would hide that the right one is missing.
-async fn refuse_to_hide_a_lost_key(settings: Settings, path: &Path) -> Result<(), Failure> {
+async fn refuse_to_hide_a_lost_key(settings: Settings, keys: &dyn DefinitionKeyKeeper) -> Result<(), Failure> {
+    let kind = settings.definition_key.kind;
     let system = System::open_without_definition_key(settings, Purpose::Use).await?;
     let wrapped = system.database.load_keys().await.map(|table| table.rows.len());
     let wrapped = system.close(wrapped).await?;
-    if wrapped > 0 {
-        return Err(Failure::new(format!(
-            "{}: it is missing, and {wrapped} database key(s) are wrapped by it",
-            path.display()
-        ))
-        .advise("put it back from your backup; with an export of the keys, move the database away, then `definition-key generate`, `keys import` and `recordings rebuild`"));
+    if wrapped == 0 {
+        return Ok(());
+    }
+    let failure =
+        Failure::new(format!("{}: it is missing, and {wrapped} database key(s) are wrapped by it", keys.place()));
+    Err(match kind {
+        DefinitionKeyKind::File | DefinitionKeyKind::Embedded => failure.advise("put it back from your backup; with an export of the keys, move the database away, then `definition-key generate`, `keys import` and `recordings rebuild`"),
+        DefinitionKeyKind::Kmip | DefinitionKeyKind::Pkcs11 => failure.advise(format!("`sealtape definition-key migrate --to {}` makes one and moves to it; if it was lost there, restore it from the backup that is made there", kind.as_str())),
+    })
+}
+
+/// What became of the keys that are there, as far as it can be told.
+struct Wrapped {
+    /// Of the definition key in use; none when it cannot be had.
+    name: Option<DefinitionKeyName>,
+    next: Option<DefinitionKeyName>,
+    by_it: usize,
+    by_next: usize,
+    by_others: usize,
+}
+
+impl Wrapped {
+    fn count(rows: &[KeyRow], name: Option<DefinitionKeyName>, next: Option<DefinitionKeyName>) -> Self {
+        let next = next.filter(|next| Some(next) != name.as_ref());
+        let by = |name: Option<&DefinitionKeyName>| rows.iter().filter(|row| Some(&row.definition_key) == name).count();
+        let (by_it, by_next) = (by(name.as_ref()), by(next.as_ref()));
+        Self { by_others: rows.len() - by_it - by_next, name, next, by_it, by_next }
+    }
+}
+
+async fn status(global: &Global, system: &System) -> Result<ExitCode, Failure> {
+    let settings = &system.settings.definition_key;
+    let DefinitionKeySettings { kind, path, .. } = settings;
+    let rows = system.database.load_keys().await?.rows;
+    let holder = system.holder()?;
+    let keeper = match kind {
+        DefinitionKeyKind::Embedded => None,
+        DefinitionKeyKind::File | DefinitionKeyKind::Kmip | DefinitionKeyKind::Pkcs11 => {
+            Some(holders::keeper(settings, *kind)?)
+        }
+    };
+    let first = match holder.first().await {
+        Ok(first) => holder.probe().await.map(|()| first.name().clone()),
+        Err(error) => Err(error),
+    };
+    let next = match &keeper {
+        // By its identifier no other is found.
+        Some(keeper) if first.is_ok() && settings.is_named() => keeper.next().await?.map(|next| next.name().clone()),
+        _ => None,
+    };
+    let obsolete = match &keeper {
+        Some(keeper) => keeper.obsolete().await?,
+        None => None,
+    };
+    let place = keeper.as_ref().map(|keeper| keeper.place());
+    let wrapped = Wrapped::count(&rows, first.as_ref().ok().cloned(), next);
+    if global.json {
+        let path = (*kind == DefinitionKeyKind::File).then_some(path);
+        print::json(&json!({
+            "kind": kind.as_str(), "path": path, "place": place,
+            "fingerprint": wrapped.name.as_ref().map(|name| &name.0), "usable": first.is_ok(),
+            "failure": first.as_ref().err().map(ToString::to_string),
+            "database_keys": wrapped.by_it, "next": wrapped.next.as_ref().map(|next| &next.0),
+            "database_keys_under_next": wrapped.by_next, "database_keys_under_others": wrapped.by_others,
+            "obsolete": obsolete,
+        }))?;
+    } else {
+        print_status(*kind, place.as_deref(), &wrapped, obsolete.as_deref())?;
+    }
+    warn_of_definition_key(&system.settings);
+    // What can be told is told, and that it cannot be used is a failure all the same.
+    first.map(|_| ExitCode::SUCCESS).map_err(Failure::from)
+}
+
+fn print_status(
+    kind: DefinitionKeyKind,
+    place: Option<&str>,
+    wrapped: &Wrapped,
+    obsolete: Option<&str>,
+) -> Result<(), Failure> {
+    print::line(&format!("kind          {}", kind.as_str()))?;
+    if let Some(place) = place {
+        let word = if kind == DefinitionKeyKind::File { "path " } else { "place" };
+        print::line(&format!("{word}         {place}"))?;
+    }
+    match &wrapped.name {
+        Some(name) => {
+            print::line(&format!("fingerprint   {name}\nwraps         {} database key(s)", wrapped.by_it))?;
+        }
+        None => {
+            print::line(&format!("fingerprint   unknown now\nthere are     {} database key(s)", wrapped.by_others))?
+        }
+    }
+    if let Some(next) = &wrapped.next {
+        print::line(&format!("next          {next}, which wraps {} database key(s)", wrapped.by_next))?;
+    }
+    if wrapped.by_others > 0 && wrapped.name.is_some() {
+        print::line(&format!("does not wrap {} database key(s): they need another one", wrapped.by_others))?;
+    }
+    if let Some(obsolete) = obsolete {
+        print::line(&format!("obsolete      {obsolete}"))?;
     }
     Ok(())
 }
 
-async fn status(global: &Global, system: &System) -> Result<ExitCode, Failure> {
-    let DefinitionKeySettings { kind, path, .. } = &system.settings.definition_key;
-    let holder = system.holder()?;
-    let first = holder.first().await?;
-    let name = first.name();
-    let rows = system.database.load_keys().await?.rows;
-    let files = (*kind == DefinitionKeyKind::File).then(|| FileDefinitionKeys::at(path));
-    let next = files.as_ref().map(FileDefinitionKeys::read_next).transpose()?.flatten();
-    let next = next.as_ref().map(DefinitionKey::name).filter(|next| *next != name);
-    let obsolete = files.as_ref().map(FileDefinitionKeys::obsolete_path).filter(|path| path.exists());
-    let wrapped = rows.iter().filter(|row| row.definition_key == *name).count();
-    let by_next = rows.iter().filter(|row| Some(&row.definition_key) == next).count();
-    let by_others = rows.len() - wrapped - by_next;
-    if global.json {
-        print::json(&json!({
-            "kind": kind.as_str(), "path": files.as_ref().map(|_| path), "fingerprint": name.0,
-            "database_keys": wrapped, "next": next.map(|next| &next.0), "database_keys_under_next": by_next,
-            "database_keys_under_others": by_others, "obsolete": obsolete,
-        }))?;
-    } else {
-        print::line(&format!("kind          {}", kind.as_str()))?;
-        if files.is_some() {
-            print::line(&format!("path          {}", path.display()))?;
-        }
-        print::line(&format!("fingerprint   {name}\nwraps         {wrapped} database key(s)"))?;
-        if let Some(next) = next {
-            print::line(&format!("next          {next}, which wraps {by_next} database key(s)"))?;
-        }
-        if by_others > 0 {
-            print::line(&format!("does not wrap {by_others} database key(s): they need another one"))?;
-        }
-        if let Some(obsolete) = obsolete {
-            print::line(&format!("obsolete      {}", obsolete.display()))?;
-        }
-    }
-    warn_of_definition_key(&system.settings);
-    Ok(ExitCode::SUCCESS)
-}
-
 async fn cycle(global: &Global, system: &System, prepare: bool, finish: bool) -> Result<ExitCode, Failure> {
-    let DefinitionKeySettings { kind, path, .. } = &system.settings.definition_key;
-    if *kind != DefinitionKeyKind::File {
-        return Err(Failure::new("the embedded definition key is the same in every install and cannot be exchanged")
-            .advise("`sealtape definition-key migrate --to file` moves to a key of your own"));
-    }
-    let keys = Arc::new(FileDefinitionKeys::at(path));
+    let settings = &system.settings.definition_key;
+    let keys = holders::keeper(settings, settings.kind)?;
+    let is_file = settings.kind == DefinitionKeyKind::File;
     let record = Record::open(system).await?;
-    let _held_to_the_end = keys.lock()?;
-    let old = keys.read()?;
-    let ops = system.key_ops_with(Arc::<FileDefinitionKeys>::clone(&keys));
+    let _held_to_the_end = keys.lock().await?;
+    let old = keys.first().await?;
+    let holder: Arc<dyn DefinitionKeyHolder> = Arc::<dyn DefinitionKeyKeeper>::clone(&keys);
+    let ops = system.key_ops_with(holder);
     if !finish {
         // Looked at first: keys that cannot be unwrapped cannot be exchanged either.
         ops.list().await?;
-        let (next, is_made) = keys.prepare()?;
+        let (next, is_made) = keys.prepare().await?;
         if is_made {
             let fingerprint = Some(next.name().0.clone());
             record.write(Event { fingerprint, ..record.event(EventKind::DefinitionKeyGenerate) }).await?;
         }
     }
-    let Some(next) = keys.read_next()? else {
-        return Err(no_next_key(system, &keys, &old).await?);
+    let Some(next) = keys.next().await? else {
+        return Err(no_next_key(system, &*keys, old.name()).await?);
     };
     if prepare {
         if global.json {
-            print::json(&json!({ "next": keys.next_path(), "fingerprint": next.name().0 }))?;
+            print::json(&json!({ "next": keys.next_place(), "fingerprint": next.name().0 }))?;
         } else {
-            print::line(&format!("{}  {}", next.name(), keys.next_path().display()))?;
-            print::line(
-                "Distribute it to every host, beside the definition key; then run `sealtape definition-key cycle --finish` on each.",
-            )?;
+            print::line(&format!("{}  {}", next.name(), keys.next_place()))?;
+            print::line(if is_file {
+                "Distribute it to every host, beside the definition key; then run `sealtape definition-key cycle --finish` on each."
+            } else {
+                "Every host finds it there; run `sealtape definition-key cycle --finish` on one of them."
+            })?;
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let rewrapped = ops.exchange_definition_key(&next).await?;
-    let obsolete = keys.promote()?;
+    let rewrapped = ops.exchange_definition_key(&*next).await?;
+    let obsolete = keys.promote().await?;
     let (fingerprint, detail) = (Some(next.name().0.clone()), Some(format!("from {}", old.name())));
     record.write(Event { fingerprint, detail, ..record.event(EventKind::DefinitionKeyCycle) }).await?;
     if global.json {
         print::json(&json!({
-            "fingerprint": next.name().0, "path": path, "rewrapped": rewrapped,
-            "obsolete": obsolete, "obsolete_fingerprint": old.name().0,
+            "fingerprint": next.name().0, "path": is_file.then(|| keys.place()), "place": keys.place(),
+            "rewrapped": rewrapped, "obsolete": obsolete, "obsolete_fingerprint": old.name().0,
         }))?;
     } else {
-        print::line(&format!("{}  {}", next.name(), path.display()))?;
+        print::line(&format!("{}  {}", next.name(), keys.place()))?;
         print::line(&format!(
             "It wraps {rewrapped} database key(s) that another one wrapped before; running servers go on and find it within a second."
         ))?;
-        print::line(&format!(
-            "{} is obsolete: nothing here needs it, and backups of the database from before do. Keep it with them, or destroy it with them.",
-            obsolete.display()
-        ))?;
+        if let Some(obsolete) = obsolete {
+            print::line(&format!(
+                "{obsolete} is obsolete: nothing here needs it, and backups of the database from before do. Keep it with them, or destroy it with them."
+            ))?;
+        }
     }
     warn_of_definition_key(&system.settings);
     Ok(ExitCode::SUCCESS)
 }
 
 /// Why there is nothing to finish: it is done, or the file was not brought here.
-async fn no_next_key(system: &System, keys: &FileDefinitionKeys, old: &LocalDefinitionKey) -> Result<Failure, Failure> {
+async fn no_next_key(
+    system: &System,
+    keys: &dyn DefinitionKeyKeeper,
+    old: &DefinitionKeyName,
+) -> Result<Failure, Failure> {
     let rows = system.database.load_keys().await?.rows;
-    let other = rows.iter().map(|row| &row.definition_key).find(|name| *name != old.name());
-    let failure = Failure::new(format!("{}: there is no next definition key", keys.next_path().display()));
+    let other = rows.iter().map(|row| &row.definition_key).find(|name| *name != old);
+    let failure = Failure::new(format!("{}: there is no next definition key", keys.next_place()));
     Ok(match other {
-        Some(other) => failure.advise(format!(
+        Some(other) if system.settings.definition_key.kind == DefinitionKeyKind::File => failure.advise(format!(
             "database keys are wrapped by {other}: copy that file here from the host where it was prepared"
         )),
+        Some(other) => failure.advise(format!("database keys are wrapped by {other}, which is not there either")),
         None => failure.advise(format!(
-            "{} is in use, so nothing is left to finish; `sealtape definition-key cycle --prepare` begins another exchange",
-            old.name()
+            "{old} is in use, so nothing is left to finish; `sealtape definition-key cycle --prepare` begins another exchange"
         )),
     })
 }
 
 async fn migrate(global: &Global, system: &System, to: DefinitionKeyKind) -> Result<ExitCode, Failure> {
-    let DefinitionKeySettings { kind, path, .. } = &system.settings.definition_key;
-    let files = Arc::new(FileDefinitionKeys::at(path));
-    let embedded = Arc::new(EmbeddedDefinitionKey::new());
+    let settings = &system.settings.definition_key;
+    let DefinitionKeySettings { kind, path, .. } = settings;
+    let files = holders::keeper(settings, DefinitionKeyKind::File)?;
     let record = Record::open(system).await?;
     let mut is_made = false;
-    let target: Arc<dyn DefinitionKey> = match to {
-        DefinitionKeyKind::Embedded => {
-            warn_of_embedded_key();
-            embedded.first().await?
-        }
-        DefinitionKeyKind::File if files.exist() => Arc::new(files.read()?),
-        DefinitionKeyKind::File => {
-            let made = files.generate()?;
+    let (target, place): (Arc<dyn DefinitionKey>, _) = if to == DefinitionKeyKind::Embedded {
+        warn_of_embedded_key();
+        (EmbeddedDefinitionKey::new().first().await?, None)
+    } else {
+        let keys = holders::keeper(settings, to)?;
+        let key = if keys.exist().await? {
+            keys.first().await?
+        } else {
             is_made = true;
+            let made = keys.generate().await?;
             let fingerprint = Some(made.name().0.clone());
             record.write(Event { fingerprint, ..record.event(EventKind::DefinitionKeyGenerate) }).await?;
-            Arc::new(made)
-        }
+            made
+        };
+        (key, Some(keys.place()))
     };
-    let _held_to_the_end = files.lock()?;
+    let _held_to_the_end = if path.parent().is_some_and(|folder| folder.is_dir()) { files.lock().await? } else { None };
     // Whichever kind wraps them now: the settings may name the new one already.
-    let mut holders: Vec<Arc<dyn DefinitionKeyHolder>> = vec![embedded];
-    if files.exist() {
-        holders.push(files);
-    }
-    let rewrapped =
-        system.key_ops_with(Arc::new(SeveralHolders::new(holders))).exchange_definition_key(&*target).await?;
+    let holders = SeveralHolders::new(holders::all(settings, to)?);
+    let rewrapped = system.key_ops_with(Arc::new(holders)).exchange_definition_key(&*target).await?;
     let (fingerprint, detail) = (Some(target.name().0.clone()), Some(format!("to {}", to.as_str())));
     record.write(Event { fingerprint, detail, ..record.event(EventKind::DefinitionKeyMigrate) }).await?;
     let is_file = to == DefinitionKeyKind::File;
     if global.json {
         print::json(&json!({
             "kind": to.as_str(), "fingerprint": target.name().0, "rewrapped": rewrapped,
-            "path": is_file.then_some(path), "made": is_made,
+            "path": is_file.then_some(path), "place": place, "made": is_made,
         }))?;
     } else {
-        let place = if is_file { path.display().to_string() } else { "embedded".into() };
+        let place = place.as_deref().unwrap_or("embedded");
         let made = if is_made { ", made now" } else { "" };
         print::line(&format!("{}  {place}{made}", target.name()))?;
         print::line(&format!("It wraps {rewrapped} database key(s) that another one wrapped before."))?;

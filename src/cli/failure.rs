@@ -69,10 +69,10 @@ impl From<keys::Error> for Failure {
                 "put the definition key back that wrapped it, or name its kind in definition_key.kind"
             }
             keys::Error::RowNotAuthentic(_) => "restore the database from a backup, and find out who can write it",
-            keys::Error::DefinitionKeyUnavailable(_) => "see to the definition key",
+            keys::Error::DefinitionKeyUnavailable { advice, .. } => &advice.clone(),
             keys::Error::NoRandom => "see to the machine",
         };
-        Self::new(error).advise(advice)
+        Self::new(&error).advise(advice)
     }
 }
 

@@ -16,6 +16,7 @@ mod encryption;
 mod failure;
 mod filter;
 mod hardening;
+mod holders;
 mod import;
 mod import_beside;
 mod import_files;

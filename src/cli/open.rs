@@ -11,9 +11,9 @@ use std::{
 use super::{
     Failure, Global,
     failure::io,
+    holders,
     record::Record,
     spool::{self, Threads},
-    warnings::warn_of_embedded_key,
 };
 use crate::access::Subject;
 use crate::audit::{Event, EventKind};
@@ -25,7 +25,7 @@ use crate::config::{
 };
 use crate::db::{PostgresDatabase, PostgresOptions, SqliteDatabase};
 use crate::keys::{DefinitionKey, DefinitionKeyHolder};
-use crate::kms::{self, EmbeddedDefinitionKey, FileDefinitionKeys};
+use crate::kms::FileDefinitionKeys;
 use crate::media::MediaStore;
 use crate::service::{
     Clock, CompanionSettings, Companions, Ingest, KeyOps, KeyWatch, Playback, PlaybackSettings, Purge,
@@ -115,7 +115,7 @@ impl System {
                     record.write(Event { fingerprint, ..record.event(EventKind::DefinitionKeyGenerate) }).await?;
                 }
                 // Another process was a moment quicker; its key is the one.
-                Err(kms::Error::Exists(_)) => {}
+                Err(error) if error.is_there_already() => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -124,19 +124,7 @@ impl System {
 
     /// What holds the definition key in use.
     pub(super) fn holder(&self) -> Result<Arc<dyn DefinitionKeyHolder>, Failure> {
-        let DefinitionKeySettings { kind, path, .. } = &self.settings.definition_key;
-        Ok(match kind {
-            DefinitionKeyKind::File => {
-                let keys = FileDefinitionKeys::at(path);
-                // Read here, so that what is wrong with it is said with the way out.
-                keys.read()?;
-                Arc::new(keys)
-            }
-            DefinitionKeyKind::Embedded => {
-                warn_of_embedded_key();
-                Arc::new(EmbeddedDefinitionKey::new())
-            }
-        })
+        holders::in_use(&self.settings.definition_key)
     }
 
     pub(super) async fn keys(&self) -> Result<Arc<KeyWatch>, Failure> {

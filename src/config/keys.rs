@@ -64,6 +64,20 @@ const KEYS: &[(&str, Kind)] = &[
     ("definition_key.path", Kind::Text),
     ("definition_key.allow_embedded", Kind::Bool),
     ("definition_key.max_age", Kind::Text),
+    ("definition_key.kmip.endpoints", Kind::List),
+    ("definition_key.kmip.ca", Kind::Text),
+    ("definition_key.kmip.cert", Kind::Text),
+    ("definition_key.kmip.key", Kind::Text),
+    ("definition_key.kmip.id", Kind::Text),
+    ("definition_key.kmip.name", Kind::Text),
+    ("definition_key.kmip.mode", Kind::Text),
+    ("definition_key.kmip.timeout", Kind::Text),
+    ("definition_key.pkcs11.module", Kind::Text),
+    ("definition_key.pkcs11.token", Kind::Text),
+    ("definition_key.pkcs11.label", Kind::Text),
+    ("definition_key.pkcs11.pin_file", Kind::Text),
+    ("definition_key.pkcs11.nonce", Kind::Text),
+    ("definition_key.pkcs11.timeout", Kind::Text),
     ("keys.reload_interval", Kind::Text),
     ("keys.max_age", Kind::Text),
     ("auth.mode", Kind::Text),
@@ -257,6 +271,11 @@ impl Values {
     /// Whether a key was given.
     pub(super) fn has(&self, key: &str) -> bool {
         self.0.contains_key(key)
+    }
+
+    /// Whether any key was given that begins so.
+    pub(super) fn has_section(&self, begin: &str) -> bool {
+        self.0.keys().any(|key| key.starts_with(begin))
     }
 
     /// A key that is true or false.

@@ -7,6 +7,7 @@
 mod access;
 mod cache;
 mod database;
+mod definition_key;
 mod ingest;
 mod keeping;
 mod keys;
@@ -19,11 +20,14 @@ mod storage;
 pub use access::{AuditFailure, AuditSettings, AuthMode, AuthSettings, Jwks};
 pub use cache::CacheSettings;
 pub use database::{DatabaseSettings, DatabaseUrl, PostgresSettings};
+pub use definition_key::{
+    DefinitionKeyKind, DefinitionKeySettings, KmipMode, KmipSettings, NonceMaker, Pkcs11Settings,
+};
 pub use ingest::{IngestSettings, WatchSettings};
 pub use keeping::KeepingSettings;
 pub(crate) use parse::{parse_duration, parse_listen};
 pub use server::{Listen, LogFormat, Peer, ServerSettings, Timeouts, TlsSettings};
-pub use settings::{DefinitionKeyKind, DefinitionKeySettings, Settings};
+pub use settings::Settings;
 pub use storage::{BucketAccess, BucketSettings, StorageSettings};
 
 use std::path::PathBuf;

@@ -3,23 +3,21 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    str::FromStr,
     time::Duration,
 };
 
 use super::{
-    AuditSettings, AuthSettings, CacheSettings, DatabaseSettings, Error, IngestSettings, KeepingSettings,
-    ServerSettings, Source, StorageSettings,
+    AuditSettings, AuthSettings, CacheSettings, DatabaseSettings, DefinitionKeySettings, Error, IngestSettings,
+    KeepingSettings, ServerSettings, Source, StorageSettings,
     keys::Values,
     parse::{absolute, parse_duration, parse_path},
     storage::BucketAccess,
 };
 
 const RELOAD_INTERVAL_DEFAULT: Duration = Duration::from_secs(15 * 60);
-/// NIST SP 800-57 part 1 (table 1) has symmetric keys that encrypt or wrap used for two years at most; the keys that
-/// are exchanged with one command are asked for earlier.
+/// NIST SP 800-57 part 1 (table 1) has symmetric keys that encrypt or wrap used for two years at most; those that one
+/// command exchanges are asked for earlier.
 const KEY_MAX_AGE_DEFAULT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-const DEFINITION_KEY_MAX_AGE_DEFAULT: Duration = Duration::from_secs(2 * 365 * 24 * 60 * 60);
 /// Where everything lies unless something else was said.
 const DATA_DIR_DEFAULT: &str = "sealtape-data";
 
@@ -58,54 +56,6 @@ pub struct Settings {
     pub audit: AuditSettings,
     /// How recordings are taken in.
     pub ingest: IngestSettings,
-}
-
-/// Where the definition key is held. Settings of other kinds may stand beside those of the kind in use, for a move.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DefinitionKeySettings {
-    /// The kind in use.
-    pub kind: DefinitionKeyKind,
-    /// Of the kind `file`: the file.
-    pub path: PathBuf,
-    /// Of the kind `embedded`: whether a server may use it that other machines can reach.
-    pub allow_embedded: bool,
-    /// How old it may become before its age is warned of.
-    pub max_age: Duration,
-}
-
-/// A kind of holder of the definition key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DefinitionKeyKind {
-    /// A file.
-    File,
-    /// The program itself, and so no secret.
-    Embedded,
-}
-
-impl DefinitionKeyKind {
-    /// As settings and `--json` write it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::File => "file",
-            Self::Embedded => "embedded",
-        }
-    }
-}
-
-impl FromStr for DefinitionKeyKind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "file" => Ok(Self::File),
-            "embedded" => Ok(Self::Embedded),
-            _ => Err(
-                "this version holds definition keys in a file, or in the program: it must be \"file\" or \"embedded\""
-                    .into(),
-            ),
-        }
-    }
 }
 
 impl Settings {
@@ -159,12 +109,7 @@ impl Settings {
             scrub_interval: values.parse("storage.scrub_interval", || None, |text| parse_duration(text).map(Some))?,
             allow_plain: values.flag("encryption.allow_plain", true),
             keeping: KeepingSettings::validate(values)?,
-            definition_key: DefinitionKeySettings {
-                kind: values.parse("definition_key.kind", || DefinitionKeyKind::File, str::parse)?,
-                path: values.parse("definition_key.path", || folder.join("definition.key"), parse_path)?,
-                allow_embedded: values.flag("definition_key.allow_embedded", false),
-                max_age: values.parse("definition_key.max_age", || DEFINITION_KEY_MAX_AGE_DEFAULT, parse_duration)?,
-            },
+            definition_key: DefinitionKeySettings::validate(values, &folder)?,
             reload_interval: values.parse("keys.reload_interval", || RELOAD_INTERVAL_DEFAULT, parse_duration)?,
             key_max_age: values.parse("keys.max_age", || KEY_MAX_AGE_DEFAULT, parse_duration)?,
             auth: AuthSettings::validate(values, &folder)?,
@@ -268,6 +213,38 @@ mod tests {
         let above = [("SEALTAPE_STORAGE__CACHE__PATH", "/c"), ("SEALTAPE_STORAGE__CACHE__SIZE", "1TiB")];
         let cache = load("", &above).expect("good").cache.expect("a cache");
         assert_eq!((cache.path.as_path(), cache.size), (Path::new("/c"), 1 << 40));
+    }
+
+    #[test]
+    fn a_definition_key_that_lives_elsewhere() {
+        use super::super::{DefinitionKeyKind, KmipMode, NonceMaker};
+        let toml = "[definition_key]\nkind = \"kmip\"\n[definition_key.kmip]\nendpoints = [\"a:5696\", \"b\"]\n\
+                    ca = \"/ca\"\ncert = \"/cert\"\nkey = \"/key\"\n[definition_key.pkcs11]\nmodule = \"/m.so\"\n\
+                    token = \"t\"\n";
+        let settings = load(toml, &[]).expect("good").definition_key;
+        assert_eq!(settings.kind, DefinitionKeyKind::Kmip);
+        let kmip = settings.kmip.expect("there");
+        assert_eq!((kmip.endpoints.len(), kmip.mode, kmip.id), (2, KmipMode::Encrypt, None));
+        assert_eq!((kmip.name.as_str(), kmip.timeout), ("sealtape-definition-key", Duration::from_secs(10)));
+        let pkcs11 = settings.pkcs11.expect("there, for a move");
+        assert_eq!((pkcs11.label.as_str(), pkcs11.nonce), ("sealtape-definition-key", NonceMaker::Host));
+        let above = [("SEALTAPE_DEFINITION_KEY__KMIP__MODE", "get"), ("SEALTAPE_DEFINITION_KEY__KMIP__ID", "12")];
+        let kmip = load(toml, &above).expect("good").definition_key.kmip.expect("there");
+        assert_eq!((kmip.mode, kmip.id.as_deref()), (KmipMode::Get, Some("12")));
+        for (toml, missing) in [
+            ("[definition_key]\nkind = \"kmip\"", "definition_key.kmip.endpoints"),
+            ("[definition_key]\nkind = \"pkcs11\"", "definition_key.pkcs11.module"),
+            ("[definition_key.kmip]\nca = \"/ca\"", "definition_key.kmip.endpoints"),
+            ("[definition_key.kmip]\nendpoints = \"a\"\nca = \"/ca\"", "definition_key.kmip.cert"),
+            ("[definition_key.pkcs11]\nmodule = \"/m.so\"", "definition_key.pkcs11.token"),
+            ("[definition_key.kmip]\nendpoints = \"a:b:c:d\"", "definition_key.kmip.endpoints"),
+            ("[definition_key.pkcs11]\nnonce = \"both\"", "definition_key.pkcs11.module"),
+        ] {
+            match load(toml, &[]) {
+                Err(Error::BadValue { key, .. }) => assert_eq!(key, missing, "{toml}"),
+                other => panic!("{toml}: {other:?}"),
+            }
+        }
     }
 
     #[test]

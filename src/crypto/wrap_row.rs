@@ -7,8 +7,8 @@ use super::{Error, Key, random};
 /// A database key as it lies in its row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrappedRowKey {
-    /// Random, fresh for every wrapping.
-    pub nonce: [u8; 12],
+    /// Random, fresh for every wrapping: 12 bytes, or the 16 that some tokens make where they wrap by themselves.
+    pub nonce: Vec<u8>,
     /// Ciphertext (32 bytes) ‖ tag (16 bytes).
     pub ciphertext: [u8; 48],
 }
@@ -32,7 +32,7 @@ pub fn unwrap_row_key(definition_key: &Key, wrapped: &WrappedRowKey, aad: &[u8])
     // Opened in a secret, so that no plain byte stays in a buffer that is not wiped.
     let mut bytes = crate::base::Secret::<48>::zeroed();
     bytes.expose_mut().copy_from_slice(&wrapped.ciphertext);
-    let nonce = Nonce::assume_unique_for_key(wrapped.nonce);
+    let nonce = Nonce::try_assume_unique_for_key(&wrapped.nonce).map_err(|_| Error::NotAuthentic)?;
     let opened = cipher(definition_key)
         .open_in_place(nonce, Aad::from(aad), bytes.expose_mut().as_mut_slice())
         .map_err(|_| Error::NotAuthentic)?;
@@ -53,7 +53,7 @@ fn wrap_with_nonce(definition_key: &Key, nonce: [u8; 12], database_key: &Key, aa
     let mut ciphertext = [0; 48];
     ciphertext[..32].copy_from_slice(plain.expose());
     ciphertext[32..].copy_from_slice(tag.as_ref());
-    WrappedRowKey { nonce, ciphertext }
+    WrappedRowKey { nonce: nonce.to_vec(), ciphertext }
 }
 
 fn cipher(definition_key: &Key) -> LessSafeKey {

@@ -100,7 +100,14 @@ impl TryFrom<KeyRecord> for KeyRow {
                 1 => KeyState::Deactivated,
                 _ => return Err(Error::MalformedRow(what())),
             },
-            wrapped: WrappedRowKey { nonce: exact(&record.nonce, what)?, ciphertext: exact(&record.ciphertext, what)? },
+            wrapped: WrappedRowKey {
+                ciphertext: exact(&record.ciphertext, what)?,
+                nonce: if [12, 16].contains(&record.nonce.len()) {
+                    record.nonce
+                } else {
+                    return Err(Error::MalformedRow(what()));
+                },
+            },
             exported_at: record.exported_at.map(|millis| time(millis, what)).transpose()?,
             definition_key: DefinitionKeyName(record.definition_key),
         })

@@ -204,6 +204,9 @@ impl App {
         if health.failure.is_some() {
             degraded.push("keys-not-checked");
         }
+        if health.definition_key.is_some() {
+            degraded.push("definition-key-unavailable");
+        }
         if self.listening.log().health().is_some() {
             degraded.push("audit-unavailable");
         }
@@ -224,6 +227,7 @@ impl App {
             document["keys"] = serde_json::json!({
                 "loaded_s_ago": health.loaded.elapsed().as_secs(),
                 "failure": health.failure.map(|failure| failure.kind),
+                "definition_key_usable": health.definition_key.is_none(),
             });
         }
         // How proxies are called is nobody's business who plays.

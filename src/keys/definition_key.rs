@@ -32,6 +32,24 @@ pub trait DefinitionKey: Send + Sync {
 
     /// Unwraps a database key; `None` when it does not verify.
     async fn unwrap(&self, wrapped: &WrappedRowKey, aad: &[u8]) -> Result<Option<Key>, Error>;
+
+    /// Wraps several, each bound to what stands beside it; all or none. Whoever asks somebody far away asks once.
+    async fn wrap_all(&self, keys: &[(Key, Vec<u8>)]) -> Result<Vec<WrappedRowKey>, Error> {
+        let mut all = Vec::with_capacity(keys.len());
+        for (key, aad) in keys {
+            all.push(self.wrap(key, aad).await?);
+        }
+        Ok(all)
+    }
+
+    /// Unwraps several, in their order.
+    async fn unwrap_all(&self, wrapped: &[(WrappedRowKey, Vec<u8>)]) -> Result<Vec<Option<Key>>, Error> {
+        let mut all = Vec::with_capacity(wrapped.len());
+        for (wrapped, aad) in wrapped {
+            all.push(self.unwrap(wrapped, aad).await?);
+        }
+        Ok(all)
+    }
 }
 
 /// Where definition keys are held. While one is exchanged for another there are two, and rows say which is theirs.
@@ -45,6 +63,12 @@ pub trait DefinitionKeyHolder: Send + Sync {
 
     /// The key that wraps where no row says which one does.
     async fn first(&self) -> Result<Arc<dyn DefinitionKey>, Error>;
+
+    /// Whether a definition key could be had and used now, as a start would need it. One in this process's memory, or on
+    /// its disk, is not asked for.
+    async fn probe(&self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// The definition key of a row.
@@ -64,6 +88,25 @@ pub async fn definition_key_of(
         wrapped_by: row.definition_key.clone(),
         configured: holder.first().await?.name().clone(),
     })
+}
+
+/// The database keys of rows, in their order. Each definition key is asked once, for all that it wraps.
+///
+/// # Errors
+///
+/// Those of [`definition_key_of`] and of [`KeyRow::unwrap`].
+pub async fn unwrap_rows(rows: &[&KeyRow], holder: &dyn DefinitionKeyHolder) -> Result<Vec<Key>, Error> {
+    let mut keys: Vec<Option<Key>> = rows.iter().map(|_| None).collect();
+    while let Some(first) = keys.iter().position(Option::is_none) {
+        let Some(row) = rows.get(first) else { break };
+        let definition_key = definition_key_of(row, holder).await?;
+        let its: Vec<usize> = (first..rows.len()).filter(|at| rows[*at].definition_key == row.definition_key).collect();
+        let of_it: Vec<&KeyRow> = its.iter().map(|at| rows[*at]).collect();
+        for (at, key) in its.into_iter().zip(KeyRow::unwrap_all(&of_it, &*definition_key).await?) {
+            keys[at] = Some(key);
+        }
+    }
+    Ok(keys.into_iter().flatten().collect())
 }
 
 /// The definition key that new rows are wrapped by: the one of those that are there, so that a table never lies under

@@ -15,7 +15,7 @@ mod transfer;
 
 pub use definition_key::{
     DefinitionKey, DefinitionKeyHolder, DefinitionKeyName, LocalDefinitionKey, definition_key_for_new,
-    definition_key_of,
+    definition_key_of, unwrap_rows,
 };
 pub use definition_key_line::{DefinitionKeyLineError, decode_definition_key, encode_definition_key};
 pub use ring::{KeyRing, NoActiveKey, OpeningRefused, Switch, WrappingKey};
@@ -46,8 +46,13 @@ pub enum Error {
     )]
     RowNotAuthentic(Fingerprint),
     /// The operator: the key manager that holds the definition key does not answer.
-    #[error("the definition key cannot be used: {0}")]
-    DefinitionKeyUnavailable(String),
+    #[error("the definition key cannot be used: {reason}")]
+    DefinitionKeyUnavailable {
+        /// What its holder says.
+        reason: String,
+        /// What can be done about it.
+        advice: String,
+    },
     /// The operator's machine gives no random numbers.
     #[error("the operating system gives no random numbers")]
     NoRandom,
@@ -57,9 +62,10 @@ impl From<crate::crypto::Error> for Error {
     fn from(error: crate::crypto::Error) -> Self {
         match error {
             crate::crypto::Error::NoRandom => Self::NoRandom,
-            crate::crypto::Error::NotAuthentic => {
-                Self::DefinitionKeyUnavailable("the wrapped key does not verify".into())
-            }
+            crate::crypto::Error::NotAuthentic => Self::DefinitionKeyUnavailable {
+                reason: "the wrapped key does not verify".into(),
+                advice: "see to the definition key".into(),
+            },
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{DefinitionKeyHolder, Error, KeyOrigin, KeyState, KeyTable, definition_key_of};
+use super::{DefinitionKeyHolder, Error, KeyOrigin, KeyRow, KeyState, KeyTable, unwrap_rows};
 use crate::base::{ErrorCode, Fingerprint, Timestamp};
 use crate::crypto::Key;
 
@@ -26,6 +26,8 @@ pub struct KeyRing {
 
 struct Entry {
     key: Key,
+    /// Where it came from.
+    row: KeyRow,
     state: KeyState,
     order: (Origin, Timestamp, Fingerprint),
 }
@@ -92,17 +94,35 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// Those of [`super::KeyRow::unwrap`] and of [`definition_key_of`].
+    /// Those of [`unwrap_rows`].
     pub async fn load(table: &KeyTable, holder: &dyn DefinitionKeyHolder) -> Result<Self, Error> {
+        Self::load_after(None, table, holder).await
+    }
+
+    /// The same, where a ring was loaded `before`: rows that have not changed since were verified then, and their keys
+    /// are taken from it. So the holder, which may be far away, is asked for what is new alone.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`unwrap_rows`].
+    pub async fn load_after(
+        before: Option<&Self>,
+        table: &KeyTable,
+        holder: &dyn DefinitionKeyHolder,
+    ) -> Result<Self, Error> {
+        let known = |row: &KeyRow| before?.keys.get(&row.fingerprint).filter(|entry| entry.row.is_same(row));
+        let new: Vec<&KeyRow> = table.rows.iter().filter(|row| known(row).is_none()).collect();
+        let mut unwrapped = unwrap_rows(&new, holder).await?.into_iter();
         let mut keys = HashMap::with_capacity(table.rows.len());
         for row in &table.rows {
+            let key = known(row).map(|entry| entry.key.clone()).or_else(|| unwrapped.next());
+            let key = key.ok_or(Error::RowNotAuthentic(row.fingerprint))?;
             let origin = match row.origin {
                 KeyOrigin::Generated => Origin::Generated,
                 KeyOrigin::Imported => Origin::Imported,
             };
             let order = (origin, row.created_at, row.fingerprint);
-            let definition_key = definition_key_of(row, holder).await?;
-            keys.insert(row.fingerprint, Entry { key: row.unwrap(&*definition_key).await?, state: row.state, order });
+            keys.insert(row.fingerprint, Entry { key, row: row.clone(), state: row.state, order });
         }
         let active = keys.values().filter(|entry| entry.state == KeyState::Active);
         let wrapping = active.map(|entry| entry.order).max().map(|(_, _, fingerprint)| fingerprint);
@@ -206,13 +226,25 @@ impl KeyRing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::WrappedRowKey;
+    use crate::keys::DefinitionKeyName;
 
     fn ring(keys: &[(u8, KeyOrigin, u64, KeyState)], switch: Switch) -> KeyRing {
         let mut map = HashMap::new();
         for (byte, origin, millis, state) in keys {
+            let created_at = Timestamp::from_millis(*millis).expect("in range");
+            let row = KeyRow {
+                fingerprint: Fingerprint([*byte; 32]),
+                created_at,
+                origin: *origin,
+                state: *state,
+                definition_key: DefinitionKeyName(String::new()),
+                wrapped: WrappedRowKey { nonce: vec![0; 12], ciphertext: [0; 48] },
+                exported_at: None,
+            };
             let origin = if *origin == KeyOrigin::Generated { Origin::Generated } else { Origin::Imported };
-            let order = (origin, Timestamp::from_millis(*millis).expect("in range"), Fingerprint([*byte; 32]));
-            let entry = Entry { key: Key::take(&mut [*byte; 32]), state: *state, order };
+            let order = (origin, created_at, Fingerprint([*byte; 32]));
+            let entry = Entry { key: Key::take(&mut [*byte; 32]), row, state: *state, order };
             map.insert(Fingerprint([*byte; 32]), entry);
         }
         let active = map.values().filter(|entry| entry.state == KeyState::Active);

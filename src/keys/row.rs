@@ -114,14 +114,30 @@ impl KeyRow {
         Self { state, ..self.clone() }.wrap(&key, definition_key).await
     }
 
-    /// The same key, wrapped by another definition key.
+    /// Rows of the same keys, wrapped by another definition key, which is asked once for all.
     ///
     /// # Errors
     ///
-    /// Those of [`Self::unwrap`], or what the holder of `to` says.
-    pub async fn rewrap(&self, from: &dyn DefinitionKey, to: &dyn DefinitionKey) -> Result<Self, Error> {
-        let key = self.unwrap(from).await?;
-        self.clone().wrap(&key, to).await
+    /// What the holder of `to` says.
+    pub async fn wrap_all(rows: &[Self], keys: Vec<Key>, to: &dyn DefinitionKey) -> Result<Vec<Self>, Error> {
+        let bound: Vec<_> = keys.into_iter().zip(rows).map(|(key, row)| (key, row.aad())).collect();
+        let wrapped = to.wrap_all(&bound).await?;
+        let with = |(row, wrapped): (&Self, _)| Self { wrapped, definition_key: to.name().clone(), ..row.clone() };
+        Ok(rows.iter().zip(wrapped).map(with).collect())
+    }
+
+    /// The database keys of rows that this definition key wraps, which is asked once for all.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::unwrap`].
+    pub async fn unwrap_all(rows: &[&Self], definition_key: &dyn DefinitionKey) -> Result<Vec<Key>, Error> {
+        for row in rows {
+            row.check_name(definition_key)?;
+        }
+        let bound: Vec<_> = rows.iter().map(|row| (row.wrapped.clone(), row.aad())).collect();
+        let keys = definition_key.unwrap_all(&bound).await?;
+        rows.iter().zip(keys).map(|(row, key)| row.checked(key)).collect()
     }
 
     /// What is said of a key, before it is wrapped.
@@ -132,14 +148,13 @@ impl KeyRow {
             origin,
             state,
             definition_key: DefinitionKeyName(String::new()),
-            wrapped: WrappedRowKey { nonce: [0; 12], ciphertext: [0; 48] },
+            wrapped: WrappedRowKey { nonce: vec![0; 12], ciphertext: [0; 48] },
             exported_at: None,
         }
     }
 
     async fn wrap(self, key: &Key, definition_key: &dyn DefinitionKey) -> Result<Self, Error> {
-        let aad = aad(&self.fingerprint, self.created_at, self.origin, self.state);
-        let wrapped = definition_key.wrap(key, &aad).await?;
+        let wrapped = definition_key.wrap(key, &self.aad()).await?;
         Ok(Self { wrapped, definition_key: definition_key.name().clone(), ..self })
     }
 
@@ -150,19 +165,36 @@ impl KeyRow {
     /// [`Error::OtherDefinitionKey`] when the row names another one, [`Error::RowNotAuthentic`] when anything in it
     /// was changed, or what the definition key's holder says.
     pub async fn unwrap(&self, definition_key: &dyn DefinitionKey) -> Result<Key, Error> {
-        if self.definition_key != *definition_key.name() {
-            return Err(Error::OtherDefinitionKey {
-                fingerprint: self.fingerprint,
-                wrapped_by: self.definition_key.clone(),
-                configured: definition_key.name().clone(),
-            });
+        self.check_name(definition_key)?;
+        self.checked(definition_key.unwrap(&self.wrapped, &self.aad()).await?)
+    }
+
+    /// Whether it is the same row, but for when it was last exported: whoever unwrapped one has the other's key.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Self { exported_at: None, ..self.clone() } == Self { exported_at: None, ..other.clone() }
+    }
+
+    fn check_name(&self, definition_key: &dyn DefinitionKey) -> Result<(), Error> {
+        if self.definition_key == *definition_key.name() {
+            return Ok(());
         }
-        let aad = aad(&self.fingerprint, self.created_at, self.origin, self.state);
-        match definition_key.unwrap(&self.wrapped, &aad).await? {
+        Err(Error::OtherDefinitionKey {
+            fingerprint: self.fingerprint,
+            wrapped_by: self.definition_key.clone(),
+            configured: definition_key.name().clone(),
+        })
+    }
+
+    fn checked(&self, key: Option<Key>) -> Result<Key, Error> {
+        match key {
             // The fingerprint is in the associated data already; this holds for key managers that ignore it, too.
             Some(key) if database_key_fingerprint(&key) == self.fingerprint => Ok(key),
             _ => Err(Error::RowNotAuthentic(self.fingerprint)),
         }
+    }
+
+    fn aad(&self) -> Vec<u8> {
+        aad(&self.fingerprint, self.created_at, self.origin, self.state)
     }
 }
 
@@ -212,7 +244,7 @@ mod tests {
             ("origin", KeyRow { origin: KeyOrigin::Imported, ..row.clone() }),
             ("state", KeyRow { state: KeyState::Deactivated, ..row.clone() }),
             ("key", KeyRow { wrapped: other.wrapped.clone(), ..row.clone() }),
-            ("nonce", KeyRow { wrapped: WrappedRowKey { nonce: [0; 12], ..row.wrapped.clone() }, ..row.clone() }),
+            ("nonce", KeyRow { wrapped: WrappedRowKey { nonce: vec![0; 12], ..row.wrapped.clone() }, ..row.clone() }),
         ];
         for (what, row) in changed {
             assert!(matches!(ready(row.unwrap(&definition_key)), Err(Error::RowNotAuthentic(_))), "{what}");

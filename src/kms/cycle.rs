@@ -12,7 +12,10 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::file::{Error, FileDefinitionKeys, generate_file, remove_left_over, sync_folder, with_suffix};
+use super::{
+    Error,
+    file::{FileDefinitionKeys, generate_file, remove_left_over, sync_folder, with_suffix},
+};
 use crate::keys::{DefinitionKey, DefinitionKeyName, LocalDefinitionKey};
 
 /// How long others are waited for, and how often is looked.

@@ -13,8 +13,9 @@ use async_trait::async_trait;
 use rustix::fs::{Mode, OFlags};
 use zeroize::Zeroizing;
 
+use super::{DefinitionKeyKeeper, Error, cycle::CycleLock};
 use crate::base::is_private_mode;
-use crate::crypto::{self, Key};
+use crate::crypto::Key;
 use crate::keys::{
     self, DefinitionKey, DefinitionKeyHolder, DefinitionKeyLineError, DefinitionKeyName, LocalDefinitionKey,
     decode_definition_key, encode_definition_key,
@@ -31,65 +32,6 @@ pub struct FileDefinitionKeys {
     pub(super) path: PathBuf,
     /// What was read from them, so that they are read once and again only for a name that is not known yet.
     known: Mutex<Vec<Arc<LocalDefinitionKey>>>,
-}
-
-/// Why the file does not give a definition key.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The operator: it is not there.
-    #[error("{0}: there is no definition key here")]
-    Missing(PathBuf),
-    /// The operator: generating must not replace a key.
-    #[error("{0}: a definition key is here already")]
-    Exists(PathBuf),
-    /// The operator: others than its owner may read it.
-    #[error("{path}: others may read this definition key (mode {mode:04o})")]
-    LooseMode {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// The operator: it is not a definition key, or a damaged one.
-    #[error("{path}: {error}")]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with its line.
-        error: DefinitionKeyLineError,
-    },
-    /// The operator, later: another command makes or exchanges keys there.
-    #[error("{0}: another command makes or exchanges definition keys here")]
-    Busy(PathBuf),
-    /// The operator: the system does not let it be read or written.
-    #[error("{path}: {error}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// The operator's machine gives no random numbers.
-    #[error(transparent)]
-    NoRandom(#[from] crypto::Error),
-}
-
-impl Error {
-    /// What the operator can do about it.
-    #[must_use]
-    pub fn advice(&self) -> String {
-        match self {
-            Self::Missing(path) => format!(
-                "put it back at {}; where no database key was ever wrapped by one, `sealtape definition-key generate` makes it",
-                path.display()
-            ),
-            Self::Exists(_) => "nothing was changed; a definition key is never overwritten".into(),
-            Self::LooseMode { path, .. } => format!("run `chmod 600 {}`", path.display()),
-            Self::Busy(_) => "run it again when that is done".into(),
-            Self::Content { .. } => "restore the file from your backup".into(),
-            Self::Io { .. } | Self::NoRandom(_) => "see what the system says".into(),
-        }
-    }
 }
 
 impl FileDefinitionKeys {
@@ -191,18 +133,54 @@ impl DefinitionKeyHolder for FileDefinitionKeys {
         if let Some(key) = self.known(name) {
             return Ok(Some(key));
         }
-        let read = self.read_both().map_err(unavailable)?;
+        let read = self.read_both()?;
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = read;
         Ok(self.known(name).map(|key| -> Arc<dyn DefinitionKey> { key }))
     }
 
     async fn first(&self) -> Result<Arc<dyn DefinitionKey>, keys::Error> {
-        Ok(Arc::new(self.read().map_err(unavailable)?))
+        Ok(Arc::new(self.read()?))
     }
 }
 
-fn unavailable(error: Error) -> keys::Error {
-    keys::Error::DefinitionKeyUnavailable(error.to_string())
+#[async_trait]
+impl DefinitionKeyKeeper for FileDefinitionKeys {
+    fn place(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn next_place(&self) -> String {
+        self.next_path().display().to_string()
+    }
+
+    async fn lock(&self) -> Result<Option<CycleLock>, Error> {
+        Self::lock(self).map(Some)
+    }
+
+    async fn exist(&self) -> Result<bool, Error> {
+        Ok(Self::exist(self))
+    }
+
+    async fn next(&self) -> Result<Option<Arc<dyn DefinitionKey>>, Error> {
+        Ok(self.read_next()?.map(|key| -> Arc<dyn DefinitionKey> { Arc::new(key) }))
+    }
+
+    async fn generate(&self) -> Result<Arc<dyn DefinitionKey>, Error> {
+        Ok(Arc::new(Self::generate(self)?))
+    }
+
+    async fn prepare(&self) -> Result<(Arc<dyn DefinitionKey>, bool), Error> {
+        Self::prepare(self).map(|(key, is_made)| -> (Arc<dyn DefinitionKey>, bool) { (Arc::new(key), is_made) })
+    }
+
+    async fn promote(&self) -> Result<Option<String>, Error> {
+        Self::promote(self).map(|path| Some(path.display().to_string()))
+    }
+
+    async fn obsolete(&self) -> Result<Option<String>, Error> {
+        let path = self.obsolete_path();
+        Ok(path.exists().then(|| path.display().to_string()))
+    }
 }
 
 /// Writes a fresh key to `path`, which must not exist, readable by its owner alone, and durably. The caller holds the

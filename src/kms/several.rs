@@ -20,16 +20,23 @@ impl SeveralHolders {
 #[async_trait]
 impl DefinitionKeyHolder for SeveralHolders {
     async fn find(&self, name: &DefinitionKeyName) -> Result<Option<Arc<dyn DefinitionKey>>, Error> {
+        let mut trouble = None;
         for holder in &self.0 {
-            if let Some(key) = holder.find(name).await? {
-                return Ok(Some(key));
+            match holder.find(name).await {
+                Ok(Some(key)) => return Ok(Some(key)),
+                Ok(None) => {}
+                // Another one may have it; where none has, the first trouble is what tells.
+                Err(error) => trouble = trouble.or(Some(error)),
             }
         }
-        Ok(None)
+        trouble.map_or(Ok(None), Err)
     }
 
     async fn first(&self) -> Result<Arc<dyn DefinitionKey>, Error> {
-        let none = || Error::DefinitionKeyUnavailable("no definition key is held".into());
+        let none = || Error::DefinitionKeyUnavailable {
+            reason: "no definition key is held".into(),
+            advice: "name one in definition_key.kind".into(),
+        };
         self.0.first().ok_or_else(none)?.first().await
     }
 }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`mod@format`] | reads or writes sealed files, or must be sure to read them in twenty years; normative |
 //! | [`keys`] | holds keys, backs them up, or asks what a stolen disk is worth |
+//! | [`key_managers`] | has a key manager or a token hold the definition key: KMIP, PKCS#11 |
 //! | [`playback`] | wants to know how a request becomes bytes, or why it does not |
 //! | [`recordings`] | describes, finds, keeps or purges recordings |
 //! | [`ingest`] | has recordings taken in: PUT, watch folders, and what becomes of writers that vanish |
@@ -31,6 +32,10 @@ pub mod format {}
 // Definition key, database keys, file keys: where they lie and what each of them opens.
 #[doc = include_str!("keys.md")]
 pub mod keys {}
+
+// Definition keys that live elsewhere: KMIP, PKCS#11.
+#[doc = include_str!("key_managers.md")]
+pub mod key_managers {}
 
 // One request, from the recording's ID to verified bytes.
 #[doc = include_str!("playback.md")]

@@ -7,7 +7,7 @@ use crate::base::{Fingerprint, FingerprintPrefix, Timestamp};
 use crate::catalogue::{self, Database};
 use crate::keys::{
     DefinitionKey, DefinitionKeyHolder, ExportedKey, KeyOrigin, KeyRing, KeyRow, KeyState, KeyTable,
-    definition_key_for_new, definition_key_of,
+    definition_key_for_new, definition_key_of, unwrap_rows,
 };
 
 /// How often a change is tried that another command's change got in the way of.
@@ -229,11 +229,8 @@ impl KeyOps {
             if table.rows.iter().all(|row| row.definition_key == *to.name()) {
                 return self.see_all_under(to).await.map(|()| 0);
             }
-            let mut new = Vec::with_capacity(table.rows.len());
-            for row in &table.rows {
-                let from = definition_key_of(row, &*self.holder).await?;
-                new.push(row.rewrap(&*from, to).await?);
-            }
+            let keys = unwrap_rows(&table.rows.iter().collect::<Vec<_>>(), &*self.holder).await?;
+            let new = KeyRow::wrap_all(&table.rows, keys, to).await?;
             match self.database.replace_keys(&table.rows, &new).await {
                 Err(catalogue::Error::KeysChanged) => {}
                 outcome => {
@@ -247,9 +244,8 @@ impl KeyOps {
 
     /// Unwraps every database key with `to`. What a row names is not bound by its wrapping.
     async fn see_all_under(&self, to: &dyn DefinitionKey) -> Result<(), Error> {
-        for row in self.database.load_keys().await?.rows {
-            row.unwrap(to).await?;
-        }
+        let rows = self.database.load_keys().await?.rows;
+        KeyRow::unwrap_all(&rows.iter().collect::<Vec<_>>(), to).await?;
         Ok(())
     }
 

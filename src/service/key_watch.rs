@@ -19,6 +19,9 @@ use crate::keys::{self, DefinitionKeyHolder, KeyRing};
 
 /// How often the database is asked whether anything changed: a change is seen well within a second.
 const CHANGE_POLL: Duration = Duration::from_millis(250);
+/// How often the holder of the definition key is asked whether it could be used, at most, and while it could not.
+const PROBE_INTERVAL: Duration = Duration::from_secs(60);
+const PROBE_AGAIN: Duration = Duration::from_secs(5);
 /// How long a fruitless look for an unknown fingerprint is remembered.
 const FRUITLESS_MEMORY: Duration = Duration::from_secs(1);
 
@@ -70,6 +73,9 @@ pub struct Health {
     pub loaded: Instant,
     /// Why the last check failed, when it did.
     pub failure: Option<Failure>,
+    /// Why the definition key could not be used when its holder was last asked. Nothing that plays needs it; a start
+    /// would, and so would a key that is new.
+    pub definition_key: Option<Failure>,
 }
 
 /// Why keys could not be checked.
@@ -91,7 +97,7 @@ impl From<&Error> for Failure {
             | Error::NothingNew(_) => "database",
             Error::Keys(keys::Error::RowNotAuthentic(_)) => "row-not-authentic",
             Error::Keys(keys::Error::OtherDefinitionKey { .. }) => "other-definition-key",
-            Error::Keys(keys::Error::DefinitionKeyUnavailable(_) | keys::Error::NoRandom) => "definition-key",
+            Error::Keys(keys::Error::DefinitionKeyUnavailable { .. } | keys::Error::NoRandom) => "definition-key",
         };
         Self { kind, reason: error.to_string() }
     }
@@ -106,7 +112,12 @@ impl KeyWatch {
     pub async fn load(database: Arc<dyn Database>, holder: Arc<dyn DefinitionKeyHolder>) -> Result<Arc<Self>, Error> {
         // Counted before it is read: a change in between is seen again, never missed.
         let seen = database.change_counter().await.ok();
-        let ring = KeyRing::load(&database.load_keys().await?, &*holder).await?;
+        let table = database.load_keys().await?;
+        if table.rows.is_empty() {
+            // Else the first one that is generated, here or beside, would be the first that cannot be had.
+            holder.probe().await?;
+        }
+        let ring = KeyRing::load(&table, &*holder).await?;
         METER.key_checks.count(true);
         Ok(Arc::new(Self {
             database,
@@ -117,7 +128,7 @@ impl KeyWatch {
             reloading: tokio::sync::Mutex::new(()),
             last_look: tokio::sync::Mutex::new(None),
             last_refresh: tokio::sync::Mutex::new(None),
-            health: Mutex::new(Health { loaded: Instant::now(), failure: None }),
+            health: Mutex::new(Health { loaded: Instant::now(), failure: None, definition_key: None }),
         }))
     }
 
@@ -218,9 +229,33 @@ impl KeyWatch {
         self.note(Err(Failure::from(&Error::from(error.clone()))));
     }
 
-    /// Watches for changes until it is dropped: reloads when the database says that something changed, and every
-    /// `interval`.
+    /// Watches until it is dropped: reloads when the database says that something changed, and every `interval`; and
+    /// beside that asks whether the definition key could be used.
     pub async fn watch(self: Arc<Self>, interval: Duration) {
+        tokio::join!(self.watch_changes(interval), self.watch_holder(interval));
+    }
+
+    /// Asks the holder of the definition key, for it may be far away. Nothing waits for its answer.
+    async fn watch_holder(&self, interval: Duration) {
+        let mut was_away = false;
+        loop {
+            let failure = self.holder.probe().await.err().map(|error| Failure::from(&Error::from(error)));
+            let is_away = failure.is_some();
+            match (&failure, was_away) {
+                (Some(Failure { reason, .. }), false) => {
+                    tracing::warn!(%reason, "playing on with the keys in memory; a restart would fail");
+                }
+                (None, true) => tracing::info!("the definition key can be used again"),
+                (Some(_), true) | (None, false) => {}
+            }
+            was_away = is_away;
+            self.health.lock().unwrap_or_else(PoisonError::into_inner).definition_key = failure;
+            let pause = if is_away { PROBE_AGAIN } else { PROBE_INTERVAL };
+            tokio::time::sleep(pause.min(interval)).await;
+        }
+    }
+
+    async fn watch_changes(&self, interval: Duration) {
         let mut next_reload = Instant::now() + interval;
         let mut was_away = false;
         loop {
@@ -257,13 +292,16 @@ impl KeyWatch {
 
     async fn read(&self) -> Result<Arc<KeyRing>, Error> {
         let table = self.database.load_keys().await?;
-        Ok(Arc::new(KeyRing::load(&table, &*self.holder).await?))
+        Ok(Arc::new(KeyRing::load_after(Some(&self.ring()), &table, &*self.holder).await?))
     }
 
     fn note(&self, outcome: Result<(), Failure>) {
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
-            Ok(()) => *health = Health { loaded: Instant::now(), failure: None },
+            Ok(()) => {
+                health.loaded = Instant::now();
+                health.failure = None;
+            }
             Err(failure) => health.failure = Some(failure),
         }
     }

@@ -8,7 +8,9 @@ mod faulty_way;
 mod garage;
 mod plain_archive;
 pub mod postgres;
+pub mod pykmip;
 mod server;
+pub mod softhsm;
 mod stored;
 mod terminal;
 mod upload;
@@ -19,6 +21,7 @@ pub use faulty_way::{Fault, FaultyWay};
 pub use garage::Garage;
 pub use plain_archive::{PlainArchive, files_with_marker, has_marker_in, marked_media, unlinked_with_marker};
 pub use server::{Server, peak_memory, signal};
+pub use softhsm::SoftHsm;
 pub use stored::{Place, Stored};
 pub use terminal::at_terminal;
 pub use upload::{Upload, put};
@@ -52,7 +55,10 @@ impl System {
     /// (`tests/run`), with the spool before it that is there unless settings say otherwise.
     pub fn empty() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let mut system = Self::in_folder();
+        let mut system = match std::env::var("SEALTAPE_TESTS_DEFINITION_KEY").as_deref() {
+            Ok("file") | Err(_) => Self::in_folder(),
+            Ok(kind) => Self::with_definition_key_in(kind),
+        };
         let is_cached = match std::env::var("SEALTAPE_TESTS_STORAGE").as_deref() {
             Ok("file") | Err(_) => return system,
             Ok("s3") => false,
@@ -60,7 +66,7 @@ impl System {
             Ok(other) => panic!("SEALTAPE_TESTS_STORAGE cannot be {other}"),
         };
         let place = Place::new(&format!("system-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
-        system.environment = place.settings();
+        system.environment.extend(place.settings());
         if is_cached {
             let cache = system.path("cache").display().to_string();
             system.environment.push(("SEALTAPE_STORAGE__CACHE__PATH".into(), cache));
@@ -73,6 +79,32 @@ impl System {
     pub fn in_folder() -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         Self { folder, environment: Vec::new(), place: None }
+    }
+
+    /// The same, whose definition key lies elsewhere: in a key manager that wraps by it (`kmip`) or gives it away
+    /// (`kmip-get`), or in a token (`pkcs11`).
+    pub fn with_definition_key_in(kind: &str) -> Self {
+        let mut system = Self::in_folder();
+        system.environment = match kind {
+            "kmip" => pykmip::PyKmip::shared().settings("encrypt", &pykmip::key_name()),
+            "kmip-get" => pykmip::PyKmip::shared().settings("get", &pykmip::key_name()),
+            "pkcs11" => {
+                let hsm = SoftHsm::in_folder(&system.path("hsm"));
+                hsm.generate();
+                hsm.settings()
+            }
+            other => panic!("SEALTAPE_TESTS_DEFINITION_KEY cannot be {other}"),
+        };
+        if kind != "pkcs11" {
+            // On another folder, so that nothing was ever run on this one.
+            let other = system.path("other");
+            let mut command = bare_command();
+            command.arg("--data-dir").arg(&other).args(["definition-key", "generate"]).envs(system.environment());
+            let output = command.output().expect("the program runs");
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            fs::remove_dir_all(other).expect("removed");
+        }
+        system
     }
 
     /// The same, whose media lies in a bucket, which is reached at `address`.
