@@ -23,7 +23,8 @@
 //!                             verification, salvage, scrub, purging, uploads out of the spool, archives that move,
 //!                             waveforms
 //! layer 2  adapters   storage  local files, object stores, the spool before them, the cache of their ciphertext
-//!                     db       SQLite, PostgreSQL        kms   definition keys: in a file, embedded
+//!                     db       SQLite, PostgreSQL        kms   definition keys: in a file, embedded,
+//!                                                            in key managers (KMIP) and tokens (PKCS#11)
 //!                     audit    the playback record
 //! layer 1  rules      catalogue  what a recording is; trait Database      media   trait MediaStore
 //!                     keys       the envelope, the key ring; trait DefinitionKey
