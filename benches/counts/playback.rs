@@ -23,7 +23,7 @@ use sealtape::{
     media::MediaStore,
     service::{
         Clock, CompanionSettings, Companions, FRAME_LEN_MIN, Ingest, Intake, KeyOps, KeyWatch, Listening,
-        ListeningSettings, NewRecording, OnFailure, Playback, PlaybackSettings, Purge, ReaderSource, Stop,
+        ListeningSettings, NewRecording, OnFailure, Playback, PlaybackSettings, Purge, ReaderSource, Stop, Waveforms,
     },
     storage::{LocalStore, Metered},
 };
@@ -203,6 +203,7 @@ impl System {
         };
         let app = App {
             playback: Arc::clone(&self.playback),
+            waveforms: Waveforms::start(Arc::clone(&self.playback)),
             companions: Companions::new(
                 Arc::clone(&self.database),
                 Arc::clone(&self.store),

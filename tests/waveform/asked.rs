@@ -22,6 +22,7 @@ fn with_call() -> System {
 }
 
 /// A call of so many hours, at 8 kHz in mu-law.
+#[expect(clippy::little_endian_bytes, reason = "WAV has its numbers so")]
 fn long_call(system: &System, hours: u32) -> PathBuf {
     let len = hours * 3600 * 8000;
     let mut head = Vec::new();

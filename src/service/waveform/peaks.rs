@@ -129,7 +129,7 @@ mod tests {
 
     /// Samples that repeat only after a long while.
     fn sound(len: usize) -> Vec<i16> {
-        (0..len as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 16) as u16 as i16).collect()
+        (0..len as u32).map(|at| ((at.wrapping_mul(2_654_435_761) >> 16) as u16).cast_signed()).collect()
     }
 
     proptest! {
