@@ -117,7 +117,7 @@ test('a link that runs out while it plays is renewed without losing the place', 
   const minted = [];
   await context.route('**/recordings/call/link', async (route) => {
     // The first link is a short one; whether it is good the server says, not the page.
-    const body = minted.length === 0 ? { ttl: '3s' } : {};
+    const body = minted.length === 0 ? { ttl: '20s' } : {};
     minted.push(body);
     await route.continue({ postData: JSON.stringify(body), headers: { ...await route.request().allHeaders(), 'content-type': 'application/json' } });
   });
@@ -127,7 +127,7 @@ test('a link that runs out while it plays is renewed without losing the place', 
   await at('play').click();
   await until('media.currentTime > 0.5');
   const before = await at('media').evaluate((element) => element.currentSrc);
-  await page.waitForTimeout(4000);
+  await eventually(async () => (await fetch(before, { method: 'HEAD' })).status === 403, 'the link has run out', 40_000);
   await at('media').evaluate((element) => { element.currentTime = 500; });
   await until('media.readyState >= 1 && !media.seeking && media.currentTime > 500.3 && media.currentTime < 515 && !media.paused');
   assert.notEqual((await media(['currentSrc'])).currentSrc, before, 'it plays by another link');
