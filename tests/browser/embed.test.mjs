@@ -148,11 +148,22 @@ test('a token mints its own links, and is written into no address', async (t) =>
   const asked = through.take();
   assert.ok(asked.some(({ path }) => path.startsWith('/recordings/call/media?link=v1.')), JSON.stringify(asked));
   assert.ok(!JSON.stringify(asked).includes(token) && !(await page.content()).includes(token));
+  // A token that is renewed meanwhile leaves what plays in peace.
+  const next = (await run(['token', 'create', '--subject', 'ann', '--ttl', '2h', '--scope', 'recordings:play'])).trim().split('\n')[0];
+  await page.evaluate((token) => {
+    window.told.length = 0;
+    window.player.play();
+    window.player.token = token;
+    window.player.seek(15);
+  }, next);
+  await played(page, 15.3);
+  assert.deepEqual(await page.evaluate(() => window.told.filter(({ name }) => /problem|expired/.test(name))), []);
 });
 
 test('what it shows of a waveform is what the server answers', async (t) => {
   const { link, server, host, dir, run } = await origins(t);
-  const { page, shot } = await browse(t, { hosts: [new URL(server).host] });
+  // That this test reads the canvas is nothing that the page does.
+  const { page, shot } = await browse(t, { hosts: [new URL(server).host], expected: (text) => text.includes('willReadFrequently') });
   // Loud in its first half and silent in its second.
   const half = path.join(dir, 'half.wav');
   await promisify(execFile)('ffmpeg', ['-v', 'error', '-f', 'lavfi', '-i', 'sine=frequency=300:duration=10,volume=18dB,apad=whole_dur=20', half]);

@@ -94,6 +94,29 @@ test('what never comes is no missing codec', async (t) => {
   await told(page, 'sealtape-ready');
 });
 
+test('a moment of trouble with the first bytes is no missing codec', async (t) => {
+  const { link, server, host, through } = await origins(t, { isCounted: true });
+  const { page } = await browse(t, { hosts: [new URL(server).host], expected: isRefusal });
+  through.refuse(1);
+  await page.goto(host.page({ link: await link('call') }));
+  await told(page, 'sealtape-ready');
+  assert.deepEqual(await page.evaluate(() => window.told.filter(({ name }) => name === 'sealtape-problem')), []);
+});
+
+test('a link that is set as soon as the old one is told to have run out is used, and nothing is said', async (t) => {
+  const { link, server, host } = await origins(t);
+  const { page } = await browse(t, { hosts: [new URL(server).host], expected: isRefusal });
+  const short = await link('call', '1s');
+  await answered(short, 403);
+  await page.addInitScript((fresh) => {
+    document.addEventListener('sealtape-link-expired', ({ target }) => { target.link = fresh; });
+  }, await link('call'));
+  await page.goto(host.page({ link: short }));
+  await told(page, 'sealtape-ready');
+  await told(page, 'sealtape-link-expired');
+  assert.deepEqual(await page.evaluate(() => window.told.filter(({ name }) => name === 'sealtape-problem')), []);
+});
+
 test('each trouble is told by its code, in words, with what support asks for', async (t) => {
   const { link, server, host, run } = await origins(t);
   const { page, shot } = await browse(t, { hosts: [new URL(server).host], expected: isRefusal });

@@ -121,6 +121,23 @@ test('a part is looped: by drag, by buttons, by keys; and let go', async (t) => 
   await goesRound(at, 38.5, 40);
 });
 
+test('a loop goes round where the page looks seldom, and is left where the listener seeks', async (t) => {
+  const { page } = await opened(t);
+  const jumps = await page.evaluate(async () => {
+    const { createLoop } = await import('/player/loop.js');
+    const jumps = [];
+    const loop = createLoop({ jump: (to) => jumps.push(to), changed: () => {} });
+    loop.set(10, 12);
+    for (const now of [11, 14.5]) loop.tick(now);
+    loop.sought();
+    for (const now of [11, 11.9]) loop.tick(now);
+    loop.sought();
+    for (const now of [20, 21]) loop.tick(now);
+    return jumps;
+  });
+  assert.deepEqual(jumps, [10]);
+});
+
 /** It plays over the end of the loop back to its beginning, twice, and never outside: no further than a busy page looks away. */
 async function goesRound(at, from, to) {
   const seen = await at('media').evaluate(async (media, [begin, end]) => {
