@@ -183,6 +183,21 @@ test('what it shows of a waveform is what the server answers', async (t) => {
   await shot('embed-waveform');
 });
 
+test('full screen has the controls, too, and the picture fills what they leave', async (t) => {
+  const { link, server, host } = await origins(t);
+  const { page, shot } = await browse(t, { hosts: [new URL(server).host] });
+  await page.goto(host.page({ link: await link('screen') }));
+  await told(page, 'sealtape-ready');
+  await page.getByRole('button', { name: 'Full screen' }).click();
+  await page.waitForFunction(() => {
+    const tall = (name) => window.player.shadowRoot.querySelector(name).getBoundingClientRect().height;
+    return document.fullscreenElement === window.player && tall('[part=controls]') > 0 && Math.abs(tall('video') + tall('[part=controls]') - innerHeight) < 4;
+  });
+  await shot('embed-fullscreen');
+  await page.getByRole('button', { name: 'Full screen' }).click();
+  await page.waitForFunction(() => document.fullscreenElement === null);
+});
+
 test('a page of another origin loads the file from the server itself', async (t) => {
   const { link, server, host } = await origins(t);
   const { page } = await browse(t, { hosts: [new URL(server).host] });
