@@ -34,6 +34,8 @@ use crate::base::{Location, RecordingId, metrics as names};
 
 /// For the head of an answer: that proxy waits a while itself for media that is yet to come.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// The same of a waveform, which may wait for its turn and is decoded first.
+const WAVEFORM_TIMEOUT: Duration = Duration::from_secs(180);
 /// How long no byte may come: longer than any recorder may be silent before it is held to be gone.
 const SILENCE_MAX: Duration = Duration::from_secs(180);
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -103,12 +105,13 @@ pub(super) async fn forward(
         return None;
     };
     let client = app.peers.client()?;
+    let patience = if request.uri.path().ends_with("/waveform") { WAVEFORM_TIMEOUT } else { HEAD_TIMEOUT };
     let mut attempts = 0;
     let answer = loop {
         attempts += 1;
         let asked = Instant::now();
         let outgoing = outgoing(request, app.auth.subject_header(), &mark, uri.clone())?;
-        match timeout(HEAD_TIMEOUT, client.request(outgoing)).await {
+        match timeout(patience, client.request(outgoing)).await {
             Ok(Ok(answer)) => break answer,
             // A connection that was kept may have been closed there this moment. A purge may be done by now, and nobody
             // is to be told that there was nothing.

@@ -271,30 +271,35 @@ impl Playback {
             }
         }
         match Box::pin(self.open_fresh(id)).await {
-            Err(Error::Corrupt(Corruption::OtherSealing)) => Err(Box::pin(self.of_other_sealing(id)).await),
+            Err(Error::Corrupt(Corruption::OtherSealing)) => match Box::pin(self.of_other_sealing(id)).await {
+                Some(error) => Err(error),
+                // It has left the spool since.
+                None => Box::pin(self.open_fresh(id)).await,
+            },
             outcome => outcome,
         }
     }
 
     /// Why the file of a recording is another sealing's. In our own spool that is another recording of its ID, which was
-    /// made while the catalogue was away: it hides the one that counts until it has left.
-    async fn of_other_sealing(&self, id: &RecordingId) -> Error {
+    /// made while the catalogue was away: it hides the one that counts until it has left. None when nothing is in our
+    /// spool any more.
+    async fn of_other_sealing(&self, id: &RecordingId) -> Option<Error> {
         let corrupt = Error::Corrupt(Corruption::OtherSealing);
-        let (Some(own), Some(row)) = (self.store.spool(), self.remembered(id).await) else { return corrupt };
+        let (Some(own), Some(row)) = (self.store.spool(), self.remembered(id).await) else { return Some(corrupt) };
         for object in media_objects(&row, row.state) {
             if !matches!(own.version(&object).await, Ok(Some(_))) {
                 continue;
             }
-            return match &row.spool {
+            return Some(match &row.spool {
                 Some(spool) if spool == own.location() => corrupt,
                 Some(spool) => Error::Spooled(spool.clone()),
                 None => Error::Store(media::Error::Unavailable {
                     location: self.store.location(&object),
                     reason: "another recording of its ID waits in the spool, and is about to leave it".into(),
                 }),
-            };
+            });
         }
-        corrupt
+        None
     }
 
     /// The same by a row that is asked for now. In a place of its own: what it takes is no part of most requests.

@@ -18,7 +18,7 @@ use moka::future::Cache;
 use tokio::{
     sync::{Semaphore, watch},
     task::spawn_blocking,
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 use self::peaks::Peaks;
@@ -38,6 +38,8 @@ const KNOWN_IDLE: Duration = Duration::from_secs(600);
 const ENTRY_BYTES: usize = 1024;
 /// How long a recording may be decoded.
 const TIME_MAX: Duration = Duration::from_secs(120);
+/// How much longer than that a decoder may be in the middle of something.
+const GRACE: Duration = Duration::from_secs(10);
 /// How long it is remembered that it took longer, or more than it may.
 const NOT_NOW_FOR: Duration = Duration::from_secs(600);
 /// How many recordings are decoded or wait for it.
@@ -281,11 +283,19 @@ impl Waveforms {
         let id = recording.id.clone();
         let media = MediaReader::new(&self.playback, recording, reading.clone(), deadline);
         let decoding = spawn_blocking(move || decoding::decode(media, &reading, deadline));
-        decoding.await.unwrap_or_else(|error| {
-            // A fault of a decoder is no fault of the recording, which plays.
-            tracing::warn!(%id, %error, "its sound cannot be decoded");
-            Ok(Waveform::silent(None))
-        })
+        // A fault of a decoder is no fault of the recording, which plays.
+        match timeout(TIME_MAX + GRACE, decoding).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => {
+                tracing::warn!(%id, %error, "its sound cannot be decoded");
+                Ok(Waveform::silent(None))
+            }
+            // It looks at the time between packets alone. Its turn is another one's now.
+            Err(_) => {
+                tracing::warn!(%id, "its decoder does not come to an end");
+                Ok(Waveform::silent(None))
+            }
+        }
     }
 
     /// A thread that panicked left it whole.

@@ -181,6 +181,10 @@ impl MediaWriter for LocalWriter {
             let Some(last) = last else {
                 return sync_parent(&part).map_err(|error| unavailable(&part, &error));
             };
+            // Another file of that name would take the last name in this one's place.
+            if !is_at(&file, &part).map_err(|error| unavailable(&part, &error))? {
+                return Err(Error::Changed { location: location(&part) });
+            }
             rename_to_free_name(&part, &last)?;
             sync_parent(&last).map_err(|error| {
                 // A name that may not last is not one to rely on; the first error is the one that tells.
@@ -212,17 +216,16 @@ pub(super) fn is_being_written(part: &Path) -> Result<bool, Error> {
 /// and the name would be taken for ever. Locked meanwhile, so that a writer which is only about to lock it sees it gone.
 fn remove_if_left_empty(part: &Path) -> Result<bool, Error> {
     let failed = |error: io::Error| unavailable(part, &error);
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    // To be written to, as file systems on a network ask of whoever locks a file alone.
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match rustix::fs::open(part, flags, Mode::empty()) {
         Ok(file) => File::from(file),
         Err(Errno::NOENT) => return Ok(true),
-        Err(Errno::LOOP) => return Ok(false),
-        Err(error) => return Err(failed(error.into())),
+        // Whatever it is, it stays: whether somebody writes it is asked next.
+        Err(_) => return Ok(false),
     };
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => return Ok(false),
-        Err(error) => return Err(failed(error.into())),
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return Ok(false);
     }
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() || metadata.len() > 0 || !is_at(&file, part).map_err(failed)? {
