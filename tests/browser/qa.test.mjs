@@ -21,7 +21,7 @@ test('in the demo every sample and every failure is checked with one button, and
   await page.keyboard.press('Enter');
   await page.getByText('Recording 1 of 11').waitFor();
   letGo();
-  await page.getByText(/^Done:/).waitFor({ timeout: 60_000 });
+  await page.getByText(/^Done:/).waitFor({ timeout: 180_000 });
   await shot('qa-demo');
   const report = await download(page);
   assert.deepEqual(report.cases.filter(({ ok }) => ok === false), []);
@@ -43,7 +43,7 @@ test('in the demo every sample and every failure is checked with one button, and
   assert.equal(server['expired-link'], '403, link-expired');
   const version = JSON.parse(await (await fetch(`${url}/openapi.json`)).text()).info.version;
   assert.deepEqual([report.server, report.server_version, report.finished], [url, version, true]);
-  assert.ok(Date.now() - Date.parse(report.run_at) < 120_000 && /Chrom/.test(report.user_agent));
+  assert.ok(Date.now() - Date.parse(report.run_at) < 300_000 && /Chrom/.test(report.user_agent));
   const leftOut = report.cases.filter(({ ok }) => ok === null);
   assert.ok(leftOut.every(({ id, subject }) => id === 'plays' && subject === 'call-archive-wav-gsm'));
   assert.deepEqual(report.summary, { as_expected: report.cases.length - leftOut.length, faults: 0, left_out: leftOut.length });
@@ -164,7 +164,7 @@ async function hold(page) {
 /** Runs the checks to their end; the report. */
 async function run(page, end = /^Done:/) {
   await page.getByRole('button', { name: 'Run the checks' }).click();
-  await page.getByText(end).waitFor({ timeout: 60_000 });
+  await page.getByText(end).waitFor({ timeout: 180_000 });
   return download(page);
 }
 
