@@ -32,7 +32,7 @@ export function recordings({ limit = 50, after = null, query: wanted = {}, signa
  */
 export async function recording(id, { signal } = {}) {
   const found = await json(path(id), { signal });
-  if (found.playable) await ensureLink(id, () => json(`${path(id)}/link`, { method: 'POST', signal }));
+  if (found.playable) await ensureLink(id, () => json(`${path(id)}/link`, { method: 'POST', signal }), serverNow());
   return found;
 }
 
@@ -59,7 +59,8 @@ export function forgetLink(id) {
 }
 
 export function sidecarUrl(id, name) {
-  return `${path(id)}/sidecars/${encodeURIComponent(name)}`;
+  const link = linkParameter(id);
+  return `${path(id)}/sidecars/${encodeURIComponent(name)}${link === '' ? '' : `?${link}`}`;
 }
 
 /** Whether the demo's encryption is on; null where the server has no such switch. */
@@ -137,9 +138,10 @@ async function json(url, options) {
 
 /** A response that succeeded; anything else is thrown as a `Problem`. */
 async function request(url, { headers = {}, ...options } = {}) {
+  const asking = credentials();
   let response;
   try {
-    response = await fetch(url, { cache: 'no-store', ...options, headers: { ...credentials(), ...headers } });
+    response = await fetch(url, { cache: 'no-store', ...options, headers: { ...asking, ...headers } });
   } catch (error) {
     if (error.name === 'AbortError') throw error;
     throw new Problem(UNREACHABLE);
@@ -148,8 +150,8 @@ async function request(url, { headers = {}, ...options } = {}) {
   if (!Number.isNaN(told)) ahead = told - Date.now();
   if (response.ok) return response;
   const problem = await problemOf(response);
-  // A token that is not taken now is not taken later.
-  if (response.status === 401) signOut();
+  // A token that is not taken now is not taken later; another may have come meanwhile.
+  if (response.status === 401 && asking.Authorization === credentials().Authorization) signOut();
   throw new Problem(problem);
 }
 

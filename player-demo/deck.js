@@ -59,6 +59,7 @@ export function createDeck(recording, media, { beside, companion, announce, stal
 
   for (const name of ['timeupdate', 'seeking', 'seeked', 'loadedmetadata', 'durationchange']) media.on(name, tick);
   for (const name of ['progress', 'loadedmetadata', 'durationchange', 'seeked']) media.on(name, () => timeline.setLoaded(media.element.buffered));
+  media.on('seeking', loop.sought);
   media.on('play', run);
   media.on('playing', run);
   for (const name of ['play', 'pause', 'ended']) media.on(name, () => transport.showPlaying(!media.element.paused));

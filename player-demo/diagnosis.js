@@ -13,12 +13,13 @@ let renewed = -Infinity;
 /**
  * `{ verdict, … }`: `renewed` (the link had run out, there is another now), `problem` (with the document), `lacking` (the browser
  * has no such codec; with the codec or null), `cut` (nothing is wrong with the recording: the stream broke off), `undecodable`.
- * `failure` is `{ code, started }`, `range` the bytes that were being read, `playedFrom` the URL that failed.
+ * `failure` is `{ code, started }`, `range` the bytes that were being read, `playedFrom` the URL that failed; without `mayRenew`
+ * another link is not taken for a remedy.
  */
-export async function diagnose(id, { failure: { code, started }, range, playedFrom, signal }) {
+export async function diagnose(id, { failure: { code, started }, range, playedFrom, mayRenew, signal }) {
   try {
     const fresh = await api.recording(id, { signal });
-    if (fresh.playable && api.mediaUrl(id) !== playedFrom) return { verdict: 'renewed', fresh };
+    if (fresh.playable && mayRenew && api.mediaUrl(id) !== playedFrom) return { verdict: 'renewed', fresh };
     if (!fresh.playable) return { verdict: 'problem', problem: fresh.problem ?? {} };
     const first = await firstBytes(id, signal);
     if (first === null) return { verdict: 'renewed', fresh };
@@ -55,7 +56,7 @@ function canPlay(codec) {
 
 /** The server has nothing to say against it, and yet the element stopped, or never began. */
 export function interruption({ verdict, codec }, seconds) {
-  if (verdict === 'cut') {
+  if (verdict !== 'undecodable') {
     return {
       code: 'connection-cut',
       title: `Playing stopped at ${clock(seconds)}`,

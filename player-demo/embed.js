@@ -13,6 +13,7 @@ const place = document.getElementById('place');
 const refused = document.getElementById('refused');
 const told = document.getElementById('told');
 const snippet = document.getElementById('snippet');
+let turn = 0;
 
 takeToken();
 addEventListener('hashchange', takeToken);
@@ -29,9 +30,12 @@ if (asked !== null) {
 }
 
 async function show(id) {
+  turn += 1;
+  const mine = turn;
   refused.textContent = '';
   const link = await mint(id);
-  if (link === null) return;
+  // Another recording was asked for meanwhile.
+  if (link === null || mine !== turn) return;
   const player = element('sealtape-player', { link });
   for (const name of EVENTS) player.addEventListener(`sealtape-${name}`, note);
   // What a host page does: it asks its own server for another one, and the listener stays where they are.

@@ -56,6 +56,10 @@ function timeOf(time) {
 }
 
 function sidecarsOf(recording) {
-  return element('ul.sidecars', {}, recording.sidecars.map((name) =>
-    element('li', {}, element('a', { href: sidecarUrl(recording.id, name), target: '_blank', rel: 'noopener' }, name))));
+  return element('ul.sidecars', {}, recording.sidecars.map((name) => {
+    const href = () => sidecarUrl(recording.id, name);
+    // Its link may have been renewed since.
+    const refresh = ({ currentTarget }) => { currentTarget.href = href(); };
+    return element('li', {}, element('a', { href: href(), target: '_blank', rel: 'noopener', onclick: refresh }, name));
+  }));
 }

@@ -121,8 +121,11 @@ export function createList(host, { announce, found = () => {} }) {
     const at = shown.findIndex(({ id }) => id === last?.id);
     if (page.next === null || page.next === undefined) [shown, next] = [page.recordings, null];
     else if (at >= 0) shown = page.recordings.concat(shown.slice(at + 1));
+    // More has come than a page holds: what lies between is fetched as the list grows.
+    else if (!page.recordings.some(({ id }) => shown.some((known) => known.id === id))) [shown, next] = [page.recordings, page.next];
     else return;
     render();
+    watchEnd();
   }
 
   /** Rows that did not change stay as they are, so that nothing moves under a hand. */

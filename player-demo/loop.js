@@ -9,6 +9,8 @@ const PASSED_S = 1;
 /** `changed({ from, to })` with each change; a mark that is not set is null. `jump(seconds)` goes back to A. */
 export function createLoop({ jump, changed }) {
   let [from, to] = [null, null];
+  /** Where the last tick was, as long as nobody sought since. */
+  let before = null;
 
   function set(a, b) {
     [from, to] = [a, b];
@@ -27,14 +29,21 @@ export function createLoop({ jump, changed }) {
     /** Whether both marks are set. */
     isSet: () => from !== null && to !== null,
     marks: () => ({ from, to }),
-    /** While playing: back to A once B is reached. */
+    /** While playing: back to A once B is reached; at speed, or in a hidden page, the next tick is well past it. */
     tick(now) {
-      if (from === null || to === null || now < to || now > to + PASSED_S) return;
+      const crossed = before !== null && before < to;
+      before = now;
+      if (from === null || to === null || now < to || (!crossed && now > to + PASSED_S)) return;
       jump(from);
+    },
+    /** The listener went elsewhere. */
+    sought() {
+      before = null;
     },
     /** The end of the recording is the end of a loop that reaches it; true when it goes back. */
     ended(duration) {
-      if (from === null || to === null || to < duration - PASSED_S / 2) return false;
+      const crossed = before !== null && before < to;
+      if (from === null || to === null || (!crossed && to < duration - PASSED_S / 2)) return false;
       jump(from);
       return true;
     },

@@ -92,6 +92,9 @@ export function createMedia(recording, place, { failed, pictureless }) {
       sound();
     },
 
+    /** The URL that it plays from, as it was given. */
+    source: () => media.getAttribute('src'),
+
     /** Where it stands, to go on from there later. */
     place: () => ({ time: reached, playing: wanted }),
 

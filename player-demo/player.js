@@ -16,7 +16,7 @@ import { sentenceOf } from './trouble.js';
 import { clock, fileName, kind, playerFor } from './words.js';
 
 /** How often in a row a stream that broke off is taken up again by itself, and how long it must play to count as mended. */
-const RESUMES = { cut: 4, undecodable: 1 };
+const RESUMES = { cut: 4, undecodable: 1, renewed: 2 };
 const RESUME_PAUSE_MS = 400;
 const MENDED_S = 3;
 
@@ -31,6 +31,8 @@ export function createPlayer(host, { announce, home }) {
   let place = { time: 0, playing: false };
   let marks = { from: null, to: null };
   let resumed = { count: 0, at: 0 };
+  /** What had the focus in a deck that is replaced. */
+  let focused = null;
   /** Every new intention takes a turn, and aborts what an older one still waits for. */
   let turn = new AbortController();
 
@@ -141,6 +143,8 @@ export function createPlayer(host, { announce, home }) {
     playing = { media, deck, companion };
     stage.replaceChildren(deck.node);
     deck.restore(marks);
+    if (document.activeElement === document.body) stage.querySelector(`[data-testid="${focused}"]`)?.focus({ preventScroll: true });
+    focused = null;
     media.on('timeupdate', () => {
       if (Math.abs(media.time() - resumed.at) > MENDED_S) resumed.count = 0;
     });
@@ -154,10 +158,10 @@ export function createPlayer(host, { announce, home }) {
     const { signal } = takeTurn();
     place = media.place();
     await told(async () => {
-      const found = await diagnose(id, { failure, range: media.bytesAround(), playedFrom: api.mediaUrl(id), signal });
+      const mayRenew = resumed.count < RESUMES.renewed;
+      const found = await diagnose(id, { failure, range: media.bytesAround(), playedFrom: media.source(), mayRenew, signal });
       if (signal.aborted) return;
-      if (found.verdict === 'renewed') mount();
-      else if (found.verdict === 'problem') fail(found.problem);
+      if (found.verdict === 'problem') fail(found.problem);
       else if (found.verdict === 'lacking') lacksCodec(found.codec, { tried: true });
       else if (resumed.count < RESUMES[found.verdict]) await resume(signal);
       else fail(interruption(found, place.time), downloadLink(false));
@@ -236,6 +240,7 @@ export function createPlayer(host, { announce, home }) {
     if (playing === null) return;
     place = playing.media.place();
     marks = playing.deck.marks();
+    focused = stage.contains(document.activeElement) ? document.activeElement.dataset.testid ?? null : null;
     playing.deck.close();
     playing.companion?.close();
     playing.media.close();
@@ -258,7 +263,10 @@ export function createPlayer(host, { announce, home }) {
 
   function downloadLink(primary) {
     const name = fileName(details);
-    return element(primary ? 'a.button.primary' : 'a.button', { testid: 'download', href: api.mediaUrl(id, name), download: name },
+    const href = () => api.mediaUrl(details.id, name);
+    // Its link may have been renewed since.
+    const refresh = ({ currentTarget }) => { currentTarget.href = href(); };
+    return element(primary ? 'a.button.primary' : 'a.button', { testid: 'download', href: href(), download: name, onclick: refresh },
       icon('download'), 'Download');
   }
 

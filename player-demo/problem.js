@@ -49,7 +49,7 @@ function adviceUrl(type) {
   if (!type || type === 'about:blank') return null;
   try {
     const url = new URL(type, location.origin);
-    return url.origin === location.origin ? url.pathname + url.search : null;
+    return url.origin === location.origin ? url.href : null;
   } catch {
     return null;
   }

@@ -43,7 +43,9 @@ async function toTheMiddle(media, url, signal) {
   }
   const from = media.currentTime;
   if (Math.abs(from - middle) > 1) throw new Error(`asked for ${middle.toFixed(1)} s, it is at ${from.toFixed(1)} s`);
-  await media.play();
+  // What a refusal to play says comes as an error of the element.
+  media.play().catch(() => {});
+  await happens(media, 'playing', signal);
   while (media.currentTime < from + Math.min(HEARD_S, middle / 2)) await happens(media, 'timeupdate', signal);
   return `played from ${from.toFixed(1)} s of ${Number.isFinite(media.duration) ? media.duration.toFixed(1) : 'unknown'} s`;
 }

@@ -1,11 +1,11 @@
 // <sealtape-player>: plays one recording of a sealtape server in a page of any origin. This file is all of it: load it
-// from the server (`/player/sealtape-player.js`) or copy it; it imports nothing, and styles itself without inline styles.
+// from the server or copy it; it imports nothing, and needs no inline styles.
 //
 //   <script type="module" src="https://sealtape.example/player/sealtape-player.js"></script>
 //   <sealtape-player link="https://sealtape.example/recordings/call-1/media?link=v1.…"></sealtape-player>
 //
 // Attributes   recording  the ID; not needed where `link` is a whole URL
-//              server     where sealtape answers; else as `link` says, else where this file was loaded from
+//              server     where sealtape answers; else as `link` says, else where this file came from
 //              link       a signed link: the URL that `POST /recordings/ID/link` or `sealtape link` gave, or its parameter
 //              start      seconds to begin at          speed     0.5 to 3
 //              controls   `none`: the page has its own  waveform  `none`: a plain timeline, nothing is asked for
@@ -21,22 +21,22 @@
 //              --sealtape-wave, --sealtape-border, --sealtape-bad, --sealtape-radius, --sealtape-timeline-height
 // Words        import { words } and overwrite them before the first element is made, for another language
 //
-// It holds no key and keeps no media. It does not know who may listen: the link does. The manual tells more: Embedding.
+// It holds no key and keeps no media. More in the manual: Embedding.
 
 const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3];
 const SKIP_S = 10;
 const STEPS_S = { ArrowLeft: -5, ArrowDown: -5, ArrowRight: 5, ArrowUp: 5, PageDown: -30, PageUp: 30 };
-/** Streams that break off are taken up again this often without getting any further. */
+/** So often a stream is taken up again without getting further. */
 const RESUMES = 3;
 const RESUME_PAUSE_MS = 800;
-/** Further on than this a stream has been taken up. */
+/** Further on, it has been taken up. */
 const RESUMED_S = 1;
 const NOTHING_RESUMED = { time: -Infinity, count: 0 };
 const CUTS = ['connection-cut', 'server-unreachable'];
 const PROBE_LEN = 65_536;
 const PATIENCE_MS = 2000;
 
-/** What is said to people. Problems by their code; others by the title that the server gave. */
+/** Other problems are told by the title that the server gave. */
 export const words = {
   play: 'Play', pause: 'Pause', back: 'Back 10 seconds', forward: 'Forward 10 seconds', speed: 'Speed', fullscreen: 'Full screen', position: 'Position',
   of: 'of', recording: 'Recording', opening: 'Opening …', retry: 'Try again', download: 'Download', request: 'Request ID',
@@ -75,10 +75,11 @@ export class SealtapePlayer extends HTMLElement {
   #problem = null;
   #peaks = [];
   #place = { time: 0, playing: false };
-  /** Every new intention takes a turn; what an older one still brings is dropped. */
+  /** What an older intention still brings is dropped. */
   #turn = new AbortController();
   #isDue = false;
   #isReset = true;
+  #hasBegun = false;
   #resumed = NOTHING_RESUMED;
 
   constructor() {
@@ -112,7 +113,8 @@ export class SealtapePlayer extends HTMLElement {
 
   get token() { return this.#token; }
   set token(value) {
-    [this.#token, this.#minted] = [value ?? null, null];
+    this.#token = value ?? null;
+    if (this.#token === null || !this.#works()) this.#minted = null;
     if (!this.#works()) this.#load();
   }
 
@@ -133,7 +135,7 @@ export class SealtapePlayer extends HTMLElement {
   get speed() { return clamp(Number.parseFloat(this.getAttribute('speed') ?? '1') || 1, SPEEDS[0], SPEEDS.at(-1)); }
   set speed(value) { this.setAttribute('speed', value); }
 
-  /** Plays; the promise fails where the browser wants a click first. */
+  /** The promise fails where the browser wants a click first. */
   play() {
     this.#place.playing = true;
     return this.#media === null ? Promise.resolve() : this.#media.play();
@@ -147,13 +149,13 @@ export class SealtapePlayer extends HTMLElement {
   seek(seconds) {
     const to = clamp(Number(seconds) || 0, 0, Number.isFinite(this.duration) ? this.duration : Infinity);
     this.#place.time = to;
-    // A new link that came meanwhile is used where the next bytes are asked for.
-    if (this.#media !== null && this.#source !== this.#url('/media')) this.#mount();
+    // A new link is used where the next bytes are asked for.
+    if (this.#media !== null && this.#source !== this.#url('/media')) this.#remount();
     else if (this.#media?.readyState > 0) this.#media.currentTime = to;
     this.#show();
   }
 
-  /** Asks again, for a problem whose cause is gone, and goes on from its place. */
+  /** Asks again, and goes on from its place. */
   reload() { this.#load(); }
 
   // What it plays, and from where
@@ -179,7 +181,7 @@ export class SealtapePlayer extends HTMLElement {
     return `${base}/recordings/${encodeURIComponent(id)}${what}${parameters.size > 0 ? `?${parameters}` : ''}`;
   }
 
-  /** A new link to the recording that plays leaves it in peace; it is used as soon as the old one is refused. */
+  /** A new link leaves what plays in peace, and is used once the old one is refused. */
   #relink(old) {
     const recordingOf = (link) => /\/recordings\/([^/?]+)/.exec(link ?? '')?.[1] ?? null;
     const isOther = !this.hasAttribute('recording') && recordingOf(old) !== recordingOf(this.getAttribute('link'));
@@ -206,7 +208,7 @@ export class SealtapePlayer extends HTMLElement {
     this.#drop();
     if (this.#isReset) {
       this.#place = { time: Math.max(0, Number.parseFloat(this.getAttribute('start') ?? '0') || 0), playing: this.#place.playing };
-      [this.#details, this.#peaks, this.#minted, this.#isReset] = [null, [], null, false];
+      [this.#details, this.#peaks, this.#minted, this.#isReset, this.#hasBegun] = [null, [], null, false, false];
     }
     [this.#problem, this.#resumed] = [null, NOTHING_RESUMED];
     this.#show();
@@ -219,7 +221,7 @@ export class SealtapePlayer extends HTMLElement {
       else this.#fail(this.#details.problem ?? {});
     } catch (error) {
       if (signal.aborted) return;
-      // Pages that the server does not list may not read what it answers, but a link plays there, too.
+      // Pages that the server does not list may not read its answers, but a link plays there, too.
       if (error.problem?.code === 'server-unreachable' && this.#isForeign() && this.#address().link !== '') this.#mount();
       else this.#refused(error);
     }
@@ -259,7 +261,7 @@ export class SealtapePlayer extends HTMLElement {
     media.setAttribute('part', 'media');
     media.preload = 'metadata';
     media.preservesPitch = true;
-    // Without a link another origin's page may only have what it may also read.
+    // Without a link another origin may only have what it may read.
     if (this.#isForeign() && this.#address().link === '') media.crossOrigin = 'anonymous';
     const on = (name, act) => media.addEventListener(name, () => { if (media === this.#media) act(); });
     on('loadedmetadata', () => this.#ready());
@@ -271,7 +273,7 @@ export class SealtapePlayer extends HTMLElement {
     for (const name of ['progress', 'durationchange', 'playing']) on(name, () => this.#show());
     for (const name of ['seeking', 'waiting']) on(name, () => this.#lookInto());
     on('play', () => this.#played(true));
-    // A pause that an error brings is not a wish of the listener.
+    // A pause by an error is no wish of the listener.
     on('pause', () => { if (media.error === null) this.#played(false); });
     on('ended', () => this.#tell('ended'));
     on('error', () => this.#diagnose(media.error?.code ?? 0));
@@ -283,7 +285,13 @@ export class SealtapePlayer extends HTMLElement {
     this.#show();
   }
 
+  /** Signed in and without a link, one is minted first. */
+  #remount() {
+    return this.#token !== null && this.#address().link === '' ? this.#load() : this.#mount();
+  }
+
   #ready() {
+    this.#hasBegun = true;
     if (this.#place.time > 0) this.#media.currentTime = Math.min(this.#place.time, this.#media.duration);
     this.#view.stage.hidden = !(this.#media.videoWidth > 0);
     this.#tell('ready', { details: this.#details, duration: this.#media.duration });
@@ -312,23 +320,23 @@ export class SealtapePlayer extends HTMLElement {
     this.#show();
   }
 
-  /** Why did the element stop? The link may have run out, the server may know, the stream was cut, or the codec lacks. */
+  /** Why did the element stop? The link, the server, the stream or the codec. */
   async #diagnose(code) {
     const { signal } = this.#turn;
-    const hadBegun = this.#media.readyState > 0 || this.#resumed.count > 0;
     try {
       await this.#askWhy(signal);
-      if (!hadBegun) return this.#fail({ code: 'codec-missing', detail: this.#details.media_type });
-      if (code === MediaError.MEDIA_ERR_DECODE) return this.#fail({ code: 'decoding-failed', detail: this.#details.media_type });
-      return await this.#mayResume(signal) ? this.#mount() : this.#fail({ code: 'connection-cut' });
+      // The first time it may have been a moment's trouble on the way.
+      if (!this.#hasBegun && this.#resumed.count > 0) return this.#fail({ code: 'codec-missing', detail: this.#details.media_type });
+      if (this.#hasBegun && code === MediaError.MEDIA_ERR_DECODE) return this.#fail({ code: 'decoding-failed', detail: this.#details.media_type });
+      return await this.#mayResume(signal) ? this.#remount() : this.#fail({ code: 'connection-cut' });
     } catch (error) {
       if (signal.aborted) return undefined;
-      if (hadBegun && CUTS.includes(error.problem?.code) && await this.#mayResume(signal)) return this.#mount();
+      if (this.#hasBegun && CUTS.includes(error.problem?.code) && await this.#mayResume(signal)) return this.#remount();
       return this.#refused(error);
     }
   }
 
-  /** Where it waits, the server is asked why: a browser asks again for half a minute before it says that it is refused. */
+  /** Where it waits, the server is asked why: a browser tells only after half a minute. */
   #lookInto(after = PATIENCE_MS) {
     clearTimeout(this.#patience);
     const media = this.#media;
@@ -336,7 +344,7 @@ export class SealtapePlayer extends HTMLElement {
     const waits = () => media === this.#media && media.error === null && (media.seeking || media.readyState < 3);
     this.#patience = setTimeout(async () => {
       if (!waits()) return undefined;
-      if (this.#source !== this.#url('/media')) return this.#mount();
+      if (this.#source !== this.#url('/media')) return this.#remount();
       try {
         await this.#askWhy(signal);
       } catch (error) {
@@ -346,7 +354,7 @@ export class SealtapePlayer extends HTMLElement {
     }, after);
   }
 
-  /** Throws the problem that there is. Only a read where it stands can say what is wrong there. */
+  /** Throws the problem that there is; only a read where it stands can say what is wrong there. */
   async #askWhy(signal) {
     const share = this.#media?.duration > 0 && Number.isFinite(this.#media.duration) ? this.#place.time / this.#media.duration : 0;
     const fresh = await this.#ask('', { signal });
@@ -370,12 +378,13 @@ export class SealtapePlayer extends HTMLElement {
     if (error.problem.code === 'link-expired') {
       if (this.#minted !== null && !this.getAttribute('link')) {
         this.#minted = null;
-        this.#load();
-        return;
+        return this.#load();
       }
+      const before = this.#url('/media');
       this.#tell('link-expired', { recording: this.#address().id, time: this.#place.time });
+      if (this.#url('/media') !== before) return this.#load();
     }
-    this.#fail(error.problem);
+    return this.#fail(error.problem);
   }
 
   #fail(problem) {
@@ -385,7 +394,6 @@ export class SealtapePlayer extends HTMLElement {
     this.#show();
   }
 
-  /** Takes the element down, keeping its place, and lets go of its connection. */
   #drop({ keep = false } = {}) {
     if (!keep) {
       this.#turn.abort();
@@ -421,7 +429,7 @@ export class SealtapePlayer extends HTMLElement {
     });
   }
 
-  /** What the timeline stands for: a recording in progress is as long as what can be sought. */
+  /** In progress, it is as long as what can be sought. */
   #length() {
     const { duration } = this;
     if (Number.isFinite(duration)) return duration;
@@ -432,7 +440,7 @@ export class SealtapePlayer extends HTMLElement {
 
 // What is seen
 
-/** The shadow tree; `watch()` and `rest()` for as long as it is in a page. */
+/** The shadow tree; it watches while it is in a page. */
 function buildView(root, player) {
   const button = (part, label, ...children) => make('button', { part, type: 'button', 'aria-label': label }, ...children);
   const playIcon = icon('');
@@ -457,7 +465,7 @@ function buildView(root, player) {
   back.addEventListener('click', () => player.seek(player.currentTime - SKIP_S));
   forward.addEventListener('click', () => player.seek(player.currentTime + SKIP_S));
   stage.addEventListener('click', () => play.click());
-  full.addEventListener('click', () => stage.requestFullscreen().catch(() => {}));
+  full.addEventListener('click', () => (document.fullscreenElement ? document.exitFullscreen() : group.requestFullscreen()).catch(() => {}));
   speed.addEventListener('change', () => { player.speed = Number(speed.value); });
   timeline.addEventListener('keydown', (event) => {
     const to = { Home: 0, End: shown.duration }[event.key] ?? (event.key in STEPS_S ? player.currentTime + STEPS_S[event.key] : null);
@@ -506,7 +514,7 @@ function buildView(root, player) {
   return { stage, timeline, show, watch: () => resized.observe(timeline), rest: () => resized.disconnect() };
 }
 
-/** A problem in plain words, and what support will ask for. */
+/** In plain words, with what support asks for. */
 function explain(problem, download, retry) {
   const again = make('button', { part: 'retry', type: 'button' }, words.retry);
   again.addEventListener('click', retry);
@@ -519,7 +527,7 @@ function explain(problem, download, retry) {
   ];
 }
 
-/** Channels above each other, without any a bar. Its colours are those of the canvas in the sheet. */
+/** Channels above each other, or a bar; in the colours of the canvas. */
 function drawTimeline(canvas, channels, played) {
   const { clientWidth: width, clientHeight: height } = canvas;
   const scale = devicePixelRatio || 1;
@@ -554,7 +562,7 @@ function extent(peaks, from, to) {
 
 // Small things
 
-/** Where this file was loaded from, if from a sealtape server; else the page's own origin. */
+/** The server that this file came from; else the page's origin. */
 function home() {
   const [, base] = /^(.*)\/player\/sealtape-player\.js$/.exec(import.meta.url.split(/[?#]/)[0]) ?? [];
   return base ?? location.origin;
@@ -574,7 +582,7 @@ function clamp(value, least, most) {
   return Math.min(Math.max(value, least), most);
 }
 
-/** Text becomes a text node or an attribute's value, never markup. */
+/** Text never becomes markup. */
 function make(name, attributes, ...children) {
   const node = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
@@ -593,7 +601,7 @@ function icon(path) {
 
 let made = null;
 
-/** Constructed, so that a policy against inline styles does not meet it. */
+/** Constructed: no policy against inline styles meets it. */
 function sheet() {
   if (made === null) {
     made = new CSSStyleSheet();
@@ -616,6 +624,8 @@ const STYLE = `
 .stage { background: #000; }
 video { display: block; width: 100%; max-height: 70vh; }
 audio { display: none; }
+.player:fullscreen, :fullscreen .stage { display: flex; flex-direction: column; }
+:fullscreen .stage, :fullscreen video { flex: 1; min-height: 0; max-height: none; }
 [part=controls] { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem; padding: .6rem .75rem; }
 button, select, a {
   display: inline-flex; align-items: center; justify-content: center; min-width: 2.25rem; min-height: 2.25rem; padding: .2rem .5rem; font: inherit;

@@ -43,11 +43,11 @@ export function linkParameter(id) {
   return known === undefined ? '' : `link=${encodeURIComponent(known.link)}`;
 }
 
-/** Sees that there is a good link to a recording; `mint` gives `{ url, expires_at }`. */
-export async function ensureLink(id, mint) {
+/** Sees that there is a good link to a recording; `mint` gives `{ url, expires_at }`, `now` is the time by the server's clock. */
+export async function ensureLink(id, mint, now) {
   if (token === null) return;
   const known = links.get(id);
-  if (known !== undefined && known.until - Date.now() > SPARE_MS) return;
+  if (known !== undefined && known.until - now > SPARE_MS) return;
   const { url, expires_at } = await mint();
   links.set(id, { link: new URL(url, location.href).searchParams.get('link'), until: Date.parse(expires_at) });
 }

@@ -18,6 +18,7 @@ export function createTimeline({ label, seek, mark, widen }) {
   let held = null;
   let drawn = '';
   let told = '';
+  let looped = { from: null, to: null };
 
   const canvas = element('canvas', { 'aria-hidden': 'true' });
   const loaded = element('div.timeline-loaded');
@@ -109,6 +110,15 @@ export function createTimeline({ label, seek, mark, widen }) {
     drawWaveform(canvas, channels, { played, colours: { played: colour('--wave-played'), rest: colour('--wave-rest'), line: colour('--border') } });
   }
 
+  function showLoop() {
+    const { from, to } = looped;
+    loop.hidden = from === null || !(duration > 0);
+    if (loop.hidden) return;
+    loop.classList.toggle('open', to === null);
+    loop.style.left = percent(from / duration);
+    loop.style.width = to === null ? '2px' : percent(Math.min(1, to / duration) - from / duration);
+  }
+
   show(0);
   return {
     node,
@@ -126,6 +136,7 @@ export function createTimeline({ label, seek, mark, widen }) {
       if (longer) {
         told = '';
         draw(true);
+        showLoop();
       }
       if (held === null) show(seconds);
     },
@@ -140,12 +151,9 @@ export function createTimeline({ label, seek, mark, widen }) {
       }
       loaded.replaceChildren(...parts);
     },
-    setLoop({ from, to }) {
-      loop.hidden = from === null || !(duration > 0);
-      if (loop.hidden) return;
-      loop.classList.toggle('open', to === null);
-      loop.style.left = percent(from / duration);
-      loop.style.width = to === null ? '2px' : percent(Math.min(1, to / duration) - from / duration);
+    setLoop(marks) {
+      looped = marks;
+      showLoop();
     },
     close() {
       sizes.disconnect();

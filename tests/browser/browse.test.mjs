@@ -194,3 +194,24 @@ test('what is stored while the page is open appears by itself, and the focus sta
   await eventually(async () => (await ids())[0] === 'call-5', 'the new recording');
   assert.equal(await page.evaluate(() => document.activeElement.dataset.id), 'call-3');
 });
+
+test('where more comes than a page of the catalogue holds, an open list begins anew with it', async (t) => {
+  const { url, put } = await archive(t, CALLS);
+  const { page, at, goto, ids } = await listener(t, url, { expected: (text) => /Failed to load resource/.test(text) });
+  await goto();
+  await eventually(async () => (await ids()).length === CALLS.length, 'all are listed');
+  // It does not see them come one by one.
+  let isAway = true;
+  await page.route((asked) => asked.pathname === '/recordings', (route) => (isAway ? route.abort() : route.continue()));
+  const later = Array.from({ length: 56 }, (_, index) => `later-${index}`);
+  for (let from = 0; from < later.length; from += 8) {
+    await Promise.all(later.slice(from, from + 8).map((id, by) => put(id, { started_at: `2026-11-05T09:${String(from + by).padStart(2, '0')}:00Z` })));
+  }
+  isAway = false;
+  await eventually(async () => (await ids())[0] === 'later-55', 'the newest is listed', 60_000);
+  await eventually(async () => {
+    await at('row').last().scrollIntoViewIfNeeded();
+    return (await ids()).length === later.length + CALLS.length;
+  }, 'the list goes on with those that lie between');
+  assert.equal(new Set(await ids()).size, later.length + CALLS.length);
+});

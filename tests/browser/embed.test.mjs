@@ -9,8 +9,11 @@ import test from 'node:test';
 import { promisify } from 'node:util';
 
 import { browse, demo } from './harness.mjs';
-import { hasNoWaveform, isOfPolicy, isRefusal, MODULE, origins, played, told, violations } from './origins.mjs';
+import { isOfPolicy, isRefusal, MODULE, origins, played, told, violations } from './origins.mjs';
 import { until } from './programs.mjs';
+
+/** MP3 of 128 kbit/s. */
+const BYTES_A_SECOND = 16_000;
 
 test('it is one small file without imports', () => {
   const source = readFileSync(MODULE, 'utf8');
@@ -21,7 +24,7 @@ test('it is one small file without imports', () => {
 
 test('a page of another origin plays by a signed link, and seeks', async (t) => {
   const { link, server, host } = await origins(t);
-  const { page, shot } = await browse(t, { hosts: [new URL(server).host], expected: hasNoWaveform });
+  const { page, shot } = await browse(t, { hosts: [new URL(server).host] });
   await page.goto(host.page({ 'link': await link('call'), label: 'Call of Monday' }));
   const ready = await told(page, 'sealtape-ready');
   assert.equal(ready.details.id, 'call');
@@ -47,7 +50,7 @@ test('a page of another origin plays by a signed link, and seeks', async (t) => 
 
 test('keys move it, and what it shows is told to screen readers', async (t) => {
   const { link, server, host } = await origins(t);
-  const { page } = await browse(t, { hosts: [new URL(server).host], expected: hasNoWaveform });
+  const { page } = await browse(t, { hosts: [new URL(server).host] });
   await page.goto(host.page({ link: await link('call'), label: 'Call of Monday' }));
   await told(page, 'sealtape-ready');
   const slider = page.getByRole('group', { name: 'Call of Monday' }).getByRole('slider', { name: 'Position' });
@@ -78,7 +81,7 @@ test('axe finds nothing, light and dark, wide and narrow, playing and in trouble
 
 test('one element plays one recording after the other, and a moved one keeps its place', async (t) => {
   const { link, server, host } = await origins(t);
-  const { page } = await browse(t, { hosts: [new URL(server).host], expected: hasNoWaveform });
+  const { page } = await browse(t, { hosts: [new URL(server).host] });
   await page.goto(host.page({ link: await link('call'), start: '9' }));
   await told(page, 'sealtape-ready');
   await page.waitForFunction(() => Math.abs(window.player.currentTime - 9) < 0.3);
@@ -102,7 +105,7 @@ test('a recording in progress is followed to its end', async (t) => {
   const { link, server, host, run } = await origins(t);
   const { page } = await browse(t, { hosts: [new URL(server).host], expected: isRefusal });
   const token = (await run(['token', 'create', '--subject', 'recorder', '--ttl', '1h', '--scope', 'recordings:write'])).trim().split('\n')[0];
-  const recorder = spawn('ffmpeg', ['-v', 'error', '-re', '-f', 'lavfi', '-i', 'sine=frequency=300:duration=9', '-c:a', 'libmp3lame', '-b:a', '128k', '-flush_packets', '1', '-f', 'mp3', '-']);
+  const recorder = spawn('ffmpeg', ['-v', 'error', '-re', '-f', 'lavfi', '-i', 'sine=frequency=300', '-c:a', 'libmp3lame', '-b:a', '128k', '-flush_packets', '1', '-f', 'mp3', '-']);
   t.after(() => recorder.kill());
   const taken = fetch(`${server}/recordings/live/media`, {
     method: 'PUT', duplex: 'half', body: Readable.toWeb(recorder.stdout), headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'audio/mpeg' },
@@ -112,10 +115,14 @@ test('a recording in progress is followed to its end', async (t) => {
   await page.goto(host.page({ link: url }));
   const { details, duration } = await told(page, 'sealtape-ready');
   assert.deepEqual([details.state, duration], ['recording', Infinity]);
+  const opened = details.media_len / BYTES_A_SECOND;
   await page.evaluate(() => window.player.play());
-  await told(page, 'sealtape-ended');
+  await played(page, opened + 3);
+  // Interrupted, ffmpeg writes its end.
+  recorder.kill('SIGINT');
   assert.equal((await taken).status, 201);
-  assert.ok(await page.evaluate(() => window.player.currentTime) > 8, 'to its end, and not to where it was when it was opened');
+  await told(page, 'sealtape-ended');
+  assert.ok(await page.evaluate(() => window.player.currentTime) > opened + 3, 'to its end, and not to where it was when it was opened');
 });
 
 test('a page that is not listed plays by a link, too, though it may read no description', async (t) => {
@@ -141,20 +148,27 @@ test('a token mints its own links, and is written into no address', async (t) =>
   const asked = through.take();
   assert.ok(asked.some(({ path }) => path.startsWith('/recordings/call/media?link=v1.')), JSON.stringify(asked));
   assert.ok(!JSON.stringify(asked).includes(token) && !(await page.content()).includes(token));
+  // A token that is renewed meanwhile leaves what plays in peace.
+  const next = (await run(['token', 'create', '--subject', 'ann', '--ttl', '2h', '--scope', 'recordings:play'])).trim().split('\n')[0];
+  await page.evaluate((token) => {
+    window.told.length = 0;
+    window.player.play();
+    window.player.token = token;
+    window.player.seek(15);
+  }, next);
+  await played(page, 15.3);
+  assert.deepEqual(await page.evaluate(() => window.told.filter(({ name }) => /problem|expired/.test(name))), []);
 });
 
 test('what it shows of a waveform is what the server answers', async (t) => {
   const { link, server, host, dir, run } = await origins(t);
-  const { page, shot } = await browse(t, { hosts: [new URL(server).host] });
+  // That this test reads the canvas is nothing that the page does.
+  const { page, shot } = await browse(t, { hosts: [new URL(server).host], expected: (text) => text.includes('willReadFrequently') });
   // Loud in its first half and silent in its second.
   const half = path.join(dir, 'half.wav');
   await promisify(execFile)('ffmpeg', ['-v', 'error', '-f', 'lavfi', '-i', 'sine=frequency=300:duration=10,volume=18dB,apad=whole_dur=20', half]);
   await run(['import', half]);
   const url = await link('half');
-  if ((await fetch(url.replace('/media', '/waveform'))).status === 404) {
-    const peaks = Array.from({ length: 400 }, (_, at) => (at < 200 ? [-0.9, 0.9] : [0, 0]));
-    await page.route('**/waveform?*', (route) => route.fulfill({ json: { channels: [peaks], duration_s: 20 }, headers: { 'Access-Control-Allow-Origin': '*' } }));
-  }
   await page.goto(host.page({ link: url }));
   await told(page, 'sealtape-ready');
   await page.waitForFunction(() => {
@@ -169,9 +183,24 @@ test('what it shows of a waveform is what the server answers', async (t) => {
   await shot('embed-waveform');
 });
 
+test('full screen has the controls, too, and the picture fills what they leave', async (t) => {
+  const { link, server, host } = await origins(t);
+  const { page, shot } = await browse(t, { hosts: [new URL(server).host] });
+  await page.goto(host.page({ link: await link('screen') }));
+  await told(page, 'sealtape-ready');
+  await page.getByRole('button', { name: 'Full screen' }).click();
+  await page.waitForFunction(() => {
+    const tall = (name) => window.player.shadowRoot.querySelector(name).getBoundingClientRect().height;
+    return document.fullscreenElement === window.player && tall('[part=controls]') > 0 && Math.abs(tall('video') + tall('[part=controls]') - innerHeight) < 4;
+  });
+  await shot('embed-fullscreen');
+  await page.getByRole('button', { name: 'Full screen' }).click();
+  await page.waitForFunction(() => document.fullscreenElement === null);
+});
+
 test('a page of another origin loads the file from the server itself', async (t) => {
   const { link, server, host } = await origins(t);
-  const { page } = await browse(t, { hosts: [new URL(server).host], expected: hasNoWaveform });
+  const { page } = await browse(t, { hosts: [new URL(server).host] });
   await page.goto(host.page({ recording: 'call', link: new URL(await link('call')).searchParams.get('link') }, { module: `${server}/player/sealtape-player.js` }));
   // Neither origin nor server were said: where the file came from tells them.
   assert.equal((await told(page, 'sealtape-ready')).details.id, 'call');

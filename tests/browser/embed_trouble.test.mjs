@@ -4,16 +4,17 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { browse } from './harness.mjs';
-import { hasNoWaveform, isRefusal, origins, played, told } from './origins.mjs';
+import { isRefusal, origins, played, told } from './origins.mjs';
 
 test('a link that runs out while it plays is told, and a new one goes on from the place', async (t) => {
   const { link, server, host } = await origins(t, { isLong: true });
   const { page, shot } = await browse(t, { hosts: [new URL(server).host], expected: isRefusal });
-  await page.goto(host.page({ link: await link('hour.mp3', '4s'), start: '600' }));
+  const short = await link('hour.mp3', '20s');
+  await page.goto(host.page({ link: short, start: '600' }));
   await told(page, 'sealtape-ready');
   await page.evaluate(() => window.player.play());
   await played(page, 600.2);
-  await page.waitForTimeout(4200);
+  await answered(short, 403);
   // What has come plays on; what must be asked for is refused.
   await page.evaluate(() => window.player.seek(3000));
   const { recording, time } = await told(page, 'sealtape-link-expired');
@@ -30,8 +31,9 @@ test('a link that runs out while it plays is told, and a new one goes on from th
 
 test('a new link that comes early leaves what plays in peace, and is used from then on', async (t) => {
   const { link, server, host, through } = await origins(t, { isCounted: true, isLong: true });
-  const { page } = await browse(t, { hosts: [new URL(server).host], expected: hasNoWaveform });
-  await page.goto(host.page({ link: await link('hour.mp3', '4s') }));
+  const { page } = await browse(t, { hosts: [new URL(server).host] });
+  const short = await link('hour.mp3', '20s');
+  await page.goto(host.page({ link: short }));
   await told(page, 'sealtape-ready');
   await page.evaluate(() => window.player.play());
   await played(page, 0.3);
@@ -40,7 +42,7 @@ test('a new link that comes early leaves what plays in peace, and is used from t
     window.element = window.player.shadowRoot.querySelector('audio');
     window.player.link = link;
   }, fresh);
-  await page.waitForTimeout(4200);
+  await answered(short, 403);
   assert.ok(await page.evaluate(() => window.element.isConnected && !window.element.paused), 'it played on');
   await page.evaluate(() => window.player.seek(2000));
   await played(page, 2000.3);
@@ -92,6 +94,29 @@ test('what never comes is no missing codec', async (t) => {
   await told(page, 'sealtape-ready');
 });
 
+test('a moment of trouble with the first bytes is no missing codec', async (t) => {
+  const { link, server, host, through } = await origins(t, { isCounted: true });
+  const { page } = await browse(t, { hosts: [new URL(server).host], expected: isRefusal });
+  through.refuse(1);
+  await page.goto(host.page({ link: await link('call') }));
+  await told(page, 'sealtape-ready');
+  assert.deepEqual(await page.evaluate(() => window.told.filter(({ name }) => name === 'sealtape-problem')), []);
+});
+
+test('a link that is set as soon as the old one is told to have run out is used, and nothing is said', async (t) => {
+  const { link, server, host } = await origins(t);
+  const { page } = await browse(t, { hosts: [new URL(server).host], expected: isRefusal });
+  const short = await link('call', '1s');
+  await answered(short, 403);
+  await page.addInitScript((fresh) => {
+    document.addEventListener('sealtape-link-expired', ({ target }) => { target.link = fresh; });
+  }, await link('call'));
+  await page.goto(host.page({ link: short }));
+  await told(page, 'sealtape-ready');
+  await told(page, 'sealtape-link-expired');
+  assert.deepEqual(await page.evaluate(() => window.told.filter(({ name }) => name === 'sealtape-problem')), []);
+});
+
 test('each trouble is told by its code, in words, with what support asks for', async (t) => {
   const { link, server, host, run } = await origins(t);
   const { page, shot } = await browse(t, { hosts: [new URL(server).host], expected: isRefusal });
@@ -119,10 +144,10 @@ test('each trouble is told by its code, in words, with what support asks for', a
   assert.equal(await page.evaluate(() => window.player.problem), null);
 });
 
-/** A running server sees what a command changed within a second. */
+/** A running server sees what a command changed within a second; a link ends when its time is over. */
 async function answered(url, status) {
   for (let tries = 0; (await fetch(url, { method: 'HEAD' })).status !== status; tries += 1) {
-    assert.ok(tries < 100, `not answered ${status}`);
+    assert.ok(tries < 600, `not answered ${status}`);
     await new Promise((resolve) => { setTimeout(resolve, 100); });
   }
 }

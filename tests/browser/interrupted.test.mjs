@@ -40,6 +40,19 @@ async function served(t) {
   return place.serve();
 }
 
+/** The same where one signs in: with a token for it. */
+async function signedIn(t) {
+  const place = system(t, { config: (dir) => SIGNED_IN.replaceAll('DIR', dir) });
+  writeFileSync(path.join(place.dir, 'token.key'), generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  writeFileSync(path.join(place.dir, 'link.secrets'), `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
+  await place.run(['definition-key', 'generate']);
+  await place.run(['keys', 'generate']);
+  await seal(place, 'call', TEN_MINUTES);
+  const token = (await place.run(['token', 'create', '--scope', 'recordings:list,recordings:play', '--subject', 'ada', '--ttl', '1h'])).trim();
+  const { url } = await place.serve();
+  return { url, token };
+}
+
 test('a stream that is cut mid-way goes on by range, from its place', async (t) => {
   const { url } = await served(t);
   const proxy = await cuttingProxy(t, url);
@@ -64,7 +77,7 @@ test('a stream that is cut mid-way goes on by range, from its place', async (t) 
 test('where the browser gives up, the page takes up again from the place, and says so only when that does not help', async (t) => {
   const { url } = await served(t);
   const proxy = await cuttingProxy(t, url);
-  const { at, goto, ready, until } = await listener(t, proxy.url, { expected: logged });
+  const { at, goto, ready, until, page } = await listener(t, proxy.url, { expected: logged });
   await goto('#/recordings/call');
   await ready();
   await at('play').click();
@@ -75,6 +88,7 @@ test('where the browser gives up, the page takes up again from the place, and sa
   await at('media').evaluate((media) => { media.currentTime = 300; });
   await until('!media.seeking && media.currentTime > 300.3 && media.currentTime < 312 && !media.paused');
   assert.equal(await element.evaluate((media) => media.isConnected), false, 'the element that failed was replaced');
+  assert.equal(await page.evaluate(() => document.activeElement.dataset.testid), 'play', 'the focus stays where it was');
   assert.equal(await at('problem').count(), 0);
   proxy.fail(1000);
   await at('media').evaluate((media) => { media.currentTime = 500; });
@@ -105,19 +119,12 @@ test('a network that is gone for good is told, the place is kept, and trying aga
 });
 
 test('a link that runs out while it plays is renewed without losing the place', async (t) => {
-  const place = system(t, { config: (dir) => SIGNED_IN.replaceAll('DIR', dir) });
-  writeFileSync(path.join(place.dir, 'token.key'), generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
-  writeFileSync(path.join(place.dir, 'link.secrets'), `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
-  await place.run(['definition-key', 'generate']);
-  await place.run(['keys', 'generate']);
-  await seal(place, 'call', TEN_MINUTES);
-  const token = (await place.run(['token', 'create', '--scope', 'recordings:list,recordings:play', '--subject', 'ada', '--ttl', '1h'])).trim();
-  const { url } = await place.serve();
+  const { url, token } = await signedIn(t);
   const { at, goto, until, media, page, context } = await listener(t, url, { expected: logged });
   const minted = [];
   await context.route('**/recordings/call/link', async (route) => {
     // The first link is a short one; whether it is good the server says, not the page.
-    const body = minted.length === 0 ? { ttl: '3s' } : {};
+    const body = minted.length === 0 ? { ttl: '20s' } : {};
     minted.push(body);
     await route.continue({ postData: JSON.stringify(body), headers: { ...await route.request().allHeaders(), 'content-type': 'application/json' } });
   });
@@ -127,10 +134,30 @@ test('a link that runs out while it plays is renewed without losing the place', 
   await at('play').click();
   await until('media.currentTime > 0.5');
   const before = await at('media').evaluate((element) => element.currentSrc);
-  await page.waitForTimeout(4000);
+  await eventually(async () => (await fetch(before, { method: 'HEAD' })).status === 403, 'the link has run out', 40_000);
   await at('media').evaluate((element) => { element.currentTime = 500; });
   await until('media.readyState >= 1 && !media.seeking && media.currentTime > 500.3 && media.currentTime < 515 && !media.paused');
   assert.notEqual((await media(['currentSrc'])).currentSrc, before, 'it plays by another link');
   assert.equal(minted.length, 2);
   assert.equal(await at('problem').count(), 0);
+});
+
+test('whether a link is still good is told by the server\'s clock, not by that of the computer', async (t) => {
+  const { url, token } = await signedIn(t);
+  const { at, goto, until, page, context } = await listener(t, url, { expected: logged });
+  await context.addInitScript(() => {
+    const real = Date.now;
+    Date.now = () => real() + 48 * 3_600_000;
+  });
+  let minted = 0;
+  page.on('request', (request) => { if (request.url().endsWith('/recordings/call/link')) minted += 1; });
+  await goto(`#token=${token}`);
+  await page.evaluate(() => { location.hash = '#/recordings/call'; });
+  await until('media.readyState >= 1');
+  await at('play').click();
+  await at('media').evaluate((element) => { element.currentTime = 300; });
+  await until('!media.seeking && media.currentTime > 300.3');
+  // Asked for anew, it is the same link.
+  await page.evaluate(async () => (await import('/player/api.js')).recording('call'));
+  assert.equal(minted, 1);
 });

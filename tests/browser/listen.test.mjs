@@ -117,9 +117,14 @@ test('a click and a drag on the waveform seek, and it plays on from there', asyn
   assert.equal(await page.locator('.timeline-hover').textContent(), '0:05');
   await page.mouse.up();
   await until('!media.seeking && media.currentTime > 5.2 && media.currentTime < 8');
-  const playhead = await at('playhead').boundingBox();
-  const now = await at('media').evaluate((media) => media.currentTime);
-  assert.ok(Math.abs(playhead.x + playhead.width / 2 - x(now)) < 6, 'the playhead stands where it plays');
+  const now = await at('media').evaluate((media) => {
+    media.pause();
+    return media.currentTime;
+  });
+  await eventually(async () => {
+    const playhead = await at('playhead').boundingBox();
+    return Math.abs(playhead.x + playhead.width / 2 - x(now)) < 6;
+  }, 'the playhead stands where it plays');
 });
 
 test('a link to a moment opens that moment', async (t) => {

@@ -6,14 +6,12 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { browse, packages } from './harness.mjs';
-import { peaks } from './sounds.mjs';
 
 const PATIENCE_MS = 15_000;
 
 /** A page of `browse`, with what a listener does. */
 export async function listener(t, url, options = {}) {
   const opened = await browse(t, options);
-  await waveforms(opened.context);
   const { page } = opened;
   page.setDefaultTimeout(PATIENCE_MS);
   const at = (id) => page.getByTestId(id);
@@ -60,24 +58,4 @@ export async function assertReachable(page, state) {
   const found = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
   const said = found.violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html, failureSummary }) => `${html}\n${failureSummary}`).join('\n')}`);
   assert.deepEqual(said, [], state);
-}
-
-/**
- * Stands in for `/waveform` where the server does not have it yet: the answer is made from the recording's real media.
- * A server that has it answers for itself. To be taken out with its call when every server under test has it.
- */
-async function waveforms(context) {
-  await context.route((url) => url.pathname.endsWith('/waveform'), async (route) => {
-    const asked = new URL(route.request().url());
-    try {
-      const answer = await route.fetch();
-      if (answer.status() !== 404 || (await answer.json()).code !== 'not-found') return await route.fulfill({ response: answer });
-      const media = await fetch(asked.href.replace('/waveform', '/media'), { headers: await route.request().allHeaders() });
-      const known = media.ok ? peaks(Buffer.from(await media.arrayBuffer()), Number(asked.searchParams.get('points'))) : null;
-      return await route.fulfill({ json: known ?? { channels: [], duration_s: null } });
-    } catch {
-      // The page went on to something else, or the server is down.
-      return route.abort().catch(() => {});
-    }
-  });
 }

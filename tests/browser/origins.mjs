@@ -116,11 +116,6 @@ export async function played(page, seconds) {
   await page.waitForFunction((seconds) => window.player.currentTime > seconds && !window.player.paused, seconds);
 }
 
-/** A server without waveforms says so, and the timeline stays plain. */
-export function hasNoWaveform(text, message) {
-  return isRefusal(text) && message.location().url.includes('/waveform?');
-}
-
 /** What a page that is not listed may not read. */
 export function isOfPolicy(text) {
   return /CORS policy|ERR_FAILED/.test(text);

@@ -30,19 +30,3 @@ export function wav({ seconds, rate = 8000, channels }) {
 export function tone(strength, sounds = () => true, hertz = 440) {
   return (seconds) => (sounds(seconds) ? strength * Math.sin(2 * Math.PI * hertz * seconds) : 0);
 }
-
-/** Lowest and highest of `points` equal parts of each channel of such a WAV: `{ channels, duration_s }`, or null when it is none. */
-export function peaks(bytes, points) {
-  if (bytes.toString('latin1', 0, 4) !== 'RIFF' || bytes.readUInt16LE(20) !== 1 || bytes.readUInt16LE(34) !== 16) return null;
-  const [count, rate, start] = [bytes.readUInt16LE(22), bytes.readUInt32LE(24), bytes.indexOf('data') + 8];
-  const frames = Math.floor((bytes.length - start) / (2 * count));
-  const channels = Array.from({ length: count }, (_, channel) => Array.from({ length: points }, (__, point) => {
-    let [min, max] = [Infinity, -Infinity];
-    for (let frame = Math.floor((point * frames) / points); frame < Math.max(1 + Math.floor((point * frames) / points), Math.floor(((point + 1) * frames) / points)); frame += 1) {
-      const value = bytes.readInt16LE(start + (Math.min(frame, frames - 1) * count + channel) * 2) / 32768;
-      [min, max] = [Math.min(min, value), Math.max(max, value)];
-    }
-    return [min, max];
-  }));
-  return { channels, duration_s: frames / rate };
-}

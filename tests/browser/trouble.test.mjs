@@ -108,10 +108,16 @@ test('"Try again" works once the cause is gone, and not before: a switch, a key,
   const fingerprint = JSON.parse(await place.run(['keys', 'list', '--json']))[0].fingerprint;
   await place.run(['keys', 'deactivate', fingerprint, '--force']);
   await second.goto('#/recordings/call?t=30');
-  await eventually(async () => await second.at('problem-code').count() === 1 || (await second.page.reload(), false), 'the server has seen it');
+  // What came of opening it, or of trying again; the button is not enabled before.
+  const settled = () => second.page.waitForFunction(() => document.querySelector('[data-testid=media], [data-testid=retry]:enabled') !== null);
+  await eventually(async () => {
+    await settled();
+    return await second.at('problem-code').count() === 1 || (await second.page.reload(), false);
+  }, 'the server has seen it');
   await told(second, 'key-deactivated');
   await place.run(['keys', 'activate', fingerprint]);
   await eventually(async () => {
+    await settled();
     if (await second.at('media').count() > 0) return true;
     await second.at('retry').click();
     return false;
