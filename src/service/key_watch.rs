@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use super::meter::METER;
 use crate::base::{Fingerprint, FingerprintPrefix};
 use crate::catalogue::{self, Database};
-use crate::keys::{self, DefinitionKeyHolder, KeyRing};
+use crate::keys::{self, DefinitionKeyHolder, DefinitionKeyName, KeyRing};
 
 /// How often the database is asked whether anything changed: a change is seen well within a second.
 const CHANGE_POLL: Duration = Duration::from_millis(250);
@@ -46,6 +46,17 @@ pub enum Error {
     /// The caller: an export holds nothing that is not here.
     #[error("every key in it ({0}) is here already")]
     NothingNew(usize),
+    /// An investigator: an exchange writes every row or none, so somebody else wrote some of them.
+    #[error("database keys are wrapped by several definition keys, as no exchange leaves them: {}", listed(.0))]
+    SeveralDefinitionKeys(Vec<(DefinitionKeyName, Vec<Fingerprint>)>),
+}
+
+fn listed(wrapped: &[(DefinitionKeyName, Vec<Fingerprint>)]) -> String {
+    let of_one = |(name, rows): &(DefinitionKeyName, Vec<Fingerprint>)| {
+        let rows: Vec<String> = rows.iter().map(ToString::to_string).collect();
+        format!("{name} wraps {}", rows.join(", "))
+    };
+    wrapped.iter().map(of_one).collect::<Vec<_>>().join("; ")
 }
 
 /// The key ring of a running process.
@@ -94,7 +105,8 @@ impl From<&Error> for Failure {
             | Error::UnknownKey(_)
             | Error::AmbiguousKey(_)
             | Error::NoKey
-            | Error::NothingNew(_) => "database",
+            | Error::NothingNew(_)
+            | Error::SeveralDefinitionKeys(_) => "database",
             Error::Keys(keys::Error::RowNotAuthentic(_)) => "row-not-authentic",
             Error::Keys(keys::Error::OtherDefinitionKey { .. }) => "other-definition-key",
             Error::Keys(keys::Error::DefinitionKeyUnavailable { .. } | keys::Error::NoRandom) => "definition-key",
