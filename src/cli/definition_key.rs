@@ -75,6 +75,7 @@ async fn generate(global: &Global) -> Result<ExitCode, Failure> {
         refuse_to_hide_a_lost_key(settings.clone(), &*keys).await?;
     }
     let record = Record::open_for(&settings, &clock()).await?;
+    let _held_to_the_end = keys.lock().await?;
     let made = keys.generate().await?;
     let fingerprint = Some(made.name().0.clone());
     record.write(Event { fingerprint, ..record.event(EventKind::DefinitionKeyGenerate) }).await?;
@@ -240,7 +241,7 @@ async fn cycle(global: &Global, system: &System, prepare: bool, finish: bool) ->
         return Ok(ExitCode::SUCCESS);
     }
     let rewrapped = ops.exchange_definition_key(&*next, public.name()).await?;
-    let obsolete = keys.promote().await?;
+    let obsolete = keys.promote(next.name()).await?;
     let (fingerprint, detail) = (Some(next.name().0.clone()), Some(format!("from {}", old.name())));
     record.write(Event { fingerprint, detail, ..record.event(EventKind::DefinitionKeyCycle) }).await?;
     if global.json {
@@ -288,6 +289,10 @@ async fn migrate(global: &Global, system: &System, to: DefinitionKeyKind) -> Res
     let DefinitionKeySettings { kind, path, .. } = settings;
     let files = holders::keeper(settings, DefinitionKeyKind::File)?;
     let record = Record::open(system).await?;
+    // Before one is made: of two who move at once, the second one finds the first one's key.
+    let is_folder_there = path.parent().is_some_and(|folder| folder.is_dir());
+    let _held_to_the_end =
+        if to == DefinitionKeyKind::File || is_folder_there { files.lock().await? } else { None };
     let (mut is_made, public) = (false, EmbeddedDefinitionKey::new());
     let (target, place): (Arc<dyn DefinitionKey>, _) = if to == DefinitionKeyKind::Embedded {
         warn_of_embedded_key();
@@ -307,7 +312,6 @@ async fn migrate(global: &Global, system: &System, to: DefinitionKeyKind) -> Res
         };
         (key, Some(keys.place()))
     };
-    let _held_to_the_end = if path.parent().is_some_and(|folder| folder.is_dir()) { files.lock().await? } else { None };
     // Whichever kind wraps them now: the settings may name the new one already.
     let holders = SeveralHolders::new(holders::all(settings, to)?);
     let ops = system.key_ops_with(Arc::new(holders));

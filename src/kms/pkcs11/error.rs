@@ -66,6 +66,14 @@ pub enum Pkcs11Error {
         /// The key's label.
         label: String,
     },
+    /// The operator: rows would name it by its label, which changes.
+    #[error("token `{token}`: the key `{label}` has no CKA_ID, by which rows would find it under another label")]
+    NoId {
+        /// The token.
+        token: String,
+        /// The key's label.
+        label: String,
+    },
     /// The operator: the key may not encrypt or decrypt.
     #[error("token `{token}`: the key may not be used to encrypt and decrypt ({code})")]
     NotPermitted {
@@ -168,6 +176,9 @@ impl Pkcs11Error {
             Self::OtherKind { .. } => {
                 "name an AES key of 256 bits in definition_key.pkcs11.label, or generate one".into()
             }
+            Self::NoId { label, .. } => format!(
+                "give it one: with its vendor's tool, or generate it with one, as `pkcs11-tool --keygen --key-type AES:32 --label {label} --id 02` does"
+            ),
             Self::NotPermitted { .. } => "let it have CKA_ENCRYPT and CKA_DECRYPT, or generate another".into(),
             Self::NoGcm { .. } => "it needs a token with CKM_AES_GCM".into(),
             Self::PinFile(error) => error.advice(),
@@ -192,6 +203,7 @@ impl Pkcs11Error {
             | Self::SeveralKeys { .. }
             | Self::Exists { .. }
             | Self::OtherKind { .. }
+            | Self::NoId { .. }
             | Self::NotPermitted { .. }
             | Self::NoGcm { .. }
             | Self::PinFile(_)
