@@ -14,7 +14,7 @@ pub use error::{KeyState, KmipError, KmipTrouble};
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -70,6 +70,8 @@ struct Shared {
     settings: KmipSettings,
     /// A connection that was used a moment ago.
     idle: Mutex<Option<(Connection, Instant)>>,
+    /// Whether what was wrapped was seen to be bound to its associated data.
+    is_bound: AtomicBool,
 }
 
 impl KmipDefinitionKeys {
@@ -80,7 +82,8 @@ impl KmipDefinitionKeys {
     /// What is wrong with the files of certificates and of the key.
     pub fn at(settings: KmipSettings) -> Result<Self, KmipError> {
         connection::config(&settings)?;
-        Ok(Self { shared: Arc::new(Shared { settings, idle: Mutex::default() }), known: Mutex::default() })
+        let shared = Shared { settings, idle: Mutex::default(), is_bound: AtomicBool::new(false) };
+        Ok(Self { shared: Arc::new(shared), known: Mutex::default() })
     }
 
     /// The key in place and the next one, as far as they are there, each or why it cannot be used.

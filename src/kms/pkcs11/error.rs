@@ -123,6 +123,12 @@ pub enum Pkcs11Error {
         /// What can be done about it.
         advice: &'static str,
     },
+    /// Whoever runs the token: rows could be changed unnoticed.
+    #[error("token `{token}`: it does not heed associated data: what it wrapped for one row it unwraps for another")]
+    NotBound {
+        /// The token.
+        token: String,
+    },
     /// Whoever runs the token: the module does not come back.
     #[error(
         "{}: this PKCS#11 module does not answer within {waited:?}; what was asked of it is waited for by thread `{thread}` alone",
@@ -181,6 +187,7 @@ impl Pkcs11Error {
             ),
             Self::NotPermitted { .. } => "let it have CKA_ENCRYPT and CKA_DECRYPT, or generate another".into(),
             Self::NoGcm { .. } => "it needs a token with CKM_AES_GCM".into(),
+            Self::NotBound { .. } => "it needs a token whose CKM_AES_GCM does, or another kind of definition key".into(),
             Self::PinFile(error) => error.advice(),
             Self::PinRefused { .. } | Self::PinRefusedBefore { .. } => {
                 "write the right PIN into the file of definition_key.pkcs11.pin_file".into()
@@ -211,6 +218,7 @@ impl Pkcs11Error {
             | Self::PinRefusedBefore { .. }
             | Self::PinLocked { .. }
             | Self::Nonce { .. }
+            | Self::NotBound { .. }
             | Self::Slow { .. }
             | Self::NoRandom(_) => false,
         }

@@ -13,7 +13,10 @@ pub use error::Pkcs11Error;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -73,6 +76,8 @@ pub struct Pkcs11DefinitionKeys {
 struct Shared {
     settings: Pkcs11Settings,
     thread: ModuleThread,
+    /// Whether what was wrapped was seen to be bound to its associated data.
+    is_bound: AtomicBool,
 }
 
 struct TokenDefinitionKey {
@@ -88,7 +93,8 @@ impl Pkcs11DefinitionKeys {
     /// [`Pkcs11Error::Module`] when the system gives no thread.
     pub fn at(settings: Pkcs11Settings) -> Result<Self, Pkcs11Error> {
         let thread = ModuleThread::of(&settings.module)?;
-        Ok(Self { shared: Arc::new(Shared { settings, thread }), known: Mutex::default() })
+        let shared = Shared { settings, thread, is_bound: AtomicBool::new(false) };
+        Ok(Self { shared: Arc::new(shared), known: Mutex::default() })
     }
 
     /// The names of the key in place and of the next one, as far as they are there, each or why it cannot be used.
@@ -251,11 +257,19 @@ impl DefinitionKey for TokenDefinitionKey {
 
     async fn wrap_all(&self, keys: &[(Key, Vec<u8>)]) -> Result<Vec<WrappedRowKey>, keys::Error> {
         let (name, keys) = (self.name.0.clone(), keys.to_vec());
+        let is_bound = self.shared.is_bound.load(Ordering::Relaxed);
+        let has_wrapped = !keys.is_empty();
         let wrapped = self.shared.in_session(false, move |token, _| {
             let by = token.named(&name)?;
-            keys.iter().map(|(key, aad)| token.wrap(&by, key, aad)).collect::<Result<Vec<_>, _>>()
+            let all = keys.iter().map(|(key, aad)| token.wrap(&by, key, aad)).collect::<Result<Vec<_>, _>>()?;
+            if let (false, Some(wrapped), Some((_, aad))) = (is_bound, all.first(), keys.first()) {
+                token.check_bound(&by, wrapped, aad)?;
+            }
+            Ok(all)
         });
-        Ok(wrapped.await.map_err(Error::from)?)
+        let all = wrapped.await.map_err(Error::from)?;
+        self.shared.is_bound.store(is_bound || has_wrapped, Ordering::Relaxed);
+        Ok(all)
     }
 
     async fn unwrap_all(&self, wrapped: &[(WrappedRowKey, Vec<u8>)]) -> Result<Vec<Option<Key>>, keys::Error> {

@@ -265,6 +265,15 @@ impl Token<'_> {
         }
     }
 
+    /// That what was wrapped with `aad` is not unwrapped with another. Once is enough: a token does it or does not.
+    pub(super) fn check_bound(&self, by: &TokenKey, wrapped: &WrappedRowKey, aad: &[u8]) -> Result<(), Pkcs11Error> {
+        let another = [aad, b"another"].concat();
+        match self.unwrap(by, wrapped, &another)? {
+            Some(_) => Err(Pkcs11Error::NotBound { token: self.settings.token.clone() }),
+            None => Ok(()),
+        }
+    }
+
     /// Whether the key wraps and unwraps now.
     fn does_work(&self, by: &TokenKey) -> bool {
         let tried = || {
