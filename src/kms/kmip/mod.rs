@@ -283,6 +283,10 @@ impl DefinitionKeyHolder for KmipDefinitionKeys {
     async fn probe(&self) -> Result<(), keys::Error> {
         Ok(self.check().await.map_err(Error::from)?)
     }
+
+    fn is_far_away(&self) -> bool {
+        true
+    }
 }
 
 /// What names of keys in key managers begin with.

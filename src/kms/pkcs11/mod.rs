@@ -171,6 +171,10 @@ impl DefinitionKeyHolder for Pkcs11DefinitionKeys {
     async fn probe(&self) -> Result<(), keys::Error> {
         self.first().await.map(|_| ())
     }
+
+    fn is_far_away(&self) -> bool {
+        true
+    }
 }
 
 #[async_trait]
