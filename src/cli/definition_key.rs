@@ -291,8 +291,7 @@ async fn migrate(global: &Global, system: &System, to: DefinitionKeyKind) -> Res
     let record = Record::open(system).await?;
     // Before one is made: of two who move at once, the second one finds the first one's key.
     let is_folder_there = path.parent().is_some_and(|folder| folder.is_dir());
-    let _held_to_the_end =
-        if to == DefinitionKeyKind::File || is_folder_there { files.lock().await? } else { None };
+    let _held_to_the_end = if to == DefinitionKeyKind::File || is_folder_there { files.lock().await? } else { None };
     let (mut is_made, public) = (false, EmbeddedDefinitionKey::new());
     let (target, place): (Arc<dyn DefinitionKey>, _) = if to == DefinitionKeyKind::Embedded {
         warn_of_embedded_key();
@@ -303,7 +302,10 @@ async fn migrate(global: &Global, system: &System, to: DefinitionKeyKind) -> Res
             keys.first().await?
         } else {
             // Looked at first: none is made for what cannot be moved.
-            system.key_ops_with(Arc::<dyn DefinitionKeyKeeper>::clone(&keys)).check_exchange(None, public.name()).await?;
+            system
+                .key_ops_with(Arc::<dyn DefinitionKeyKeeper>::clone(&keys))
+                .check_exchange(None, public.name())
+                .await?;
             is_made = true;
             let made = keys.generate().await?;
             let fingerprint = Some(made.name().0.clone());

@@ -76,7 +76,9 @@ impl Error {
             Self::LooseMode { path, .. } => format!("run `chmod 600 {}`", path.display()),
             Self::Busy(_) => "run it again when that is done".into(),
             Self::OtherNext { wanted, .. } => {
-                format!("no key was moved; put {wanted} back in that place, for database keys need it, and run it again")
+                format!(
+                    "no key was moved; put {wanted} back in that place, for database keys need it, and run it again"
+                )
             }
             Self::Content { .. } => "restore the file from your backup".into(),
             Self::Io { .. } | Self::NoRandom(_) => "see what the system says".into(),

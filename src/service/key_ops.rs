@@ -300,11 +300,7 @@ fn summaries(table: KeyTable, ring: &KeyRing) -> Vec<KeySummary> {
 
 /// Refuses rows under more than one definition key but `to`, and rows under `public` beside others: to wrap them anew
 /// would make authentic what somebody without a definition key wrote.
-fn refuse_several(
-    rows: &[KeyRow],
-    to: Option<&DefinitionKeyName>,
-    public: &DefinitionKeyName,
-) -> Result<(), Error> {
+fn refuse_several(rows: &[KeyRow], to: Option<&DefinitionKeyName>, public: &DefinitionKeyName) -> Result<(), Error> {
     let mut wrapped: Vec<(DefinitionKeyName, Vec<Fingerprint>)> = Vec::new();
     for row in rows {
         match wrapped.iter_mut().find(|(name, _)| *name == row.definition_key) {

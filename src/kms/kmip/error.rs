@@ -114,7 +114,9 @@ pub enum KmipError {
         what: &'static str,
     },
     /// Whoever runs the key manager: rows could be changed unnoticed.
-    #[error("{endpoint}: the key manager does not heed associated data: what the key {id} wrapped for one row it unwraps for another")]
+    #[error(
+        "{endpoint}: the key manager does not heed associated data: what the key {id} wrapped for one row it unwraps for another"
+    )]
     NotBound {
         /// Which one was asked.
         endpoint: String,
