@@ -56,6 +56,21 @@ async fn a_next_key_is_found_by_a_process_that_began_before_it_was_there() {
     assert!(FileDefinitionKeys::at(&path).find(&name).await.expect("looks").is_none(), "the old one is obsolete");
 }
 
+#[tokio::test]
+async fn a_next_key_that_cannot_be_used_keeps_nobody_from_the_one_in_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("definition.key");
+    let command = FileDefinitionKeys::at(&path);
+    let old = command.generate().expect("generates");
+    let (next, _) = command.prepare().expect("prepares");
+    let (old, next) = (sealtape::keys::DefinitionKey::name(&old), sealtape::keys::DefinitionKey::name(&next));
+    fs::set_permissions(command.next_path(), fs::Permissions::from_mode(0o644)).expect("chmod");
+    let begun_anew = FileDefinitionKeys::at(&path);
+    assert!(begun_anew.find(old).await.expect("looks").is_some());
+    assert_eq!(begun_anew.first().await.expect("has one").name(), old);
+    assert!(begun_anew.find(next).await.is_err(), "it may be the one that cannot be read");
+}
+
 #[test]
 fn cycle_exchanges_the_key_and_a_running_server_goes_on() {
     let system = System::with_key();

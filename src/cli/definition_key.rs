@@ -145,7 +145,14 @@ async fn status(global: &Global, system: &System) -> Result<ExitCode, Failure> {
     };
     let next = match &keeper {
         // By its identifier no other is found.
-        Some(keeper) if first.is_ok() && settings.is_named() => keeper.next().await?.map(|next| next.name().clone()),
+        Some(keeper) if first.is_ok() && settings.is_named() => match keeper.next().await {
+            Ok(next) => next.map(|next| next.name().clone()),
+            // The one in place can be used all the same.
+            Err(error) => {
+                print::error_line(&format!("{}: {error}", keeper.next_place()));
+                None
+            }
+        },
         _ => None,
     };
     let obsolete = match &keeper {
