@@ -51,9 +51,24 @@ async fn a_next_key_is_found_by_a_process_that_began_before_it_was_there() {
     let (next, _) = command.prepare().expect("prepares");
     let next = sealtape::keys::DefinitionKey::name(&next).clone();
     assert!(running.find(&next).await.expect("looks").is_some(), "as PATH.next");
-    command.promote().expect("promotes");
+    command.promote(&next).expect("promotes");
     assert!(running.find(&next).await.expect("looks").is_some(), "as PATH");
     assert!(FileDefinitionKeys::at(&path).find(&name).await.expect("looks").is_none(), "the old one is obsolete");
+}
+
+#[tokio::test]
+async fn a_next_key_that_cannot_be_used_keeps_nobody_from_the_one_in_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("definition.key");
+    let command = FileDefinitionKeys::at(&path);
+    let old = command.generate().expect("generates");
+    let (next, _) = command.prepare().expect("prepares");
+    let (old, next) = (sealtape::keys::DefinitionKey::name(&old), sealtape::keys::DefinitionKey::name(&next));
+    fs::set_permissions(command.next_path(), fs::Permissions::from_mode(0o644)).expect("chmod");
+    let begun_anew = FileDefinitionKeys::at(&path);
+    assert!(begun_anew.find(old).await.expect("looks").is_some());
+    assert_eq!(begun_anew.first().await.expect("has one").name(), old);
+    assert!(begun_anew.find(next).await.is_err(), "it may be the one that cannot be read");
 }
 
 #[test]
@@ -226,6 +241,44 @@ fn migrate_moves_to_the_embedded_key_and_back() {
     assert_eq!(unknown.status.code(), Some(2));
 }
 
+/// Whoever can write the database can wrap a key of their own under the key that everybody has.
+#[test]
+fn a_row_under_the_embedded_key_beside_others_is_never_wrapped_anew() {
+    let system = System::with_key();
+    let bytes = media(50_000);
+    system.import("call", &bytes);
+    let theirs = System::empty();
+    let planted = run_with(&theirs, &[EMBEDDED], &["keys", "generate", "--json"]);
+    assert!(planted.status.success(), "{}", text(&planted.stderr));
+    let planted: serde_json::Value = serde_json::from_slice(&planted.stdout).expect("JSON");
+    let planted = planted["fingerprint"].as_str().expect("text");
+    let from = theirs.data_dir().join("sealtape.db");
+    execute(
+        &system,
+        &format!(
+            "ATTACH '{}' AS theirs; INSERT INTO database_key SELECT * FROM theirs.database_key; DETACH theirs",
+            from.display()
+        ),
+    );
+    let path = system.data_dir().join("definition.key");
+    let before = fs::read(&path).expect("read");
+    for arguments in [
+        &["definition-key", "migrate", "--to", "file"][..],
+        &["definition-key", "migrate", "--to", "embedded"],
+        &["definition-key", "cycle"],
+        &["definition-key", "cycle", "--prepare"],
+    ] {
+        let refused = system.fails(1, arguments);
+        assert!(refused.contains("several definition keys") && refused.contains(planted), "{arguments:?}: {refused}");
+        assert!(refused.contains("nothing was changed"), "{arguments:?}: {refused}");
+        assert_eq!(fs::read(&path).expect("read"), before, "{arguments:?}");
+        assert!(!path.with_extension("key.next").exists(), "{arguments:?}: none is made");
+    }
+    execute(&system, &format!("DELETE FROM database_key WHERE fingerprint = x'{planted}'"));
+    assert_eq!(system.run(&["cat", "call"]).stdout, bytes, "its key is where it was");
+    system.ok(&["definition-key", "cycle"]);
+}
+
 #[test]
 fn old_keys_are_warned_of() {
     let system = System::with_key();
@@ -255,6 +308,18 @@ fn old_keys_are_warned_of() {
 
 fn status(system: &System) -> serde_json::Value {
     system.json(&["definition-key", "status"])
+}
+
+fn execute(system: &System, statement: &str) {
+    use sqlx::{Connection, Executor};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(system.data_dir().join("sealtape.db"));
+        let options = options.busy_timeout(Duration::from_secs(10));
+        let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("connects");
+        connection.execute(sqlx::AssertSqlSafe(statement)).await.expect("executes");
+        connection.close().await.expect("closes");
+    });
 }
 
 fn keys_health(server: &Server) -> serde_json::Value {

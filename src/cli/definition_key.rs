@@ -75,6 +75,7 @@ async fn generate(global: &Global) -> Result<ExitCode, Failure> {
         refuse_to_hide_a_lost_key(settings.clone(), &*keys).await?;
     }
     let record = Record::open_for(&settings, &clock()).await?;
+    let _held_to_the_end = keys.lock().await?;
     let made = keys.generate().await?;
     let fingerprint = Some(made.name().0.clone());
     record.write(Event { fingerprint, ..record.event(EventKind::DefinitionKeyGenerate) }).await?;
@@ -144,7 +145,14 @@ async fn status(global: &Global, system: &System) -> Result<ExitCode, Failure> {
     };
     let next = match &keeper {
         // By its identifier no other is found.
-        Some(keeper) if first.is_ok() && settings.is_named() => keeper.next().await?.map(|next| next.name().clone()),
+        Some(keeper) if first.is_ok() && settings.is_named() => match keeper.next().await {
+            Ok(next) => next.map(|next| next.name().clone()),
+            // The one in place can be used all the same.
+            Err(error) => {
+                print::error_line(&format!("{}: {error}", keeper.next_place()));
+                None
+            }
+        },
         _ => None,
     };
     let obsolete = match &keeper {
@@ -210,7 +218,10 @@ async fn cycle(global: &Global, system: &System, prepare: bool, finish: bool) ->
     let _held_to_the_end = keys.lock().await?;
     let old = keys.first().await?;
     let holder: Arc<dyn DefinitionKeyHolder> = Arc::<dyn DefinitionKeyKeeper>::clone(&keys);
-    let ops = system.key_ops_with(holder);
+    let (ops, public) = (system.key_ops_with(holder), EmbeddedDefinitionKey::new());
+    // One that cannot be used is told of below.
+    let next = keys.next().await.ok().flatten();
+    ops.check_exchange(next.as_ref().map(|next| next.name()), public.name()).await?;
     if !finish {
         // Looked at first: keys that cannot be unwrapped cannot be exchanged either.
         ops.list().await?;
@@ -236,8 +247,8 @@ async fn cycle(global: &Global, system: &System, prepare: bool, finish: bool) ->
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let rewrapped = ops.exchange_definition_key(&*next).await?;
-    let obsolete = keys.promote().await?;
+    let rewrapped = ops.exchange_definition_key(&*next, public.name()).await?;
+    let obsolete = keys.promote(next.name()).await?;
     let (fingerprint, detail) = (Some(next.name().0.clone()), Some(format!("from {}", old.name())));
     record.write(Event { fingerprint, detail, ..record.event(EventKind::DefinitionKeyCycle) }).await?;
     if global.json {
@@ -285,15 +296,23 @@ async fn migrate(global: &Global, system: &System, to: DefinitionKeyKind) -> Res
     let DefinitionKeySettings { kind, path, .. } = settings;
     let files = holders::keeper(settings, DefinitionKeyKind::File)?;
     let record = Record::open(system).await?;
-    let mut is_made = false;
+    // Before one is made: of two who move at once, the second one finds the first one's key.
+    let is_folder_there = path.parent().is_some_and(|folder| folder.is_dir());
+    let _held_to_the_end = if to == DefinitionKeyKind::File || is_folder_there { files.lock().await? } else { None };
+    let (mut is_made, public) = (false, EmbeddedDefinitionKey::new());
     let (target, place): (Arc<dyn DefinitionKey>, _) = if to == DefinitionKeyKind::Embedded {
         warn_of_embedded_key();
-        (EmbeddedDefinitionKey::new().first().await?, None)
+        (public.first().await?, None)
     } else {
         let keys = holders::keeper(settings, to)?;
         let key = if keys.exist().await? {
             keys.first().await?
         } else {
+            // Looked at first: none is made for what cannot be moved.
+            system
+                .key_ops_with(Arc::<dyn DefinitionKeyKeeper>::clone(&keys))
+                .check_exchange(None, public.name())
+                .await?;
             is_made = true;
             let made = keys.generate().await?;
             let fingerprint = Some(made.name().0.clone());
@@ -302,10 +321,10 @@ async fn migrate(global: &Global, system: &System, to: DefinitionKeyKind) -> Res
         };
         (key, Some(keys.place()))
     };
-    let _held_to_the_end = if path.parent().is_some_and(|folder| folder.is_dir()) { files.lock().await? } else { None };
     // Whichever kind wraps them now: the settings may name the new one already.
     let holders = SeveralHolders::new(holders::all(settings, to)?);
-    let rewrapped = system.key_ops_with(Arc::new(holders)).exchange_definition_key(&*target).await?;
+    let ops = system.key_ops_with(Arc::new(holders));
+    let rewrapped = ops.exchange_definition_key(&*target, public.name()).await?;
     let (fingerprint, detail) = (Some(target.name().0.clone()), Some(format!("to {}", to.as_str())));
     record.write(Event { fingerprint, detail, ..record.event(EventKind::DefinitionKeyMigrate) }).await?;
     let is_file = to == DefinitionKeyKind::File;

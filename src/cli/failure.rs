@@ -172,6 +172,9 @@ impl From<service::KeyError> for Failure {
             service::KeyError::AmbiguousKey(_) => {
                 Self::new(error).advise("type more of it; `sealtape keys list` shows all")
             }
+            service::KeyError::SeveralDefinitionKeys(_) => Self::new(error).advise(
+                "nothing was changed; find out who can write the database, and restore it from a backup in which one definition key wraps every key",
+            ),
         }
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn keeper(
 }
 
 /// Everything that may hold one now: the nearest first. Those of a kind that is neither in use nor moved to are left out
-/// where they cannot be built.
+/// where they cannot be built. The embedded one is among them for a table that it wraps whole, which the exchange sees to.
 pub(super) fn all(
     settings: &DefinitionKeySettings,
     to: DefinitionKeyKind,

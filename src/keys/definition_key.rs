@@ -69,6 +69,11 @@ pub trait DefinitionKeyHolder: Send + Sync {
     async fn probe(&self) -> Result<(), Error> {
         Ok(())
     }
+
+    /// Whether it is so far away that whoever asks in vain should not ask again at once.
+    fn is_far_away(&self) -> bool {
+        false
+    }
 }
 
 /// The definition key of a row.

@@ -74,14 +74,24 @@ impl FileDefinitionKeys {
         generate_file(&self.next_path()).map(|next| (next, true))
     }
 
-    /// Gives the next key its place, when every database key is wrapped by it: where the old one lies now.
+    /// Gives the next key its place, when every database key is wrapped by it: where the old one lies now; none when it
+    /// had its place before.
     ///
     /// # Errors
     ///
-    /// What is wrong with the files.
-    pub fn promote(&self) -> Result<PathBuf, Error> {
+    /// [`Error::OtherNext`] when the next key is not `to`, or what is wrong with the files.
+    pub fn promote(&self, to: &DefinitionKeyName) -> Result<Option<PathBuf>, Error> {
         let (next, obsolete) = (self.next_path(), self.obsolete_path());
-        match Self::read_file(&self.path) {
+        let in_place = Self::read_file(&self.path);
+        if in_place.as_ref().is_ok_and(|key| key.name() == to) {
+            return Ok(None);
+        }
+        let found = Self::read_file(&next)?;
+        if found.name() != to {
+            let (found, wanted) = (found.name().clone(), to.clone());
+            return Err(Error::OtherNext { place: next.display().to_string(), found, wanted });
+        }
+        match in_place {
             Ok(old) => self.keep_obsolete(old.name())?,
             // Taken away by hand, or by another program's rename: the next one takes its place all the same.
             Err(Error::Missing(_)) => {}
@@ -90,7 +100,7 @@ impl FileDefinitionKeys {
         fs::rename(&next, &self.path)
             .and_then(|()| sync_folder(&self.path))
             .map_err(|error| Error::Io { path: next, error })?;
-        Ok(obsolete)
+        Ok(Some(obsolete))
     }
 
     /// Links the key that is in place to `PATH.obsolete`. An older one there is kept under its own fingerprint: backups
@@ -132,10 +142,12 @@ mod tests {
         assert_eq!(keys.read().expect("reads").name(), old.name());
         // As after a kill between the two steps of the promotion.
         keys.keep_obsolete(old.name()).expect("keeps");
-        let obsolete = keys.promote().expect("promotes");
+        assert!(matches!(keys.promote(&DefinitionKeyName("another".into())), Err(Error::OtherNext { .. })));
+        let obsolete = keys.promote(next.name()).expect("promotes").expect("there was one in place");
         assert_eq!(keys.read().expect("reads").name(), next.name());
         assert_eq!(FileDefinitionKeys::read_file(&obsolete).expect("reads").name(), old.name());
         assert!(!keys.next_path().exists());
+        assert!(keys.promote(next.name()).expect("has its place").is_none());
     }
 
     #[test]
@@ -144,8 +156,8 @@ mod tests {
         let keys = FileDefinitionKeys::at(&folder.path().join("definition.key"));
         let first = keys.generate().expect("generates");
         for _ in 0..2 {
-            keys.prepare().expect("prepares");
-            keys.promote().expect("promotes");
+            let (next, _) = keys.prepare().expect("prepares");
+            keys.promote(next.name()).expect("promotes");
         }
         let kept = with_suffix(&keys.obsolete_path(), &format!(".{:.8}", first.name().0));
         assert_eq!(FileDefinitionKeys::read_file(&kept).expect("reads").name(), first.name());

@@ -20,6 +20,12 @@ impl EmbeddedDefinitionKey {
     pub fn new() -> Self {
         Self(Arc::new(LocalDefinitionKey::new(Key::take(&mut PUBLIC_BYTES.to_owned()))))
     }
+
+    /// What rows call it.
+    #[must_use]
+    pub fn name(&self) -> &DefinitionKeyName {
+        self.0.name()
+    }
 }
 
 impl Default for EmbeddedDefinitionKey {

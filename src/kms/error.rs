@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use super::{KmipError, Pkcs11Error};
 use crate::crypto;
-use crate::keys::{self, DefinitionKeyLineError};
+use crate::keys::{self, DefinitionKeyLineError, DefinitionKeyName};
 
 /// Why a holder does not give, make or use a definition key.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,16 @@ pub enum Error {
     /// The operator, later: another command makes or exchanges keys there.
     #[error("{0}: another command makes or exchanges definition keys here")]
     Busy(PathBuf),
+    /// The operator: it is not the one that database keys were moved to.
+    #[error("{place}: the next definition key is {found}, and database keys were moved to {wanted}")]
+    OtherNext {
+        /// Where it lies.
+        place: String,
+        /// What lies there.
+        found: DefinitionKeyName,
+        /// What should.
+        wanted: DefinitionKeyName,
+    },
     /// The operator: the system does not let it be read or written.
     #[error("{path}: {error}")]
     Io {
@@ -65,6 +75,11 @@ impl Error {
             Self::Exists(_) => "nothing was changed; a definition key is never overwritten".into(),
             Self::LooseMode { path, .. } => format!("run `chmod 600 {}`", path.display()),
             Self::Busy(_) => "run it again when that is done".into(),
+            Self::OtherNext { wanted, .. } => {
+                format!(
+                    "no key was moved; put {wanted} back in that place, for database keys need it, and run it again"
+                )
+            }
             Self::Content { .. } => "restore the file from your backup".into(),
             Self::Io { .. } | Self::NoRandom(_) => "see what the system says".into(),
             Self::Kmip(error) => error.advice(),

@@ -79,6 +79,11 @@ impl FileDefinitionKeys {
     /// [`Error::Exists`], [`Error::Io`], [`Error::NoRandom`].
     pub fn generate(&self) -> Result<LocalDefinitionKey, Error> {
         let _one_at_a_time = self.lock()?;
+        self.generate_locked()
+    }
+
+    /// The same. The caller holds the lock.
+    fn generate_locked(&self) -> Result<LocalDefinitionKey, Error> {
         if self.next_path().exists() {
             return Err(Error::Exists(self.next_path()));
         }
@@ -110,15 +115,18 @@ impl FileDefinitionKeys {
         Ok(LocalDefinitionKey::new(decode_definition_key(text).map_err(content)?))
     }
 
-    /// Reads both files again.
-    fn read_both(&self) -> Result<Vec<Arc<LocalDefinitionKey>>, Error> {
-        let first = match Self::read_file(&self.path) {
-            Ok(key) => Some(key),
-            Err(Error::Missing(_)) => None,
-            Err(error) => return Err(error),
-        };
-        let both: Vec<_> = first.into_iter().chain(self.read_next()?).map(Arc::new).collect();
-        if both.is_empty() { Err(Error::Missing(self.path.clone())) } else { Ok(both) }
+    /// Reads both files again: what could be read, and what was wrong with one that could not.
+    fn read_both(&self) -> (Vec<Arc<LocalDefinitionKey>>, Option<Error>) {
+        let (mut both, mut trouble) = (Vec::new(), None);
+        for path in [self.path.clone(), self.next_path()] {
+            match Self::read_file(&path) {
+                Ok(key) => both.push(Arc::new(key)),
+                Err(Error::Missing(_)) => {}
+                Err(error) => trouble = trouble.or(Some(error)),
+            }
+        }
+        let is_none = both.is_empty() && trouble.is_none();
+        (both, if is_none { Some(Error::Missing(self.path.clone())) } else { trouble })
     }
 
     fn known(&self, name: &DefinitionKeyName) -> Option<Arc<LocalDefinitionKey>> {
@@ -133,9 +141,17 @@ impl DefinitionKeyHolder for FileDefinitionKeys {
         if let Some(key) = self.known(name) {
             return Ok(Some(key));
         }
-        let read = self.read_both()?;
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = read;
-        Ok(self.known(name).map(|key| -> Arc<dyn DefinitionKey> { key }))
+        let (read, trouble) = self.read_both();
+        let found = read.iter().find(|key| key.name() == name).cloned();
+        if found.is_some() || trouble.is_none() {
+            *self.known.lock().unwrap_or_else(PoisonError::into_inner) = read;
+        }
+        match (found, trouble) {
+            (Some(key), _) => Ok(Some(key)),
+            // It may be the one that cannot be read.
+            (None, Some(error)) => Err(error.into()),
+            (None, None) => Ok(None),
+        }
     }
 
     async fn first(&self) -> Result<Arc<dyn DefinitionKey>, keys::Error> {
@@ -166,15 +182,15 @@ impl DefinitionKeyKeeper for FileDefinitionKeys {
     }
 
     async fn generate(&self) -> Result<Arc<dyn DefinitionKey>, Error> {
-        Ok(Arc::new(Self::generate(self)?))
+        Ok(Arc::new(self.generate_locked()?))
     }
 
     async fn prepare(&self) -> Result<(Arc<dyn DefinitionKey>, bool), Error> {
         Self::prepare(self).map(|(key, is_made)| -> (Arc<dyn DefinitionKey>, bool) { (Arc::new(key), is_made) })
     }
 
-    async fn promote(&self) -> Result<Option<String>, Error> {
-        Self::promote(self).map(|path| Some(path.display().to_string()))
+    async fn promote(&self, to: &DefinitionKeyName) -> Result<Option<String>, Error> {
+        Ok(Self::promote(self, to)?.map(|path| path.display().to_string()))
     }
 
     async fn obsolete(&self) -> Result<Option<String>, Error> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{CycleLock, Error};
-use crate::keys::{DefinitionKey, DefinitionKeyHolder};
+use crate::keys::{DefinitionKey, DefinitionKeyHolder, DefinitionKeyName};
 
 /// A holder that makes keys. `find` gives the one in place and the next one; `first` the one in place or, where a kill
 /// came between the two steps of a promotion, the next one.
@@ -30,15 +30,15 @@ pub trait DefinitionKeyKeeper: DefinitionKeyHolder {
     /// The next key; none when there is none.
     async fn next(&self) -> Result<Option<Arc<dyn DefinitionKey>>, Error>;
 
-    /// Makes a key where none is.
+    /// Makes a key where none is. The caller holds the lock.
     async fn generate(&self) -> Result<Arc<dyn DefinitionKey>, Error>;
 
     /// Makes the next key, unless one is there: whether it was made now. The caller holds the lock.
     async fn prepare(&self) -> Result<(Arc<dyn DefinitionKey>, bool), Error>;
 
     /// Gives the next key its place, when every database key is wrapped by it: where the old one lies now, if there was
-    /// one in place still.
-    async fn promote(&self) -> Result<Option<String>, Error>;
+    /// one in place still. It is `to`, or [`Error::OtherNext`]; where `to` is in place already, nothing is done.
+    async fn promote(&self, to: &DefinitionKeyName) -> Result<Option<String>, Error>;
 
     /// Where the one before lies, as far as that can be told without asking anybody.
     async fn obsolete(&self) -> Result<Option<String>, Error> {

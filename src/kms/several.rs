@@ -39,4 +39,8 @@ impl DefinitionKeyHolder for SeveralHolders {
         };
         self.0.first().ok_or_else(none)?.first().await
     }
+
+    fn is_far_away(&self) -> bool {
+        self.0.iter().any(|holder| holder.is_far_away())
+    }
 }

@@ -6,7 +6,7 @@ use super::{Clock, KeyError as Error};
 use crate::base::{Fingerprint, FingerprintPrefix, Timestamp};
 use crate::catalogue::{self, Database};
 use crate::keys::{
-    DefinitionKey, DefinitionKeyHolder, ExportedKey, KeyOrigin, KeyRing, KeyRow, KeyState, KeyTable,
+    DefinitionKey, DefinitionKeyHolder, DefinitionKeyName, ExportedKey, KeyOrigin, KeyRing, KeyRow, KeyState, KeyTable,
     definition_key_for_new, definition_key_of, unwrap_rows,
 };
 
@@ -217,15 +217,34 @@ impl KeyOps {
         Err(catalogue::Error::KeysChanged.into())
     }
 
+    /// Whether every database key could be moved to `to`, as far as rows tell. `public` is a definition key that anybody
+    /// has: a row that it wraps beside others was written by somebody else.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SeveralDefinitionKeys`], or the database.
+    pub async fn check_exchange(
+        &self,
+        to: Option<&DefinitionKeyName>,
+        public: &DefinitionKeyName,
+    ) -> Result<(), Error> {
+        refuse_several(&self.database.load_keys().await?.rows, to, public)
+    }
+
     /// Wraps every database key by `to` instead of the definition key that wraps it now; all or none. Gives how many
     /// were not wrapped by it before. When it returns, each has been unwrapped with `to`: nothing needs the other key.
     ///
     /// # Errors
     ///
-    /// The database or a definition key.
-    pub async fn exchange_definition_key(&self, to: &dyn DefinitionKey) -> Result<usize, Error> {
+    /// Those of [`Self::check_exchange`], or a definition key.
+    pub async fn exchange_definition_key(
+        &self,
+        to: &dyn DefinitionKey,
+        public: &DefinitionKeyName,
+    ) -> Result<usize, Error> {
         for _ in 0..TRIES {
             let table = self.database.load_keys().await?;
+            refuse_several(&table.rows, Some(to.name()), public)?;
             if table.rows.iter().all(|row| row.definition_key == *to.name()) {
                 return self.see_all_under(to).await.map(|()| 0);
             }
@@ -277,6 +296,21 @@ fn summaries(table: KeyTable, ring: &KeyRing) -> Vec<KeySummary> {
         exported_at: row.exported_at,
     };
     table.rows.into_iter().map(summary).collect()
+}
+
+/// Refuses rows under more than one definition key but `to`, and rows under `public` beside others: to wrap them anew
+/// would make authentic what somebody without a definition key wrote.
+fn refuse_several(rows: &[KeyRow], to: Option<&DefinitionKeyName>, public: &DefinitionKeyName) -> Result<(), Error> {
+    let mut wrapped: Vec<(DefinitionKeyName, Vec<Fingerprint>)> = Vec::new();
+    for row in rows {
+        match wrapped.iter_mut().find(|(name, _)| *name == row.definition_key) {
+            Some((_, its)) => its.push(row.fingerprint),
+            None => wrapped.push((row.definition_key.clone(), vec![row.fingerprint])),
+        }
+    }
+    let others = wrapped.iter().filter(|(name, _)| Some(name) != to).count();
+    let is_public_beside_others = wrapped.len() > 1 && wrapped.iter().any(|(name, _)| name == public);
+    if others > 1 || is_public_beside_others { Err(Error::SeveralDefinitionKeys(wrapped)) } else { Ok(()) }
 }
 
 /// The one row whose fingerprint begins so.

@@ -15,13 +15,16 @@ use arc_swap::ArcSwap;
 use super::meter::METER;
 use crate::base::{Fingerprint, FingerprintPrefix};
 use crate::catalogue::{self, Database};
-use crate::keys::{self, DefinitionKeyHolder, KeyRing};
+use crate::keys::{self, DefinitionKeyHolder, DefinitionKeyName, KeyRing};
 
 /// How often the database is asked whether anything changed: a change is seen well within a second.
 const CHANGE_POLL: Duration = Duration::from_millis(250);
 /// How often the holder of the definition key is asked whether it could be used, at most, and while it could not.
 const PROBE_INTERVAL: Duration = Duration::from_secs(60);
 const PROBE_AGAIN: Duration = Duration::from_secs(5);
+/// How long a reload that failed for the definition key, or by what it unwraps, is put off: at first, and at most.
+const BACK_OFF: Duration = Duration::from_secs(5);
+const BACK_OFF_MAX: Duration = Duration::from_secs(60);
 /// How long a fruitless look for an unknown fingerprint is remembered.
 const FRUITLESS_MEMORY: Duration = Duration::from_secs(1);
 
@@ -46,6 +49,17 @@ pub enum Error {
     /// The caller: an export holds nothing that is not here.
     #[error("every key in it ({0}) is here already")]
     NothingNew(usize),
+    /// An investigator: an exchange writes every row or none, so somebody else wrote some of them.
+    #[error("database keys are wrapped by several definition keys, as no exchange leaves them: {}", listed(.0))]
+    SeveralDefinitionKeys(Vec<(DefinitionKeyName, Vec<Fingerprint>)>),
+}
+
+fn listed(wrapped: &[(DefinitionKeyName, Vec<Fingerprint>)]) -> String {
+    let of_one = |(name, rows): &(DefinitionKeyName, Vec<Fingerprint>)| {
+        let rows: Vec<String> = rows.iter().map(ToString::to_string).collect();
+        format!("{name} wraps {}", rows.join(", "))
+    };
+    wrapped.iter().map(of_one).collect::<Vec<_>>().join("; ")
 }
 
 /// The key ring of a running process.
@@ -57,6 +71,8 @@ pub struct KeyWatch {
     epoch: AtomicU64,
     /// The database's change counter when the ring was last read from it.
     seen: Mutex<Option<u64>>,
+    /// The same when the epoch last grew.
+    counted: Mutex<Option<u64>>,
     /// Held while the ring is read and replaced, so that an older one never takes a newer one's place.
     reloading: tokio::sync::Mutex<()>,
     /// When keys were last looked for because a fingerprint was unknown, and whether that could be done.
@@ -87,6 +103,27 @@ pub struct Failure {
     pub reason: String,
 }
 
+/// A reload that is put off, for the one before failed and asked somebody far away.
+struct BackOff {
+    pause: Duration,
+    until: Instant,
+    /// The database's change counter when it failed.
+    counter: Option<u64>,
+}
+
+impl BackOff {
+    /// Each time twice as long, and never longer than the interval at which it is read anyway.
+    fn after(before: Option<Self>, counter: Option<u64>, interval: Duration) -> Self {
+        let pause = before.map_or(BACK_OFF, |before| before.pause.saturating_mul(2)).min(BACK_OFF_MAX).min(interval);
+        Self { pause, until: Instant::now() + pause, counter }
+    }
+
+    /// Whether it is not time yet, and the database has not changed since.
+    fn holds(&self, counter: &Result<u64, catalogue::Error>) -> bool {
+        counter.as_ref().ok().copied() == self.counter && Instant::now() < self.until
+    }
+}
+
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         let kind = match error {
@@ -94,7 +131,8 @@ impl From<&Error> for Failure {
             | Error::UnknownKey(_)
             | Error::AmbiguousKey(_)
             | Error::NoKey
-            | Error::NothingNew(_) => "database",
+            | Error::NothingNew(_)
+            | Error::SeveralDefinitionKeys(_) => "database",
             Error::Keys(keys::Error::RowNotAuthentic(_)) => "row-not-authentic",
             Error::Keys(keys::Error::OtherDefinitionKey { .. }) => "other-definition-key",
             Error::Keys(keys::Error::DefinitionKeyUnavailable { .. } | keys::Error::NoRandom) => "definition-key",
@@ -125,6 +163,7 @@ impl KeyWatch {
             ring: ArcSwap::from_pointee(ring),
             epoch: AtomicU64::new(0),
             seen: Mutex::new(seen),
+            counted: Mutex::new(seen),
             reloading: tokio::sync::Mutex::new(()),
             last_look: tokio::sync::Mutex::new(None),
             last_refresh: tokio::sync::Mutex::new(None),
@@ -158,8 +197,10 @@ impl KeyWatch {
     pub async fn reload(&self) -> Result<(), Error> {
         let _one_at_a_time = self.reloading.lock().await;
         let counter = self.database.change_counter().await.ok();
-        // Whatever became of the keys, rows that were read before are old.
-        self.epoch.fetch_add(1, Ordering::AcqRel);
+        // Whatever becomes of the keys, rows that were read before are old if anything has changed.
+        if self.may_have_changed(counter) {
+            self.epoch.fetch_add(1, Ordering::AcqRel);
+        }
         let read = self.read().await;
         METER.key_checks.count(read.is_ok());
         match read {
@@ -197,6 +238,16 @@ impl KeyWatch {
         }
         // Not before: one that was given up half-way has found nothing for those who wait.
         *last_refresh = Some(begun);
+    }
+
+    /// Whether rows may be others than when the epoch last grew. A database that was away may be another one.
+    fn may_have_changed(&self, counter: Option<u64>) -> bool {
+        let before = {
+            let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *counted, counter)
+        };
+        let was_away = self.health().failure.is_some_and(|failure| failure.kind == "database");
+        counter.is_none() || before != counter || was_away
     }
 
     fn seen(&self) -> Option<u64> {
@@ -258,6 +309,7 @@ impl KeyWatch {
     async fn watch_changes(&self, interval: Duration) {
         let mut next_reload = Instant::now() + interval;
         let mut was_away = false;
+        let mut back_off: Option<BackOff> = None;
         loop {
             tokio::time::sleep(CHANGE_POLL).await;
             let counter = self.database.change_counter().await;
@@ -269,11 +321,16 @@ impl KeyWatch {
                 }
             };
             // A database that came back is read again, whether or not anything changed meanwhile.
-            let is_back = counter.is_ok() && self.health().failure.is_some();
-            if is_changed || is_back || Instant::now() >= next_reload {
+            let is_failing = self.health().failure.is_some();
+            let is_back = counter.is_ok() && is_failing;
+            back_off = back_off.filter(|_| is_failing);
+            let is_put_off = back_off.as_ref().is_some_and(|it| it.holds(&counter));
+            if !is_put_off && (is_changed || is_back || Instant::now() >= next_reload) {
+                // What comes of it is noted in the health, which is logged below.
+                let outcome = self.reload().await;
                 next_reload = Instant::now() + interval;
-                // Noted in the health, which is logged below.
-                let _outcome = self.reload().await;
+                let is_of_key = matches!(outcome, Err(Error::Keys(_))) && self.holder.is_far_away();
+                back_off = is_of_key.then(|| BackOff::after(back_off, counter.ok(), interval));
             }
             match (self.health().failure, was_away) {
                 (Some(Failure { reason, .. }), false) => {

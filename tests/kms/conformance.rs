@@ -163,13 +163,15 @@ async fn keeper(keys: &dyn DefinitionKeyKeeper, running: &dyn DefinitionKeyKeepe
         assert!(!is_made && again.name() == next.name(), "a second time changes nothing");
         assert_eq!(keys.first().await.expect("has one").name(), place.name(), "still in place");
         assert!(running.find(next.name()).await.expect("looks").is_some(), "a running process finds the next one");
+        assert!(keys.promote(&DefinitionKeyName("another".into())).await.is_err(), "not the one that was meant");
         let wrapped = next.wrap(&Key::generate().expect("random"), b"row").await.expect("wraps");
-        let obsolete = keys.promote().await.expect("promotes").expect("there was one in place");
+        let obsolete = keys.promote(next.name()).await.expect("promotes").expect("there was one in place");
         assert!(obsolete.contains("obsolete"), "{obsolete}");
         assert_eq!(keys.first().await.expect("has one").name(), next.name(), "in place");
         let found = running.find(next.name()).await.expect("looks").expect("found after it changed its place");
         assert!(found.unwrap(&wrapped, b"row").await.expect("unwraps").is_some());
-        assert!(keys.promote().await.is_err(), "there is no next one");
+        assert!(keys.promote(next.name()).await.expect("has its place").is_none(), "nothing is left to do");
+        assert!(keys.promote(place.name()).await.is_err(), "there is no next one");
         assert_eq!(keys.first().await.expect("has one").name(), next.name(), "and nothing has changed");
         place = next;
     }

@@ -113,6 +113,16 @@ pub enum KmipError {
         /// What it is.
         what: &'static str,
     },
+    /// Whoever runs the key manager: rows could be changed unnoticed.
+    #[error(
+        "{endpoint}: the key manager does not heed associated data: what the key {id} wrapped for one row it unwraps for another"
+    )]
+    NotBound {
+        /// Which one was asked.
+        endpoint: String,
+        /// The key's unique identifier.
+        id: String,
+    },
     /// The operator: keys cannot be exchanged where settings name one by its identifier.
     #[error("definition_key.kmip.id names one key for good")]
     NamedById,
@@ -205,7 +215,7 @@ impl KmipError {
                 "activate it again in the key manager if that can be done, or restore it there from its backup; running servers play on with the keys that they have".into()
             }
             Self::Denied { .. } => "have the key manager permit it to this client".into(),
-            Self::NotSupported { operation: "Encrypt" | "Decrypt", .. } => {
+            Self::NotSupported { operation: "Encrypt" | "Decrypt", .. } | Self::NotBound { .. } => {
                 "set definition_key.kmip.mode to \"get\", which fetches the key instead".into()
             }
             Self::NotSupported { .. } | Self::Refused { .. } => "see what the key manager logs".into(),

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    KmipDefinitionKeys, KmipError,
+    KeyState, KmipDefinitionKeys, KmipError, check_state,
     connection::Connection,
     locate,
     message::{self, Request},
 };
-use crate::keys::DefinitionKey;
+use crate::keys::{DefinitionKey, DefinitionKeyName};
 use crate::kms::{DefinitionKeyKeeper, Error};
 
 #[async_trait]
@@ -59,32 +59,58 @@ impl DefinitionKeyKeeper for KmipDefinitionKeys {
     }
 
     async fn prepare(&self) -> Result<(Arc<dyn DefinitionKey>, bool), Error> {
-        match self.next().await? {
+        let shared = &self.shared;
+        shared.check_named()?;
+        let looking = async {
+            let mut connection = shared.connect().await?;
+            let Some(id) = locate(&mut connection, &shared.next_name()).await? else { return Ok(None) };
+            match check_state(&mut connection, &id).await {
+                // Made there by hand, or by one who was killed before this step.
+                Err(KmipError::State { state: KeyState::PreActive, .. }) => {
+                    connection.ask(Request::activate(&id), &id, message::done).await?;
+                }
+                other => other?,
+            }
+            self.key(&mut connection, id).await.map(Some)
+        };
+        match shared.within(looking).await? {
             Some(next) => Ok((next, false)),
-            None => Ok((self.make(&self.shared.next_name()).await?, true)),
+            None => Ok((self.make(&shared.next_name()).await?, true)),
         }
     }
 
-    async fn promote(&self) -> Result<Option<String>, Error> {
+    async fn promote(&self, to: &DefinitionKeyName) -> Result<Option<String>, Error> {
         let shared = &self.shared;
         shared.check_named()?;
         let promoting = async {
             let mut connection = Connection::open(&shared.settings).await?;
             let (name, next_name) = (&shared.settings.name, shared.next_name());
+            let old = locate(&mut connection, name).await?;
+            if let Some(id) = &old
+                // One that cannot be had is not the one that has just wrapped.
+                && self.key(&mut connection, id.clone()).await.is_ok_and(|key| key.name() == to)
+            {
+                return Ok(Ok(None));
+            }
             let next = locate(&mut connection, &next_name).await?;
             let next = next.ok_or_else(|| KmipError::NoKey {
                 endpoint: connection.endpoint.clone(),
                 key: format!("named `{next_name}`"),
             })?;
+            let found = self.key(&mut connection, next.clone()).await?;
+            if found.name() != to {
+                return Ok(Err(found.name().clone()));
+            }
             let mut obsolete = None;
-            if let Some(old) = locate(&mut connection, name).await? {
+            if let Some(old) = old {
                 let kept = format!("{name}.obsolete.{old}");
                 connection.ask(Request::rename(&old, &kept), &old, message::done).await?;
                 obsolete = Some(format!("key named `{kept}` in the key manager"));
             }
             connection.ask(Request::rename(&next, name), &next, message::done).await?;
-            Ok(obsolete)
+            Ok(Ok(obsolete))
         };
-        Ok(shared.within(promoting).await?)
+        let other = |found| Error::OtherNext { place: self.next_place(), found, wanted: to.clone() };
+        shared.within(promoting).await?.map_err(other)
     }
 }

@@ -14,7 +14,7 @@ pub use error::{KeyState, KmipError, KmipTrouble};
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -70,6 +70,8 @@ struct Shared {
     settings: KmipSettings,
     /// A connection that was used a moment ago.
     idle: Mutex<Option<(Connection, Instant)>>,
+    /// Whether what was wrapped was seen to be bound to its associated data.
+    is_bound: AtomicBool,
 }
 
 impl KmipDefinitionKeys {
@@ -80,23 +82,33 @@ impl KmipDefinitionKeys {
     /// What is wrong with the files of certificates and of the key.
     pub fn at(settings: KmipSettings) -> Result<Self, KmipError> {
         connection::config(&settings)?;
-        Ok(Self { shared: Arc::new(Shared { settings, idle: Mutex::default() }), known: Mutex::default() })
+        let shared = Shared { settings, idle: Mutex::default(), is_bound: AtomicBool::new(false) };
+        Ok(Self { shared: Arc::new(shared), known: Mutex::default() })
     }
 
-    /// The key in place and the next one, as far as they are there.
-    async fn look(&self) -> Result<Vec<Arc<dyn DefinitionKey>>, KmipError> {
+    /// The key in place and the next one, as far as they are there, each or why it cannot be used.
+    async fn look(&self) -> Result<Vec<Result<Arc<dyn DefinitionKey>, KmipError>>, KmipError> {
         let shared = &self.shared;
         let looking = async {
             let mut connection = shared.connect().await?;
             let mut found = Vec::new();
             for id in shared.ids(&mut connection).await? {
-                found.push(self.key(&mut connection, id).await?);
+                found.push(match id {
+                    Ok(id) => self.key(&mut connection, id).await,
+                    Err(error) => Err(error),
+                });
             }
-            shared.keep(connection);
+            // After trouble nobody knows what comes on it.
+            if found.iter().all(Result::is_ok) {
+                shared.keep(connection);
+            }
             Ok(found)
         };
         let found = shared.within(looking).await?;
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&found);
+        let usable: Vec<Arc<dyn DefinitionKey>> = found.iter().flatten().cloned().collect();
+        if !usable.is_empty() {
+            *self.known.lock().unwrap_or_else(PoisonError::into_inner) = usable;
+        }
         Ok(found)
     }
 
@@ -124,7 +136,7 @@ impl KmipDefinitionKeys {
             let mut connection = shared.connect().await?;
             let first = shared.ids(&mut connection).await?.into_iter().next();
             let no_key = KmipError::NoKey { endpoint: connection.endpoint.clone(), key: shared.called() };
-            check_state(&mut connection, &first.ok_or(no_key)?).await
+            check_state(&mut connection, &first.ok_or(no_key)??).await
         };
         shared.within(asking).await
     }
@@ -171,13 +183,20 @@ impl Shared {
         if self.settings.id.is_some() { Err(KmipError::NamedById) } else { Ok(()) }
     }
 
-    /// The identifiers of the key in place and of the next one, as far as they are there.
-    async fn ids(&self, connection: &mut Connection) -> Result<Vec<String>, KmipError> {
+    /// The identifiers of the key in place and of the next one, as far as they are there, each or why it cannot be told
+    /// which one is meant.
+    async fn ids(&self, connection: &mut Connection) -> Result<Vec<Result<String, KmipError>>, KmipError> {
         if let Some(id) = &self.settings.id {
-            return Ok(vec![id.clone()]);
+            return Ok(vec![Ok(id.clone())]);
         }
-        let first = locate(connection, &self.settings.name).await?;
-        Ok(first.into_iter().chain(locate(connection, &self.next_name()).await?).collect())
+        let mut ids = Vec::new();
+        for name in [&self.settings.name, &self.next_name()] {
+            match locate(connection, name).await {
+                Err(error @ KmipError::SeveralKeys { .. }) => ids.push(Err(error)),
+                located => ids.extend(located?.map(Ok)),
+            }
+        }
+        Ok(ids)
     }
 
     async fn within<T>(&self, work: impl Future<Output = Result<T, KmipError>>) -> Result<T, KmipError> {
@@ -242,19 +261,31 @@ impl DefinitionKeyHolder for KmipDefinitionKeys {
         if !self.may_be_called(name) {
             return Ok(None);
         }
-        let found = self.look().await.map_err(Error::from)?;
-        Ok(found.into_iter().find(|key| key.name() == name))
+        let mut trouble = None;
+        for found in self.look().await.map_err(Error::from)? {
+            match found {
+                Ok(key) if key.name() == name => return Ok(Some(key)),
+                Ok(_) => {}
+                // It may be the one that cannot be used.
+                Err(error) => trouble = trouble.or(Some(error)),
+            }
+        }
+        trouble.map_or(Ok(None), |error| Err(Error::from(error).into()))
     }
 
     async fn first(&self) -> Result<Arc<dyn DefinitionKey>, keys::Error> {
         let found = self.look().await.map_err(Error::from)?.into_iter().next();
         let none =
             || KmipError::NoKey { endpoint: self.shared.settings.endpoints.join(", "), key: self.shared.called() };
-        Ok(found.ok_or_else(none).map_err(Error::from)?)
+        Ok(found.ok_or_else(none).flatten().map_err(Error::from)?)
     }
 
     async fn probe(&self) -> Result<(), keys::Error> {
         Ok(self.check().await.map_err(Error::from)?)
+    }
+
+    fn is_far_away(&self) -> bool {
+        true
     }
 }
 

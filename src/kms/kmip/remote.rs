@@ -1,6 +1,6 @@
 //! A definition key that stays in the key manager, which wraps and unwraps by it.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use async_trait::async_trait;
 
@@ -31,9 +31,30 @@ impl RemoteDefinitionKey {
             let nonce = random()?;
             let request = Request::encrypt(&self.id, nonce, key, aad);
             let read = |response: &mut [u8]| message::encrypted(response, nonce);
-            all.push(connection.ask(request, &self.id, read).await?);
+            let wrapped = connection.ask(request, &self.id, read).await?;
+            if !self.shared.is_bound.load(Ordering::Relaxed) {
+                self.check_bound(connection, &wrapped, aad).await?;
+                self.shared.is_bound.store(true, Ordering::Relaxed);
+            }
+            all.push(wrapped);
         }
         Ok(all)
+    }
+
+    /// That what was wrapped with `aad` is not unwrapped with another. Once is enough: a key manager does it or does not.
+    async fn check_bound(
+        &self,
+        connection: &mut Connection,
+        wrapped: &WrappedRowKey,
+        aad: &[u8],
+    ) -> Result<(), KmipError> {
+        let another = [aad, b"another"].concat();
+        let request = Request::decrypt(&self.id, wrapped, &another);
+        match connection.ask(request, &self.id, message::decrypted).await {
+            Ok(_) => Err(KmipError::NotBound { endpoint: connection.endpoint.clone(), id: self.id.clone() }),
+            Err(KmipError::Refused { .. } | KmipError::Denied { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn unwrap_with(

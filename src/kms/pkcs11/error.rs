@@ -66,6 +66,14 @@ pub enum Pkcs11Error {
         /// The key's label.
         label: String,
     },
+    /// The operator: rows would name it by its label, which changes.
+    #[error("token `{token}`: the key `{label}` has no CKA_ID, by which rows would find it under another label")]
+    NoId {
+        /// The token.
+        token: String,
+        /// The key's label.
+        label: String,
+    },
     /// The operator: the key may not encrypt or decrypt.
     #[error("token `{token}`: the key may not be used to encrypt and decrypt ({code})")]
     NotPermitted {
@@ -114,6 +122,12 @@ pub enum Pkcs11Error {
         what: String,
         /// What can be done about it.
         advice: &'static str,
+    },
+    /// Whoever runs the token: rows could be changed unnoticed.
+    #[error("token `{token}`: it does not heed associated data: what it wrapped for one row it unwraps for another")]
+    NotBound {
+        /// The token.
+        token: String,
     },
     /// Whoever runs the token: the module does not come back.
     #[error(
@@ -168,8 +182,12 @@ impl Pkcs11Error {
             Self::OtherKind { .. } => {
                 "name an AES key of 256 bits in definition_key.pkcs11.label, or generate one".into()
             }
+            Self::NoId { label, .. } => format!(
+                "give it one: with its vendor's tool, or generate it with one, as `pkcs11-tool --keygen --key-type AES:32 --label {label} --id 02` does"
+            ),
             Self::NotPermitted { .. } => "let it have CKA_ENCRYPT and CKA_DECRYPT, or generate another".into(),
             Self::NoGcm { .. } => "it needs a token with CKM_AES_GCM".into(),
+            Self::NotBound { .. } => "it needs a token whose CKM_AES_GCM does, or another kind of definition key".into(),
             Self::PinFile(error) => error.advice(),
             Self::PinRefused { .. } | Self::PinRefusedBefore { .. } => {
                 "write the right PIN into the file of definition_key.pkcs11.pin_file".into()
@@ -192,6 +210,7 @@ impl Pkcs11Error {
             | Self::SeveralKeys { .. }
             | Self::Exists { .. }
             | Self::OtherKind { .. }
+            | Self::NoId { .. }
             | Self::NotPermitted { .. }
             | Self::NoGcm { .. }
             | Self::PinFile(_)
@@ -199,6 +218,7 @@ impl Pkcs11Error {
             | Self::PinRefusedBefore { .. }
             | Self::PinLocked { .. }
             | Self::Nonce { .. }
+            | Self::NotBound { .. }
             | Self::Slow { .. }
             | Self::NoRandom(_) => false,
         }

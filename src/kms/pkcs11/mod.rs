@@ -13,7 +13,10 @@ pub use error::Pkcs11Error;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -21,10 +24,10 @@ use async_trait::async_trait;
 
 use self::{
     module::ModuleThread,
-    token::{NAME_PREFIX, Token},
+    token::{NAME_PREFIX, Token, TokenKey},
 };
 use super::{DefinitionKeyKeeper, Error, error::only};
-use crate::crypto::{Key, WrappedRowKey};
+use crate::crypto::{Key, WrappedRowKey, random};
 use crate::keys::{self, DefinitionKey, DefinitionKeyHolder, DefinitionKeyName};
 
 /// Who makes the nonces of AES-GCM.
@@ -73,6 +76,8 @@ pub struct Pkcs11DefinitionKeys {
 struct Shared {
     settings: Pkcs11Settings,
     thread: ModuleThread,
+    /// Whether what was wrapped was seen to be bound to its associated data.
+    is_bound: AtomicBool,
 }
 
 struct TokenDefinitionKey {
@@ -88,16 +93,18 @@ impl Pkcs11DefinitionKeys {
     /// [`Pkcs11Error::Module`] when the system gives no thread.
     pub fn at(settings: Pkcs11Settings) -> Result<Self, Pkcs11Error> {
         let thread = ModuleThread::of(&settings.module)?;
-        Ok(Self { shared: Arc::new(Shared { settings, thread }), known: Mutex::default() })
+        let shared = Shared { settings, thread, is_bound: AtomicBool::new(false) };
+        Ok(Self { shared: Arc::new(shared), known: Mutex::default() })
     }
 
-    /// The names of the key in place and of the next one, as far as they are there.
-    async fn look(&self) -> Result<Vec<DefinitionKeyName>, Pkcs11Error> {
+    /// The names of the key in place and of the next one, as far as they are there, each or why it cannot be used.
+    async fn look(&self) -> Result<Vec<Result<DefinitionKeyName, Pkcs11Error>>, Pkcs11Error> {
         let found = self.shared.in_session(false, |token, _| {
-            Ok(token.both()?.into_iter().map(|key| DefinitionKeyName(key.name)).collect::<Vec<_>>())
+            let name = |key: Result<TokenKey, _>| key.map(|key| DefinitionKeyName(key.name));
+            Ok(token.both()?.into_iter().map(name).collect::<Vec<_>>())
         });
         let found = found.await?;
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&found);
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = found.iter().flatten().cloned().collect();
         Ok(found)
     }
 
@@ -111,7 +118,8 @@ impl Pkcs11DefinitionKeys {
 
     /// Makes a key of that label.
     async fn make(&self, label: String) -> Result<Arc<dyn DefinitionKey>, Pkcs11Error> {
-        let made = self.shared.in_session(true, move |token, _| Ok(token.generate(&label)?.name));
+        let id: [u8; 16] = random()?;
+        let made = self.shared.in_session(true, move |token, _| Ok(token.generate(&label, id)?.name));
         Ok(self.key(DefinitionKeyName(made.await?)))
     }
 }
@@ -135,20 +143,37 @@ impl Shared {
 impl DefinitionKeyHolder for Pkcs11DefinitionKeys {
     async fn find(&self, name: &DefinitionKeyName) -> Result<Option<Arc<dyn DefinitionKey>>, keys::Error> {
         // Names of another kind are not looked for, for the token may be far away.
-        let is_there = name.0.starts_with(NAME_PREFIX)
-            && (self.knows(name) || self.look().await.map_err(Error::from)?.contains(name));
-        Ok(is_there.then(|| self.key(name.clone())))
+        if !name.0.starts_with(NAME_PREFIX) {
+            return Ok(None);
+        }
+        if self.knows(name) {
+            return Ok(Some(self.key(name.clone())));
+        }
+        let mut trouble = None;
+        for found in self.look().await.map_err(Error::from)? {
+            match found {
+                Ok(found) if found == *name => return Ok(Some(self.key(found))),
+                Ok(_) => {}
+                // It may be the one that cannot be used.
+                Err(error) => trouble = trouble.or(Some(error)),
+            }
+        }
+        trouble.map_or(Ok(None), |error| Err(Error::from(error).into()))
     }
 
     async fn first(&self) -> Result<Arc<dyn DefinitionKey>, keys::Error> {
         let found = self.look().await.map_err(Error::from)?;
         let Pkcs11Settings { token, label, .. } = self.shared.settings.clone();
-        let first = found.into_iter().next().ok_or(Error::Pkcs11(Pkcs11Error::NoKey { token, label }))?;
-        Ok(self.key(first))
+        let first = found.into_iter().next().ok_or(Pkcs11Error::NoKey { token, label }).flatten();
+        Ok(self.key(first.map_err(Error::from)?))
     }
 
     async fn probe(&self) -> Result<(), keys::Error> {
         self.first().await.map(|_| ())
+    }
+
+    fn is_far_away(&self) -> bool {
+        true
     }
 }
 
@@ -169,8 +194,7 @@ impl DefinitionKeyKeeper for Pkcs11DefinitionKeys {
     }
 
     async fn next(&self) -> Result<Option<Arc<dyn DefinitionKey>>, Error> {
-        let label = self.shared.settings.next_label();
-        let next = self.shared.in_session(false, move |token, _| Ok(token.find(&label)?.map(|key| key.name)));
+        let next = self.shared.in_session(false, |token, _| Ok(token.next()?.map(|key| key.name)));
         Ok(next.await?.map(|name| self.key(DefinitionKeyName(name))))
     }
 
@@ -189,12 +213,19 @@ impl DefinitionKeyKeeper for Pkcs11DefinitionKeys {
         }
     }
 
-    async fn promote(&self) -> Result<Option<String>, Error> {
-        let promoted = self.shared.in_session(true, |token, settings| {
-            let next_label = settings.next_label();
-            let next = token.find(&next_label)?.ok_or_else(|| token.no_key(&next_label))?;
+    async fn promote(&self, to: &DefinitionKeyName) -> Result<Option<String>, Error> {
+        let wanted = to.0.clone();
+        let promoted = self.shared.in_session(true, move |token, settings| {
+            let old = token.find(&settings.label)?;
+            if old.as_ref().is_some_and(|key| key.name == wanted) {
+                return Ok(Ok(None));
+            }
+            let next = token.next()?.ok_or_else(|| token.no_key(&settings.next_label()))?;
+            if next.name != wanted {
+                return Ok(Err(DefinitionKeyName(next.name)));
+            }
             let mut obsolete = None;
-            if let Some(old) = token.find(&settings.label)? {
+            if let Some(old) = old {
                 // An older one there keeps its label: backups of the database from its time need it.
                 let mut label = settings.obsolete_label();
                 if token.find(&label)?.is_some() {
@@ -205,9 +236,10 @@ impl DefinitionKeyKeeper for Pkcs11DefinitionKeys {
                 obsolete = Some(format!("key `{label}` in token `{}`", settings.token));
             }
             token.relabel(&next, &settings.label)?;
-            Ok(obsolete)
+            Ok(Ok(obsolete))
         });
-        Ok(promoted.await?)
+        let other = |found| Error::OtherNext { place: self.next_place(), found, wanted: to.clone() };
+        promoted.await?.map_err(other)
     }
 }
 
@@ -229,11 +261,19 @@ impl DefinitionKey for TokenDefinitionKey {
 
     async fn wrap_all(&self, keys: &[(Key, Vec<u8>)]) -> Result<Vec<WrappedRowKey>, keys::Error> {
         let (name, keys) = (self.name.0.clone(), keys.to_vec());
+        let is_bound = self.shared.is_bound.load(Ordering::Relaxed);
+        let has_wrapped = !keys.is_empty();
         let wrapped = self.shared.in_session(false, move |token, _| {
             let by = token.named(&name)?;
-            keys.iter().map(|(key, aad)| token.wrap(&by, key, aad)).collect::<Result<Vec<_>, _>>()
+            let all = keys.iter().map(|(key, aad)| token.wrap(&by, key, aad)).collect::<Result<Vec<_>, _>>()?;
+            if let (false, Some(wrapped), Some((_, aad))) = (is_bound, all.first(), keys.first()) {
+                token.check_bound(&by, wrapped, aad)?;
+            }
+            Ok(all)
         });
-        Ok(wrapped.await.map_err(Error::from)?)
+        let all = wrapped.await.map_err(Error::from)?;
+        self.shared.is_bound.store(is_bound || has_wrapped, Ordering::Relaxed);
+        Ok(all)
     }
 
     async fn unwrap_all(&self, wrapped: &[(WrappedRowKey, Vec<u8>)]) -> Result<Vec<Option<Key>>, keys::Error> {

@@ -1,14 +1,18 @@
 //! A PKCS#11 module on a thread of its own: one a process and path, for the standard knows one application.
 //!
 //! A vendor's library may take its time or never come back. Whoever asks waits until a deadline and goes on without it;
-//! the thread stays in the call, and is asked again when that has come back.
+//! the thread stays in the call, and is asked again when that has come back. One that a module brought down is begun anew.
 
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError, mpsc},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use cryptoki::{
@@ -20,7 +24,7 @@ use zeroize::Zeroizing;
 
 use super::Pkcs11Error;
 
-type Job = Box<dyn FnOnce(&mut Module) + Send>;
+type Job = Box<dyn FnOnce(&mut Module, &Running) + Send>;
 
 /// The way to a module, for those who wait.
 #[derive(Clone)]
@@ -28,7 +32,25 @@ pub(super) struct ModuleThread {
     path: PathBuf,
     name: String,
     jobs: mpsc::Sender<Job>,
+    running: Running,
 }
+
+/// Whether somebody waits for what the thread does now, and since when it does it; none while it does nothing.
+type Running = Arc<Mutex<Option<(Weak<()>, Instant)>>>;
+
+/// Says that the thread does nothing, whatever way the call ended.
+struct Done(Running);
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// Those of this process, one a module.
+static THREADS: Mutex<Vec<ModuleThread>> = Mutex::new(Vec::new());
+/// How many there ever were.
+static BEGUN: AtomicUsize = AtomicUsize::new(0);
 
 /// What lives on the thread.
 pub(super) struct Module {
@@ -42,47 +64,85 @@ pub(super) struct Module {
 impl ModuleThread {
     /// The thread of the module at `path`, begun when there is none.
     pub(super) fn of(path: &Path) -> Result<Self, Pkcs11Error> {
-        static THREADS: Mutex<Vec<ModuleThread>> = Mutex::new(Vec::new());
         let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(thread) = threads.iter().find(|thread| thread.path == path) {
             return Ok(thread.clone());
         }
         let (jobs, waiting) = mpsc::channel::<Job>();
-        let name = format!("pkcs11-{}", threads.len() + 1);
+        let name = format!("pkcs11-{}", BEGUN.fetch_add(1, Ordering::Relaxed) + 1);
         let mut module =
             Module { path: path.to_owned(), library: None, is_initialized: false, refused_pins: HashMap::new() };
+        let running = Running::default();
+        let of_thread = Arc::clone(&running);
         let begun = thread::Builder::new().name(name.clone()).spawn(move || {
             while let Ok(job) = waiting.recv() {
-                job(&mut module);
+                job(&mut module, &of_thread);
             }
         });
         begun.map_err(|error| Pkcs11Error::Module { module: path.into(), reason: error.to_string() })?;
-        let thread = Self { path: path.to_owned(), name, jobs };
+        let thread = Self { path: path.to_owned(), name, jobs, running };
         threads.push(thread.clone());
         Ok(thread)
     }
 
-    /// Has `work` done there, and waits for it until `timeout` is over.
+    /// The one that took this one's place, when a module brought this one down: begun when there is none.
+    fn anew(&self) -> Result<Self, Pkcs11Error> {
+        THREADS.lock().unwrap_or_else(PoisonError::into_inner).retain(|thread| thread.name != self.name);
+        Self::of(&self.path)
+    }
+
+    /// Whether it is in a call that took its time and that nobody waits for any more. One whose asker went away for a
+    /// reason of its own may come back in a moment.
+    fn is_stuck(&self, timeout: Duration) -> bool {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.as_ref().is_some_and(|(waiting, since)| waiting.strong_count() == 0 && since.elapsed() >= timeout / 2)
+    }
+
+    /// Has `work` done there, and waits for it until `timeout` is over; not at all while a call before does not come back.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         timeout: Duration,
         work: impl FnOnce(&mut Module) -> Result<T, Pkcs11Error> + Send + 'static,
     ) -> Result<T, Pkcs11Error> {
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |module| {
+        let waits = Arc::new(());
+        let waiting = Arc::downgrade(&waits);
+        let job: Job = Box::new(move |module, running| {
             // Nobody waits any more: it began too late.
             if !answer.is_closed() {
-                let _nobody_waits = answer.send(work(module));
+                *running.lock().unwrap_or_else(PoisonError::into_inner) = Some((waiting, Instant::now()));
+                let done = Done(Arc::clone(running));
+                let outcome = work(module);
+                drop(done);
+                let _nobody_waits = answer.send(outcome);
             }
         });
-        let gone = || Pkcs11Error::Module {
-            module: self.path.clone(),
-            reason: format!("it brought down its thread `{}`", self.name),
+        let mut thread = self.clone();
+        let gone = |thread: &Self| Pkcs11Error::Module {
+            module: thread.path.clone(),
+            reason: format!("it brought down its thread `{}`", thread.name),
         };
-        self.jobs.send(job).map_err(|_| gone())?;
-        match tokio::time::timeout(timeout, answered).await {
-            Ok(outcome) => outcome.map_err(|_| gone())?,
-            Err(_) => Err(Pkcs11Error::Slow { module: self.path.clone(), waited: timeout, thread: self.name.clone() }),
+        let slow = |thread: &Self| Pkcs11Error::Slow {
+            module: thread.path.clone(),
+            waited: timeout,
+            thread: thread.name.clone(),
+        };
+        if thread.is_stuck(timeout) {
+            return Err(slow(&thread));
+        }
+        if let Err(mpsc::SendError(job)) = thread.jobs.send(job) {
+            thread = self.anew()?;
+            if thread.is_stuck(timeout) {
+                return Err(slow(&thread));
+            }
+            thread.jobs.send(job).map_err(|_| gone(&thread))?;
+        }
+        let outcome = tokio::time::timeout(timeout, answered).await;
+        // Not before: as long as it is there, somebody waits.
+        drop(waits);
+        match outcome {
+            Ok(outcome) => outcome.map_err(|_| gone(&thread))?,
+            Err(_) => Err(slow(&thread)),
         }
     }
 }

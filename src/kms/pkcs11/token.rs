@@ -34,6 +34,8 @@ pub(super) struct TokenKey {
     handle: ObjectHandle,
     /// What rows call it.
     pub(super) name: String,
+    /// Whether that name stays when its label changes.
+    has_id: bool,
 }
 
 impl Module {
@@ -152,26 +154,47 @@ impl Token<'_> {
                     return Err(Pkcs11Error::OtherKind { token, label });
                 }
                 let id = self.id(handle)?;
-                let name = if id.is_empty() {
-                    format!("{NAME_PREFIX}object={label}")
-                } else {
-                    format!("{NAME_PREFIX}id={}", hex(&id))
-                };
-                Ok(Some(TokenKey { handle, name }))
+                let name = if id.is_empty() { format!("{NAME_PREFIX}object={label}") } else { name_of(&id) };
+                Ok(Some(TokenKey { handle, name, has_id: !id.is_empty() }))
             }
             _ => Err(Pkcs11Error::SeveralKeys { token, label }),
         }
     }
 
-    /// The one in place and the next one, as far as they are there.
-    pub(super) fn both(&self) -> Result<Vec<TokenKey>, Pkcs11Error> {
-        let first = self.find(&self.settings.label)?;
-        Ok(first.into_iter().chain(self.find(&self.settings.next_label())?).collect())
+    /// The next one, which rows are to be moved to; none when there is none.
+    pub(super) fn next(&self) -> Result<Option<TokenKey>, Pkcs11Error> {
+        let (token, label) = (self.settings.token.clone(), self.settings.next_label());
+        match self.find(&label)? {
+            Some(key) if !key.has_id => Err(Pkcs11Error::NoId { token, label }),
+            other => Ok(other),
+        }
+    }
+
+    /// The one in place and the next one, as far as they are there, each or why it cannot be used.
+    pub(super) fn both(&self) -> Result<Vec<Result<TokenKey, Pkcs11Error>>, Pkcs11Error> {
+        let mut both = Vec::new();
+        for label in [&self.settings.label, &self.settings.next_label()] {
+            match self.find(label) {
+                Ok(key) => both.extend(key.map(Ok)),
+                // Looked for again, for both.
+                Err(error) if error.may_be_stale() => return Err(error),
+                Err(error) => both.push(Err(error)),
+            }
+        }
+        Ok(both)
     }
 
     /// One of those two, by what rows call it.
     pub(super) fn named(&self, name: &str) -> Result<TokenKey, Pkcs11Error> {
-        self.both()?.into_iter().find(|key| key.name == name).ok_or_else(|| self.no_key(&self.settings.label))
+        let mut trouble = None;
+        for found in self.both()? {
+            match found {
+                Ok(key) if key.name == name => return Ok(key),
+                Ok(_) => {}
+                Err(error) => trouble = trouble.or(Some(error)),
+            }
+        }
+        Err(trouble.unwrap_or_else(|| self.no_key(&self.settings.label)))
     }
 
     pub(super) fn no_key(&self, label: &str) -> Pkcs11Error {
@@ -242,6 +265,15 @@ impl Token<'_> {
         }
     }
 
+    /// That what was wrapped with `aad` is not unwrapped with another. Once is enough: a token does it or does not.
+    pub(super) fn check_bound(&self, by: &TokenKey, wrapped: &WrappedRowKey, aad: &[u8]) -> Result<(), Pkcs11Error> {
+        let another = [aad, b"another"].concat();
+        match self.unwrap(by, wrapped, &another)? {
+            Some(_) => Err(Pkcs11Error::NotBound { token: self.settings.token.clone() }),
+            None => Ok(()),
+        }
+    }
+
     /// Whether the key wraps and unwraps now.
     fn does_work(&self, by: &TokenKey) -> bool {
         let tried = || {
@@ -255,9 +287,13 @@ impl Token<'_> {
         tried().is_ok()
     }
 
-    /// Makes a key that never leaves the token.
-    pub(super) fn generate(&self, label: &str) -> Result<TokenKey, Pkcs11Error> {
-        let id: [u8; 16] = random()?;
+    /// Makes a key that never leaves the token. A second time with the same `id` it finds the one that was made: that a
+    /// token says that it failed does not tell that there is none.
+    pub(super) fn generate(&self, label: &str, id: [u8; 16]) -> Result<TokenKey, Pkcs11Error> {
+        let name = name_of(&id);
+        if let Some(made) = self.find(label)?.filter(|key| key.name == name) {
+            return Ok(made);
+        }
         let template = [
             Attribute::Class(ObjectClass::SECRET_KEY),
             Attribute::KeyType(KeyType::AES),
@@ -271,9 +307,9 @@ impl Token<'_> {
             Attribute::Label(label.as_bytes().to_vec()),
             Attribute::Id(id.to_vec()),
         ];
+        // Nothing that can fail comes after it: else a second one would be made.
         let made = self.session.generate_key(&Mechanism::AesKeyGen, &template);
-        made.map_err(|error| self.failed(&error))?;
-        self.find(label)?.ok_or_else(|| self.no_key(label))
+        made.map(|handle| TokenKey { handle, name, has_id: true }).map_err(|error| self.failed(&error))
     }
 
     /// Gives a key another label.
@@ -353,6 +389,10 @@ fn failure(token: &str, error: &CryptokiError) -> Pkcs11Error {
             Pkcs11Error::Failed { token, function: format!("C_{function:?}"), code: format!("{rv:?}"), may_be_stale }
         }
     }
+}
+
+fn name_of(id: &[u8]) -> String {
+    format!("{NAME_PREFIX}id={}", hex(id))
 }
 
 fn hex(bytes: &[u8]) -> String {
