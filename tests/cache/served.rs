@@ -352,7 +352,7 @@ fn a_recording_under_another_key_or_sealing_plays_as_it_is_now() {
         // What is still being fetched for the older one would be written after that was given up.
         settle(&server, &cached.cache());
     }
-    assert_eq!(files(&cached.cache()).len(), 1, "older ones are gone");
+    assert!(server.wait_until(PATIENCE, |_| files(&cached.cache()).len() == 1), "older ones are gone");
     assert_eq!(count(&server, "sealtape_verification_failures_total"), 0);
     // A key that is withdrawn refuses what lies in the cache too.
     cached.system.ok(&["encryption", "disable"]);
