@@ -282,10 +282,15 @@ impl Playback {
 
     /// Why the file of a recording is another sealing's. In our own spool that is another recording of its ID, which was
     /// made while the catalogue was away: it hides the one that counts until it has left. None when nothing is in our
-    /// spool any more.
+    /// spool any more, or the recording is gone.
     async fn of_other_sealing(&self, id: &RecordingId) -> Option<Error> {
         let corrupt = Error::Corrupt(Corruption::OtherSealing);
-        let (Some(own), Some(row)) = (self.store.spool(), self.remembered(id).await) else { return Some(corrupt) };
+        let Some(own) = self.store.spool() else { return Some(corrupt) };
+        // Not what is remembered: whoever catalogued it meanwhile has made that old.
+        let row = match self.fresh_row(id).await {
+            Ok(row) => row?,
+            Err(unavailable) => return Some(unavailable.into()),
+        };
         for object in media_objects(&row, row.state) {
             if !matches!(own.version(&object).await, Ok(Some(_))) {
                 continue;
