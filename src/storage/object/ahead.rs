@@ -27,8 +27,10 @@ use crate::media::{Error, MediaFile, Version};
 const LEN_FIRST: u64 = 1 << 20;
 const LEN_MIN: u64 = 256 << 10;
 const LEN_MAX: u64 = 256 << 20;
-/// How much of a piece may be in memory.
-const WINDOW: u64 = 4 << 20;
+/// How much of a piece may be in memory: little enough that a processor's cache still has it when it is taken.
+const WINDOW: u64 = 512 << 10;
+/// With how much left of a piece the next one is asked for: what a store takes its time for, at the pace of the fast.
+const LEAD: u64 = 4 << 20;
 /// How long a request waits for a player who takes nothing.
 const HELD_FOR: Duration = Duration::from_secs(2);
 /// Whoever has taken a piece within this time gets a longer one.
@@ -171,7 +173,7 @@ impl Reading {
     /// Asks for the next piece, when the last one is half taken.
     fn fetch_more(&mut self, file: &Arc<BucketFile>) {
         let asked_to = match self.pieces.back() {
-            Some(last) if last.range.end - self.rest.start > WINDOW.min((last.range.end - last.range.start) / 2) => {
+            Some(last) if last.range.end - self.rest.start > LEAD.min((last.range.end - last.range.start) / 2) => {
                 return;
             }
             Some(last) => last.range.end,
