@@ -9,8 +9,8 @@ use std::{
 
 use serde_json::json;
 
-use crate::support::postgres::{PASSWORD, Postgres, Way};
-use crate::support::{Server, System, Upload, media, put, text, tool};
+use crate::support::postgres::{PASSWORD, Postgres, url};
+use crate::support::{Server, System, Upload, Way, media, put, text, tool};
 
 const WITHIN_A_SECOND: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -97,14 +97,14 @@ impl Scene {
 fn it_comes_up_at_another_address_behind_the_one_of_its_service() {
     let mut server = Postgres::start();
     server.database("moves");
-    let way = Way::to(&server);
-    let mut scene = Scene::begin(way.url("moves"), System::serve);
+    let way = Way::to(server.port());
+    let mut scene = Scene::begin(url(way.port(), "moves"), System::serve);
     for (what, never) in [("once", "never"), ("again", "never-either")] {
         server.stop();
         way.lead_to(None);
         scene.goes_on_without_it(what, never);
         server.resume_elsewhere();
-        way.lead_to(Some(&server));
+        way.lead_to(Some(server.port()));
         scene.is_well_again(what);
     }
     scene.end();
@@ -115,8 +115,8 @@ fn it_comes_up_at_another_address_behind_the_one_of_its_service() {
 fn a_standby_takes_its_place() {
     let server = Postgres::start();
     server.database("fails-over");
-    let way = Way::to(&server);
-    let mut scene = Scene::begin(way.url("fails-over"), System::serve);
+    let way = Way::to(server.port());
+    let mut scene = Scene::begin(url(way.port(), "fails-over"), System::serve);
     let standby = server.standby();
     scene.record();
     let known = |at: &Postgres| at.count("fails-over", "SELECT count(*) FROM recording");
@@ -127,7 +127,7 @@ fn a_standby_takes_its_place() {
     }
     server.stop();
     // Somebody leads the way there too early.
-    way.lead_to(Some(&standby));
+    way.lead_to(Some(standby.port()));
     scene.goes_on_without_it("too-early", "never");
     standby.promote();
     scene.is_well_again("too-early");
@@ -143,7 +143,7 @@ fn a_standby_takes_its_place() {
     way.lead_to(None);
     scene.goes_on_without_it("back", "never-either");
     anew.promote();
-    way.lead_to(Some(&anew));
+    way.lead_to(Some(anew.port()));
     scene.is_well_again("back");
     scene.end();
 }
@@ -153,8 +153,8 @@ fn a_standby_takes_its_place() {
 fn its_name_leads_to_another_host() {
     let server = Postgres::start();
     server.database("named");
-    let here = Way::from("127.0.0.2:0", &server);
-    let there = Way::from(&format!("127.0.0.3:{}", here.port()), &server);
+    let here = Way::from("127.0.0.2:0", server.port());
+    let there = Way::from(&format!("127.0.0.3:{}", here.port()), server.port());
     there.lead_to(None);
     let names = tempfile::NamedTempFile::new().expect("a file");
     // In its place: a file that is bound over another one stays the same file.
@@ -163,16 +163,16 @@ fn its_name_leads_to_another_host() {
         fs::write(names.path(), lines).expect("written");
     };
     means("127.0.0.2");
-    let mut scene = Scene::begin(here.url("named").replace("127.0.0.1", "127.0.0.2"), |system| {
+    let mut scene = Scene::begin(url(here.port(), "named").replace("127.0.0.1", "127.0.0.2"), |system| {
         let url =
             format!("postgres://sealtape:{PASSWORD}@database.sealtape.test:{}/named?sslmode=disable", here.port());
         Server::start(knowing(names.path(), system, &url))
     });
     here.lead_to(None);
     scene.goes_on_without_it("moved", "never");
-    there.lead_to(Some(&server));
+    there.lead_to(Some(server.port()));
     // Commands are given the other address; the proxy has the name alone.
-    scene.system.set("SEALTAPE_DATABASE__URL", &there.url("named").replace("127.0.0.1", "127.0.0.3"));
+    scene.system.set("SEALTAPE_DATABASE__URL", &url(there.port(), "named").replace("127.0.0.1", "127.0.0.3"));
     std::thread::sleep(WITHIN_A_SECOND);
     assert_ne!(scene.proxy.get("/recordings").status, 200, "the name still leads to where nobody is");
     means("127.0.0.3");

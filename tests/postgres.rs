@@ -15,8 +15,8 @@ use serde_json::json;
 use sqlx::{Connection, Executor};
 
 use crate::db::{definition_key, options, recording, time};
-use crate::support::postgres::{PASSWORD, Postgres, Way};
-use crate::support::{Server, System, Upload, media, put, request, text};
+use crate::support::postgres::{PASSWORD, Postgres, url};
+use crate::support::{Server, System, Upload, Way, media, put, request, text};
 
 const WITHIN_A_SECOND: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -396,12 +396,12 @@ async fn another_database_in_its_place_is_not_taken_for_it() {
         made.add_keys(std::slice::from_ref(&key)).await.expect("adds");
         made.close().await;
     }
-    let way = Way::to(server);
-    let database = PostgresDatabase::open(&options(&way.url("twin"))).await.expect("opens");
+    let way = Way::to(server.port());
+    let database = PostgresDatabase::open(&options(&url(way.port(), "twin"))).await.expect("opens");
     let added = recording("here", 10, sealed_by(&key));
     database.add_recording(&added).await.expect("adds");
     database.change_counter().await.expect("counts");
-    way.lead_to(Some(&elsewhere));
+    way.lead_to(Some(elsewhere.port()));
     let deadline = Instant::now() + Duration::from_secs(5);
     let reason = loop {
         match database.recording(&added.id).await {
@@ -415,7 +415,7 @@ async fn another_database_in_its_place_is_not_taken_for_it() {
     assert!(reason.contains("restart"), "{reason}");
     let lost = database.add_recording(&recording("lost", 10, sealed_by(&key))).await;
     assert!(matches!(lost, Err(Error::Unavailable(_))), "nothing is acknowledged that would be lost: {lost:?}");
-    way.lead_to(Some(server));
+    way.lead_to(Some(server.port()));
     let deadline = Instant::now() + Duration::from_secs(5);
     while database.recording(&added.id).await.is_err() {
         assert!(Instant::now() < deadline, "and it is found again");
@@ -548,8 +548,8 @@ fn several_proxies_agree() {
 fn players_play_and_recorders_record_while_the_server_stops_starts_and_moves() {
     let server = Postgres::start();
     server.database("fails");
-    let (way, bytes) = (Way::to(&server), media(200_000));
-    let system = System::on_postgres(way.url("fails"));
+    let (way, bytes) = (Way::to(server.port()), media(200_000));
+    let system = System::on_postgres(url(way.port(), "fails"));
     system.ok(&["keys", "generate"]);
     for id in ["played", "never"] {
         system.import(id, &bytes);
@@ -583,7 +583,7 @@ fn players_play_and_recorders_record_while_the_server_stops_starts_and_moves() {
         live.send(&bytes[20_000..40_000]);
         match what {
             "stopped" => server.resume(),
-            _ => way.lead_to(Some(&server)),
+            _ => way.lead_to(Some(server.port())),
         }
         let back = Instant::now();
         assert!(proxy.wait_until(PATIENCE, |proxy| proxy.get("/recordings").status == 200), "{what}: {}", proxy.log());

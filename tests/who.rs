@@ -278,6 +278,35 @@ fn secrets_of_links_are_changed_while_it_runs() {
 }
 
 #[test]
+fn where_no_secret_is_a_server_says_that_it_signs_no_links() {
+    let mut system = system();
+    let secrets = system.path("elsewhere.secrets");
+    system.set("SEALTAPE_AUTH__LINK_SECRETS_FILE", secrets.to_str().expect("UTF-8"));
+    let server = token_mode(&system);
+    let is_warned = |said: &str| {
+        said.contains("auth.link_secrets_file")
+            && said.contains(secrets.to_str().expect("UTF-8"))
+            && said.contains("openssl rand")
+    };
+    assert!(is_warned(&server.log()), "{}", server.log());
+    let mut check = system.command(&["config", "check"]);
+    let checked = check.env("SEALTAPE_AUTH__MODE", "token").output().expect("runs");
+    assert!(checked.status.success() && is_warned(&text(&checked.stderr)), "{}", text(&checked.stderr));
+    let bearer = format!("Bearer {}", token(&system, "recordings:play", &[]));
+    let mint =
+        || request(&server.address, "POST", "/recordings/team-a.1/link", &[("Authorization", bearer.as_str())], b"");
+    let reply = mint();
+    assert_eq!((reply.status, reply.problem().as_str()), (404, "not-found"));
+    assert!(reply.json()["detail"].as_str().expect("text").contains("signs no links"), "{}", reply.json());
+    assert!(!text(&reply.body).contains("elsewhere.secrets"), "what lies where is in the log alone");
+    assert_eq!(with_token(&server, PATH, &bearer["Bearer ".len()..]).status, 200, "and all else goes on");
+    // Put there, it counts at once.
+    fs::write(&secrets, format!("{:064x}\n", 0xABC_u32)).expect("written");
+    fs::set_permissions(&secrets, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("chmod");
+    assert_eq!(mint().status, 200);
+}
+
+#[test]
 fn commands_name_what_is_wrong_with_tokens_and_links() {
     let system = system();
     for (arguments, code) in [

@@ -10,7 +10,7 @@ use super::{
     open::{check_credentials, of_cache, settings},
     print,
     serve::refuse_strangers,
-    warnings::{warn_of_definition_key, warn_of_embedded_key, warn_of_unverified_server},
+    warnings::{warn_of_definition_key, warn_of_embedded_key, warn_of_no_links, warn_of_unverified_server},
 };
 use crate::config::{
     AuditFailure, AuthMode, BucketSettings, DatabaseSettings, DefinitionKeyKind, DefinitionKeySettings, Jwks, KmipMode,
@@ -69,6 +69,7 @@ pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, F
     }
     warn_of_definition_key(&settings);
     warn_of_unverified_server(&settings);
+    warn_of_no_links(&settings);
     Ok(ExitCode::SUCCESS)
 }
 

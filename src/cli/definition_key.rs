@@ -6,16 +6,16 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{
-    Failure, Global, holders,
+    Failure, Global, holders, migrate,
     open::{Purpose, System, clock, database_exists, make_data_dir, settings},
     print,
     record::Record,
-    warnings::{warn_of_definition_key, warn_of_embedded_key},
+    warnings::warn_of_definition_key,
 };
 use crate::audit::{Event, EventKind};
 use crate::config::{DefinitionKeyKind, DefinitionKeySettings, Settings};
-use crate::keys::{DefinitionKey, DefinitionKeyHolder, DefinitionKeyName, KeyRow};
-use crate::kms::{DefinitionKeyKeeper, EmbeddedDefinitionKey, SeveralHolders};
+use crate::keys::{DefinitionKeyHolder, DefinitionKeyName, KeyRow};
+use crate::kms::{CycleLock, DefinitionKeyKeeper, FileDefinitionKeys};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -55,7 +55,7 @@ pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, F
         }
         Command::Migrate { to } => {
             let system = System::open(global).await?;
-            let outcome = migrate(global, &system, to).await;
+            let outcome = migrate::migrate(global, &system, to).await;
             system.close(outcome).await
         }
     }
@@ -75,7 +75,7 @@ async fn generate(global: &Global) -> Result<ExitCode, Failure> {
         refuse_to_hide_a_lost_key(settings.clone(), &*keys).await?;
     }
     let record = Record::open_for(&settings, &clock()).await?;
-    let _held_to_the_end = keys.lock().await?;
+    let _held_to_the_end = lock(&settings.definition_key, *kind).await?;
     let made = keys.generate().await?;
     let fingerprint = Some(made.name().0.clone());
     record.write(Event { fingerprint, ..record.event(EventKind::DefinitionKeyGenerate) }).await?;
@@ -90,6 +90,21 @@ async fn generate(global: &Global) -> Result<ExitCode, Failure> {
     }
     warn_of_definition_key(&settings);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Keeps others on this machine from making or exchanging keys: by the folder where a file would lie, whatever holds the
+/// key, for key managers and tokens lock nothing. Without such a folder only those wait who write a file.
+pub(super) async fn lock(
+    settings: &DefinitionKeySettings,
+    of: DefinitionKeyKind,
+) -> Result<Option<CycleLock>, Failure> {
+    let is_folder_there = settings.path.parent().is_some_and(|folder| folder.is_dir());
+    if of != DefinitionKeyKind::File && !is_folder_there {
+        return Ok(None);
+    }
+    let files = FileDefinitionKeys::at(&settings.path);
+    let locked = tokio::task::spawn_blocking(move || files.lock()).await;
+    Ok(Some(locked.map_err(|ended| Failure::new(format!("the lock of definition keys: {ended}")))??))
 }
 
 /// A fresh key would open none of the database keys, and would hide that the right one is missing.
@@ -215,13 +230,11 @@ async fn cycle(global: &Global, system: &System, prepare: bool, finish: bool) ->
     let keys = holders::keeper(settings, settings.kind)?;
     let is_file = settings.kind == DefinitionKeyKind::File;
     let record = Record::open(system).await?;
-    let _held_to_the_end = keys.lock().await?;
+    let _held_to_the_end = lock(settings, settings.kind).await?;
     let old = keys.first().await?;
     let holder: Arc<dyn DefinitionKeyHolder> = Arc::<dyn DefinitionKeyKeeper>::clone(&keys);
-    let (ops, public) = (system.key_ops_with(holder), EmbeddedDefinitionKey::new());
-    // One that cannot be used is told of below.
-    let next = keys.next().await.ok().flatten();
-    ops.check_exchange(next.as_ref().map(|next| next.name()), public.name()).await?;
+    let ops = system.key_ops_with(holder);
+    ops.check_exchange().await?;
     if !finish {
         // Looked at first: keys that cannot be unwrapped cannot be exchanged either.
         ops.list().await?;
@@ -247,7 +260,7 @@ async fn cycle(global: &Global, system: &System, prepare: bool, finish: bool) ->
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let rewrapped = ops.exchange_definition_key(&*next, public.name()).await?;
+    let rewrapped = ops.exchange_definition_key(&*next).await?;
     let obsolete = keys.promote(next.name()).await?;
     let (fingerprint, detail) = (Some(next.name().0.clone()), Some(format!("from {}", old.name())));
     record.write(Event { fingerprint, detail, ..record.event(EventKind::DefinitionKeyCycle) }).await?;
@@ -289,67 +302,4 @@ async fn no_next_key(
             "{old} is in use, so nothing is left to finish; `sealtape definition-key cycle --prepare` begins another exchange"
         )),
     })
-}
-
-async fn migrate(global: &Global, system: &System, to: DefinitionKeyKind) -> Result<ExitCode, Failure> {
-    let settings = &system.settings.definition_key;
-    let DefinitionKeySettings { kind, path, .. } = settings;
-    let files = holders::keeper(settings, DefinitionKeyKind::File)?;
-    let record = Record::open(system).await?;
-    // Before one is made: of two who move at once, the second one finds the first one's key.
-    let is_folder_there = path.parent().is_some_and(|folder| folder.is_dir());
-    let _held_to_the_end = if to == DefinitionKeyKind::File || is_folder_there { files.lock().await? } else { None };
-    let (mut is_made, public) = (false, EmbeddedDefinitionKey::new());
-    let (target, place): (Arc<dyn DefinitionKey>, _) = if to == DefinitionKeyKind::Embedded {
-        warn_of_embedded_key();
-        (public.first().await?, None)
-    } else {
-        let keys = holders::keeper(settings, to)?;
-        let key = if keys.exist().await? {
-            keys.first().await?
-        } else {
-            // Looked at first: none is made for what cannot be moved.
-            system
-                .key_ops_with(Arc::<dyn DefinitionKeyKeeper>::clone(&keys))
-                .check_exchange(None, public.name())
-                .await?;
-            is_made = true;
-            let made = keys.generate().await?;
-            let fingerprint = Some(made.name().0.clone());
-            record.write(Event { fingerprint, ..record.event(EventKind::DefinitionKeyGenerate) }).await?;
-            made
-        };
-        (key, Some(keys.place()))
-    };
-    // Whichever kind wraps them now: the settings may name the new one already.
-    let holders = SeveralHolders::new(holders::all(settings, to)?);
-    let ops = system.key_ops_with(Arc::new(holders));
-    let rewrapped = ops.exchange_definition_key(&*target, public.name()).await?;
-    let (fingerprint, detail) = (Some(target.name().0.clone()), Some(format!("to {}", to.as_str())));
-    record.write(Event { fingerprint, detail, ..record.event(EventKind::DefinitionKeyMigrate) }).await?;
-    let is_file = to == DefinitionKeyKind::File;
-    if global.json {
-        print::json(&json!({
-            "kind": to.as_str(), "fingerprint": target.name().0, "rewrapped": rewrapped,
-            "path": is_file.then_some(path), "place": place, "made": is_made,
-        }))?;
-    } else {
-        let place = place.as_deref().unwrap_or("embedded");
-        let made = if is_made { ", made now" } else { "" };
-        print::line(&format!("{}  {place}{made}", target.name()))?;
-        print::line(&format!("It wraps {rewrapped} database key(s) that another one wrapped before."))?;
-        if !is_file && path.exists() {
-            print::line(&format!(
-                "{} is obsolete as long as nothing is moved back to it; backups of the database from before need it.",
-                path.display()
-            ))?;
-        }
-    }
-    if *kind != to {
-        print::error_line(&format!(
-            "now set definition_key.kind to \"{}\" for every command and server; running servers go on with the keys that they have until they are restarted so",
-            to.as_str()
-        ));
-    }
-    Ok(ExitCode::SUCCESS)
 }

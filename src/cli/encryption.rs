@@ -1,13 +1,14 @@
 //! `sealtape encryption`: the switch.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use clap::Subcommand;
 use serde_json::json;
 
 use super::{Failure, Global, open::System, print, record::Record};
 use crate::audit::EventKind;
-use crate::keys::Switch;
+use crate::keys::{self, Switch};
+use crate::service::{KeyError, KeyWatch};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -26,40 +27,49 @@ pub(super) async fn run(global: &Global, command: Command) -> Result<ExitCode, F
 }
 
 async fn run_on(global: &Global, command: Command, system: &System) -> Result<ExitCode, Failure> {
-    // Loaded first: a command that fails has changed nothing.
-    let keys = system.keys().await?;
     let effect = match command {
         Command::Enable => {
+            // Before it is turned: a command that fails has changed nothing.
+            if let Some(away) = verify(system).await? {
+                return Err(away.of("encryption was not switched on"));
+            }
             turn(system, true).await?;
             Some(
                 "Encryption is on: new recordings are sealed and sealed ones play. Running servers see it within a second.",
             )
         }
+        // In an emergency, too: no key is asked for.
         Command::Disable => {
             turn(system, false).await?;
             Some(
                 "Encryption is off: new recordings stay plain and sealed ones do not play. Running servers see it within a second.",
             )
         }
-        Command::Status => None,
+        Command::Status => {
+            if let Some(away) = verify(system).await? {
+                let away = away.what();
+                print::error_line(&format!("warning: {away}; what follows is what the database says of its keys"));
+            }
+            None
+        }
     };
-    keys.reload().await?;
-    let ring = keys.ring();
-    let switch = match ring.switch() {
+    let table = system.database.load_keys().await?;
+    let switch = match table.switch {
         Switch::Untouched => "untouched",
         Switch::Enabled => "enabled",
         Switch::Disabled => "disabled",
     };
     let plain = system.database.plain_count().await?;
-    let wrapping = ring.sealing().ok().flatten().map(|key| key.fingerprint.to_string());
+    let is_active = table.is_encrypting();
+    let wrapping = table.wrapping().filter(|_| is_active).map(|fingerprint| fingerprint.to_string());
     if global.json {
         print::json(&json!({
-            "switch": switch, "active": ring.is_encrypting(), "wraps_new": wrapping, "database_keys": ring.len(),
+            "switch": switch, "active": is_active, "wraps_new": wrapping, "database_keys": table.rows.len(),
             "plain": { "exempt": plain.exempt, "others": plain.others, "files_left": plain.left },
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
-    print::line(effect.unwrap_or(match (ring.switch(), ring.is_encrypting(), &wrapping) {
+    print::line(effect.unwrap_or(match (table.switch, is_active, &wrapping) {
         (Switch::Disabled, ..) => "Encryption is switched off: new recordings stay plain, sealed ones do not play.",
         (_, false, _) => "Encryption is not active, because there is no database key yet: new recordings stay plain.",
         (_, true, Some(_)) => "Encryption is active: new recordings are sealed.",
@@ -82,6 +92,19 @@ async fn run_on(global: &Global, command: Command, system: &System) -> Result<Ex
         ))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Why the definition key cannot be asked now, where it cannot. Rows that do not verify are a failure.
+async fn verify(system: &System) -> Result<Option<Failure>, Failure> {
+    let holder = match system.holder() {
+        Ok(holder) => holder,
+        Err(failure) => return Ok(Some(failure)),
+    };
+    match KeyWatch::load(Arc::clone(&system.database), holder).await {
+        Ok(_) => Ok(None),
+        Err(KeyError::Keys(error @ keys::Error::DefinitionKeyUnavailable { .. })) => Ok(Some(error.into())),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn turn(system: &System, enabled: bool) -> Result<(), Failure> {

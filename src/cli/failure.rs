@@ -65,6 +65,11 @@ impl From<kms::Error> for Failure {
 impl From<keys::Error> for Failure {
     fn from(error: keys::Error) -> Self {
         let advice = match &error {
+            keys::Error::OtherDefinitionKey { wrapped_by, .. }
+                if wrapped_by == kms::EmbeddedDefinitionKey::new().name() =>
+            {
+                "that is the embedded one, which everybody has: where it was in use here, name it in definition_key.kind; else somebody who can write the database put the row there, and it is to be restored from a backup"
+            }
             keys::Error::OtherDefinitionKey { .. } => {
                 "put the definition key back that wrapped it, or name its kind in definition_key.kind"
             }

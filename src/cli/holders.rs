@@ -56,12 +56,16 @@ pub(super) fn keeper(
 }
 
 /// Everything that may hold one now: the nearest first. Those of a kind that is neither in use nor moved to are left out
-/// where they cannot be built. The embedded one is among them for a table that it wraps whole, which the exchange sees to.
+/// where they cannot be built. The embedded one is among them only where the settings name it: what it wraps elsewhere,
+/// somebody else may have written.
 pub(super) fn all(
     settings: &DefinitionKeySettings,
     to: DefinitionKeyKind,
 ) -> Result<Vec<Arc<dyn DefinitionKeyHolder>>, Failure> {
-    let mut holders: Vec<Arc<dyn DefinitionKeyHolder>> = vec![Arc::new(EmbeddedDefinitionKey::new())];
+    let mut holders: Vec<Arc<dyn DefinitionKeyHolder>> = Vec::new();
+    if settings.kind == DefinitionKeyKind::Embedded {
+        holders.push(Arc::new(EmbeddedDefinitionKey::new()));
+    }
     if exists(&settings.path) {
         holders.push(keeper(settings, DefinitionKeyKind::File)?);
     }

@@ -23,6 +23,7 @@ mod import_files;
 mod keys;
 mod keys_transfer;
 mod link;
+mod migrate;
 mod open;
 mod passphrase;
 mod plain_folder;

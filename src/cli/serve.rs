@@ -23,7 +23,7 @@ use super::{
     spool,
     systemd::{self, Sockets},
     telemetry,
-    warnings::{warn_of_database_keys, warn_of_definition_key, warn_of_unverified_server},
+    warnings::{warn_of_database_keys, warn_of_definition_key, warn_of_no_links, warn_of_unverified_server},
     watch,
 };
 use crate::audit::{Event, EventKind};
@@ -77,6 +77,7 @@ async fn serve(global: &Global, arguments: Arguments, system: &System) -> Result
     }
     warn_of_definition_key(&system.settings);
     warn_of_unverified_server(&system.settings);
+    warn_of_no_links(&system.settings);
     warn_of_database_keys(system, &keys.ring()).await?;
     spool::warn_of_unreachable(&system.settings);
     let signals = Signals::listen()?;

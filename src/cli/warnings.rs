@@ -6,8 +6,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Failure, open::System, print};
-use crate::config::{DatabaseSettings, DefinitionKeyKind, DefinitionKeySettings, Settings};
+use super::{Failure, auth::may_make, open::System, print};
+use crate::config::{AuthMode, DatabaseSettings, DefinitionKeyKind, DefinitionKeySettings, Settings};
 use crate::keys::KeyRing;
 use crate::service::KeySummary;
 
@@ -58,6 +58,18 @@ pub(super) fn warn_of_unverified_server(settings: &Settings) {
         warn(&format!(
             "{}: whoever is on the way to this server can read and change what is sent; `sslmode=verify-full` in database.url has it prove who it is",
             server.url
+        ));
+    }
+}
+
+/// Says so when links cannot be signed, and nothing will make what signs them: pages that play need them where callers
+/// must say who they are.
+pub(super) fn warn_of_no_links(settings: &Settings) {
+    let path = &settings.auth.link_secrets_file;
+    if settings.auth.mode != AuthMode::None && !may_make(settings, path) && !path.exists() {
+        warn(&format!(
+            "auth.link_secrets_file: {} is not there: no link is signed and none counts; `(umask 077; openssl rand -hex 32 > {0})` makes a secret, the same on every host",
+            path.display()
         ));
     }
 }

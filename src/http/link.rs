@@ -8,13 +8,17 @@ use serde::Deserialize;
 use super::{
     Problem,
     app::{App, Request, json, read_body, read_object},
-    auth::{MintError, Minted},
+    auth::{MintError, Minted, PrivateFileError},
     body::Body,
     cors,
 };
 use crate::access::Subject;
 use crate::audit::{Event, EventKind};
 use crate::base::{ErrorClass, ErrorCode, RecordingId, parse_duration};
+
+/// To who asks it is as if there were no links; what is missing where, is in the log.
+const NO_SECRET: &str =
+    "This server signs no links: its operator gave it no secret to sign them with (auth.link_secrets_file).";
 
 /// More than both fields with the longest subject.
 const BODY_LEN_MAX: usize = 4096;
@@ -61,6 +65,10 @@ pub(super) async fn mint(
     let minted = app.auth.links().mint(&request.caller, id, ttl, subject, duration, (app.clock)());
     let minted = minted.map_err(|error| match error {
         MintError::TooLong => bad("`ttl` must be 30 days at most"),
+        MintError::Secrets(error @ PrivateFileError::Missing { .. }) => {
+            tracing::error!(request = %request.id, %error, "no link can be signed: auth.link_secrets_file is missing");
+            Problem::new(ErrorCode::NotFound).with_detail(NO_SECRET)
+        }
         MintError::Secrets(error) => {
             tracing::error!(request = %request.id, %error, "no link can be signed");
             Problem::new(ErrorCode::Internal)

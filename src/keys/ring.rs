@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{DefinitionKeyHolder, Error, KeyOrigin, KeyRow, KeyState, KeyTable, unwrap_rows};
-use crate::base::{ErrorCode, Fingerprint, Timestamp};
+use super::{DefinitionKeyHolder, Error, KeyRow, KeyState, KeyTable, unwrap_rows};
+use crate::base::{ErrorCode, Fingerprint};
 use crate::crypto::Key;
 
 /// The encryption switch, as an operator left it.
@@ -29,14 +29,6 @@ struct Entry {
     /// Where it came from.
     row: KeyRow,
     state: KeyState,
-    order: (Origin, Timestamp, Fingerprint),
-}
-
-/// Generated keys come after imported ones, so that the greatest key of an order is the one that wraps.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Origin {
-    Imported,
-    Generated,
 }
 
 /// The database key that wraps the file keys of new recordings.
@@ -117,16 +109,9 @@ impl KeyRing {
         for row in &table.rows {
             let key = known(row).map(|entry| entry.key.clone()).or_else(|| unwrapped.next());
             let key = key.ok_or(Error::RowNotAuthentic(row.fingerprint))?;
-            let origin = match row.origin {
-                KeyOrigin::Generated => Origin::Generated,
-                KeyOrigin::Imported => Origin::Imported,
-            };
-            let order = (origin, row.created_at, row.fingerprint);
-            keys.insert(row.fingerprint, Entry { key, row: row.clone(), state: row.state, order });
+            keys.insert(row.fingerprint, Entry { key, row: row.clone(), state: row.state });
         }
-        let active = keys.values().filter(|entry| entry.state == KeyState::Active);
-        let wrapping = active.map(|entry| entry.order).max().map(|(_, _, fingerprint)| fingerprint);
-        Ok(Self { keys, switch: table.switch, wrapping })
+        Ok(Self { keys, switch: table.switch, wrapping: table.wrapping() })
     }
 
     /// How new recordings are kept: `None` is plain, else sealed under the newest active key generated here, or,
@@ -226,30 +211,28 @@ impl KeyRing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Timestamp;
     use crate::crypto::WrappedRowKey;
-    use crate::keys::DefinitionKeyName;
+    use crate::keys::{DefinitionKeyName, KeyOrigin};
 
     fn ring(keys: &[(u8, KeyOrigin, u64, KeyState)], switch: Switch) -> KeyRing {
-        let mut map = HashMap::new();
-        for (byte, origin, millis, state) in keys {
-            let created_at = Timestamp::from_millis(*millis).expect("in range");
-            let row = KeyRow {
-                fingerprint: Fingerprint([*byte; 32]),
-                created_at,
-                origin: *origin,
-                state: *state,
-                definition_key: DefinitionKeyName(String::new()),
-                wrapped: WrappedRowKey { nonce: vec![0; 12], ciphertext: [0; 48] },
-                exported_at: None,
-            };
-            let origin = if *origin == KeyOrigin::Generated { Origin::Generated } else { Origin::Imported };
-            let order = (origin, created_at, Fingerprint([*byte; 32]));
-            let entry = Entry { key: Key::take(&mut [*byte; 32]), row, state: *state, order };
-            map.insert(Fingerprint([*byte; 32]), entry);
-        }
-        let active = map.values().filter(|entry| entry.state == KeyState::Active);
-        let wrapping = active.map(|entry| entry.order).max().map(|order| order.2);
-        KeyRing { keys: map, switch, wrapping }
+        let row = |&(byte, origin, millis, state): &(u8, KeyOrigin, u64, KeyState)| KeyRow {
+            fingerprint: Fingerprint([byte; 32]),
+            created_at: Timestamp::from_millis(millis).expect("in range"),
+            origin,
+            state,
+            definition_key: DefinitionKeyName(String::new()),
+            wrapped: WrappedRowKey { nonce: vec![0; 12], ciphertext: [0; 48] },
+            exported_at: None,
+        };
+        let table = KeyTable { rows: keys.iter().map(row).collect(), switch };
+        let entry = |row: &KeyRow| {
+            let entry = Entry { key: Key::take(&mut [row.fingerprint.0[0]; 32]), row: row.clone(), state: row.state };
+            (row.fingerprint, entry)
+        };
+        let ring = KeyRing { keys: table.rows.iter().map(entry).collect(), switch, wrapping: table.wrapping() };
+        assert_eq!(ring.is_encrypting(), table.is_encrypting());
+        ring
     }
 
     fn wraps(ring: &KeyRing) -> Result<Option<u8>, NoActiveKey> {

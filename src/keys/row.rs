@@ -6,13 +6,14 @@ use crate::crypto::{Key, WrappedRowKey, database_key_fingerprint};
 
 const ROW_LABEL: &[u8] = b"sealtape/v1/database-key-row";
 
-/// Where a database key came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a database key came from. Generated ones come after imported ones, so that the greatest key of an order is the
+/// one that wraps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyOrigin {
-    /// Generated here.
-    Generated,
     /// Imported from an export.
     Imported,
+    /// Generated here.
+    Generated,
 }
 
 /// Whether a database key may be used.
@@ -73,6 +74,27 @@ pub struct KeyTable {
     pub rows: Vec<KeyRow>,
     /// The encryption switch.
     pub switch: Switch,
+}
+
+impl KeyTable {
+    /// The key that wraps the file keys of new recordings, as far as rows tell: the newest active one generated here, or,
+    /// when none was, the newest imported one.
+    #[must_use]
+    pub fn wrapping(&self) -> Option<Fingerprint> {
+        let active = self.rows.iter().filter(|row| row.state == KeyState::Active);
+        let newest = active.max_by_key(|row| (row.origin, row.created_at, row.fingerprint));
+        newest.map(|row| row.fingerprint)
+    }
+
+    /// Whether sealed recordings play and new ones are sealed, or refused for want of a key.
+    #[must_use]
+    pub fn is_encrypting(&self) -> bool {
+        match self.switch {
+            Switch::Enabled => true,
+            Switch::Untouched => !self.rows.is_empty(),
+            Switch::Disabled => false,
+        }
+    }
 }
 
 impl KeyRow {

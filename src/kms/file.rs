@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use rustix::fs::{Mode, OFlags};
 use zeroize::Zeroizing;
 
-use super::{DefinitionKeyKeeper, Error, cycle::CycleLock};
+use super::{DefinitionKeyKeeper, Error};
 use crate::base::is_private_mode;
 use crate::crypto::Key;
 use crate::keys::{
@@ -167,10 +167,6 @@ impl DefinitionKeyKeeper for FileDefinitionKeys {
 
     fn next_place(&self) -> String {
         self.next_path().display().to_string()
-    }
-
-    async fn lock(&self) -> Result<Option<CycleLock>, Error> {
-        Self::lock(self).map(Some)
     }
 
     async fn exist(&self) -> Result<bool, Error> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{CycleLock, Error};
+use super::Error;
 use crate::keys::{DefinitionKey, DefinitionKeyHolder, DefinitionKeyName};
 
 /// A holder that makes keys. `find` gives the one in place and the next one; `first` the one in place or, where a kill
@@ -18,11 +18,6 @@ pub trait DefinitionKeyKeeper: DefinitionKeyHolder {
 
     /// Where the next one lies, for people.
     fn next_place(&self) -> String;
-
-    /// Keeps others on this machine from making or exchanging keys there, where that can be done.
-    async fn lock(&self) -> Result<Option<CycleLock>, Error> {
-        Ok(None)
-    }
 
     /// Whether a key, or the next one, is there.
     async fn exist(&self) -> Result<bool, Error>;

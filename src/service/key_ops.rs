@@ -217,18 +217,16 @@ impl KeyOps {
         Err(catalogue::Error::KeysChanged.into())
     }
 
-    /// Whether every database key could be moved to `to`, as far as rows tell. `public` is a definition key that anybody
-    /// has: a row that it wraps beside others was written by somebody else.
+    /// Whether every database key could be moved to another definition key, as far as rows tell: the one that wraps them
+    /// now; none where there is no row.
     ///
     /// # Errors
     ///
     /// [`Error::SeveralDefinitionKeys`], or the database.
-    pub async fn check_exchange(
-        &self,
-        to: Option<&DefinitionKeyName>,
-        public: &DefinitionKeyName,
-    ) -> Result<(), Error> {
-        refuse_several(&self.database.load_keys().await?.rows, to, public)
+    pub async fn check_exchange(&self) -> Result<Option<DefinitionKeyName>, Error> {
+        let rows = self.database.load_keys().await?.rows;
+        refuse_several(&rows)?;
+        Ok(rows.into_iter().next().map(|row| row.definition_key))
     }
 
     /// Wraps every database key by `to` instead of the definition key that wraps it now; all or none. Gives how many
@@ -237,14 +235,10 @@ impl KeyOps {
     /// # Errors
     ///
     /// Those of [`Self::check_exchange`], or a definition key.
-    pub async fn exchange_definition_key(
-        &self,
-        to: &dyn DefinitionKey,
-        public: &DefinitionKeyName,
-    ) -> Result<usize, Error> {
+    pub async fn exchange_definition_key(&self, to: &dyn DefinitionKey) -> Result<usize, Error> {
         for _ in 0..TRIES {
             let table = self.database.load_keys().await?;
-            refuse_several(&table.rows, Some(to.name()), public)?;
+            refuse_several(&table.rows)?;
             if table.rows.iter().all(|row| row.definition_key == *to.name()) {
                 return self.see_all_under(to).await.map(|()| 0);
             }
@@ -298,9 +292,10 @@ fn summaries(table: KeyTable, ring: &KeyRing) -> Vec<KeySummary> {
     table.rows.into_iter().map(summary).collect()
 }
 
-/// Refuses rows under more than one definition key but `to`, and rows under `public` beside others: to wrap them anew
-/// would make authentic what somebody without a definition key wrote.
-fn refuse_several(rows: &[KeyRow], to: Option<&DefinitionKeyName>, public: &DefinitionKeyName) -> Result<(), Error> {
+/// Refuses rows under more than one definition key, whichever they are. An exchange writes all rows or none, and a row is
+/// added only under the key of those that are there, so no program left them so; to wrap them anew would make authentic
+/// what somebody wrote who has an old definition key, or the one that everybody has.
+fn refuse_several(rows: &[KeyRow]) -> Result<(), Error> {
     let mut wrapped: Vec<(DefinitionKeyName, Vec<Fingerprint>)> = Vec::new();
     for row in rows {
         match wrapped.iter_mut().find(|(name, _)| *name == row.definition_key) {
@@ -308,9 +303,7 @@ fn refuse_several(rows: &[KeyRow], to: Option<&DefinitionKeyName>, public: &Defi
             None => wrapped.push((row.definition_key.clone(), vec![row.fingerprint])),
         }
     }
-    let others = wrapped.iter().filter(|(name, _)| Some(name) != to).count();
-    let is_public_beside_others = wrapped.len() > 1 && wrapped.iter().any(|(name, _)| name == public);
-    if others > 1 || is_public_beside_others { Err(Error::SeveralDefinitionKeys(wrapped)) } else { Ok(()) }
+    if wrapped.len() > 1 { Err(Error::SeveralDefinitionKeys(wrapped)) } else { Ok(()) }
 }
 
 /// The one row whose fingerprint begins so.

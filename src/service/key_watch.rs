@@ -12,7 +12,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use super::meter::METER;
+use super::{back_off::BackOff, meter::METER};
 use crate::base::{Fingerprint, FingerprintPrefix};
 use crate::catalogue::{self, Database};
 use crate::keys::{self, DefinitionKeyHolder, DefinitionKeyName, KeyRing};
@@ -22,9 +22,6 @@ const CHANGE_POLL: Duration = Duration::from_millis(250);
 /// How often the holder of the definition key is asked whether it could be used, at most, and while it could not.
 const PROBE_INTERVAL: Duration = Duration::from_secs(60);
 const PROBE_AGAIN: Duration = Duration::from_secs(5);
-/// How long a reload that failed for the definition key, or by what it unwraps, is put off: at first, and at most.
-const BACK_OFF: Duration = Duration::from_secs(5);
-const BACK_OFF_MAX: Duration = Duration::from_secs(60);
 /// How long a fruitless look for an unknown fingerprint is remembered.
 const FRUITLESS_MEMORY: Duration = Duration::from_secs(1);
 
@@ -79,6 +76,8 @@ pub struct KeyWatch {
     last_look: tokio::sync::Mutex<Option<(Instant, bool)>>,
     /// When the last refresh began; held while one goes on.
     last_refresh: tokio::sync::Mutex<Option<Instant>>,
+    /// Why those who reload by themselves wait, while the definition key is far away and fails.
+    back_off: Mutex<Option<BackOff>>,
     health: Mutex<Health>,
 }
 
@@ -101,27 +100,6 @@ pub struct Failure {
     pub kind: &'static str,
     /// For the log.
     pub reason: String,
-}
-
-/// A reload that is put off, for the one before failed and asked somebody far away.
-struct BackOff {
-    pause: Duration,
-    until: Instant,
-    /// The database's change counter when it failed.
-    counter: Option<u64>,
-}
-
-impl BackOff {
-    /// Each time twice as long, and never longer than the interval at which it is read anyway.
-    fn after(before: Option<Self>, counter: Option<u64>, interval: Duration) -> Self {
-        let pause = before.map_or(BACK_OFF, |before| before.pause.saturating_mul(2)).min(BACK_OFF_MAX).min(interval);
-        Self { pause, until: Instant::now() + pause, counter }
-    }
-
-    /// Whether it is not time yet, and the database has not changed since.
-    fn holds(&self, counter: &Result<u64, catalogue::Error>) -> bool {
-        counter.as_ref().ok().copied() == self.counter && Instant::now() < self.until
-    }
 }
 
 impl From<&Error> for Failure {
@@ -167,6 +145,7 @@ impl KeyWatch {
             reloading: tokio::sync::Mutex::new(()),
             last_look: tokio::sync::Mutex::new(None),
             last_refresh: tokio::sync::Mutex::new(None),
+            back_off: Mutex::new(None),
             health: Mutex::new(Health { loaded: Instant::now(), failure: None, definition_key: None }),
         }))
     }
@@ -195,13 +174,19 @@ impl KeyWatch {
     ///
     /// Why they could not be read.
     pub async fn reload(&self) -> Result<(), Error> {
+        self.reload_unless_put_off(Duration::ZERO).await
+    }
+
+    /// The same, for those who do it by themselves, at such an interval at most: keys that could not be had a moment ago
+    /// are not asked for again.
+    async fn reload_unless_put_off(&self, interval: Duration) -> Result<(), Error> {
         let _one_at_a_time = self.reloading.lock().await;
         let counter = self.database.change_counter().await.ok();
         // Whatever becomes of the keys, rows that were read before are old if anything has changed.
         if self.may_have_changed(counter) {
             self.epoch.fetch_add(1, Ordering::AcqRel);
         }
-        let read = self.read().await;
+        let read = self.read(counter, interval).await;
         METER.key_checks.count(read.is_ok());
         match read {
             Ok(ring) => {
@@ -229,8 +214,13 @@ impl KeyWatch {
         let begun = Instant::now();
         match self.database.change_counter().await {
             Ok(counter) if self.seen() == Some(counter) => {}
+            // The one before has just asked somebody far away in vain.
+            Ok(counter) if self.is_put_off(Some(counter), Duration::MAX) => {}
             Ok(_) => {
-                if let Err(error) = self.reload().await {
+                let was_failing = self.health().failure.is_some();
+                if let Err(error) = self.reload_unless_put_off(Duration::MAX).await
+                    && !was_failing
+                {
                     tracing::warn!(%error, "keys could not be read again; those in memory are used");
                 }
             }
@@ -246,8 +236,21 @@ impl KeyWatch {
             let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *counted, counter)
         };
-        let was_away = self.health().failure.is_some_and(|failure| failure.kind == "database");
-        counter.is_none() || before != counter || was_away
+        counter.is_none() || before != counter || self.was_database_away()
+    }
+
+    fn was_database_away(&self) -> bool {
+        self.health().failure.is_some_and(|failure| failure.kind == "database")
+    }
+
+    /// Whether it is not time yet for another reload, and the database is as it was.
+    fn is_put_off(&self, counter: Option<u64>, interval: Duration) -> bool {
+        // One that was away is read again in any case, so that nobody says any more that it is.
+        if self.was_database_away() {
+            return false;
+        }
+        let back_off = self.back_off.lock().unwrap_or_else(PoisonError::into_inner);
+        back_off.as_ref().is_some_and(|it| it.holds(counter, interval))
     }
 
     fn seen(&self) -> Option<u64> {
@@ -309,7 +312,6 @@ impl KeyWatch {
     async fn watch_changes(&self, interval: Duration) {
         let mut next_reload = Instant::now() + interval;
         let mut was_away = false;
-        let mut back_off: Option<BackOff> = None;
         loop {
             tokio::time::sleep(CHANGE_POLL).await;
             let counter = self.database.change_counter().await;
@@ -321,16 +323,12 @@ impl KeyWatch {
                 }
             };
             // A database that came back is read again, whether or not anything changed meanwhile.
-            let is_failing = self.health().failure.is_some();
-            let is_back = counter.is_ok() && is_failing;
-            back_off = back_off.filter(|_| is_failing);
-            let is_put_off = back_off.as_ref().is_some_and(|it| it.holds(&counter));
+            let is_back = counter.is_ok() && self.health().failure.is_some();
+            let is_put_off = self.is_put_off(counter.ok(), interval);
             if !is_put_off && (is_changed || is_back || Instant::now() >= next_reload) {
                 // What comes of it is noted in the health, which is logged below.
-                let outcome = self.reload().await;
+                let _noted = self.reload_unless_put_off(interval).await;
                 next_reload = Instant::now() + interval;
-                let is_of_key = matches!(outcome, Err(Error::Keys(_))) && self.holder.is_far_away();
-                back_off = is_of_key.then(|| BackOff::after(back_off, counter.ok(), interval));
             }
             match (self.health().failure, was_away) {
                 (Some(Failure { reason, .. }), false) => {
@@ -347,9 +345,22 @@ impl KeyWatch {
         }
     }
 
-    async fn read(&self) -> Result<Arc<KeyRing>, Error> {
+    async fn read(&self, counter: Option<u64>, interval: Duration) -> Result<Arc<KeyRing>, Error> {
         let table = self.database.load_keys().await?;
-        Ok(Arc::new(KeyRing::load_after(Some(&self.ring()), &table, &*self.holder).await?))
+        let back_off = || self.back_off.lock().unwrap_or_else(PoisonError::into_inner);
+        let put_off = back_off().as_mut().and_then(|it| it.holds_for(&table, counter, interval));
+        if let Some(error) = put_off {
+            return Err(error.into());
+        }
+        let read = KeyRing::load_after(Some(&self.ring()), &table, &*self.holder).await;
+        let mut back_off = back_off();
+        let before = back_off.take();
+        if let Err(error) = &read
+            && self.holder.is_far_away()
+        {
+            *back_off = Some(BackOff::after(before.as_ref(), table, error.clone(), counter));
+        }
+        Ok(Arc::new(read?))
     }
 
     fn note(&self, outcome: Result<(), Failure>) {

@@ -2,6 +2,7 @@
 //!
 //! Knows no HTTP, no SQL, no path of the store. The clock is passed in. Start with [`Playback`].
 
+mod back_off;
 mod buffers;
 mod bulk;
 mod cataloguing;

@@ -144,7 +144,6 @@ fn every_command_refuses_and_no_server_starts() {
         &["keys", "export", "--out", "out.age"],
         &["keys", "import", export],
         &["encryption", "status"],
-        &["encryption", "disable"],
         &["encryption", "enable"],
         &["import", new],
         &["recordings", "list"],

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{SOON, is_degraded, ready, status};
 use crate::support::{
-    Server, SoftHsm, System, media,
+    Server, SoftHsm, System, Way, media,
     pykmip::{PyKmip, key_name},
     softhsm,
 };
@@ -76,10 +76,10 @@ fn a_new_key_while_the_key_manager_is_away() {
     // This one has another way to the key manager, which leads nowhere soon.
     let way = Way::to(server.port);
     let mut command = system.command(&["serve", "--listen", "127.0.0.1:0"]);
-    command.env("SEALTAPE_DEFINITION_KEY__KMIP__ENDPOINTS", format!("127.0.0.1:{}", way.port));
+    command.env("SEALTAPE_DEFINITION_KEY__KMIP__ENDPOINTS", format!("127.0.0.1:{}", way.port()));
     command.env(OFTEN.0, OFTEN.1);
     let proxy = Server::start(command);
-    way.cut();
+    way.lead_to(None);
     // Keys that have not changed need nobody, so the switch is followed.
     system.ok(&["encryption", "disable"]);
     let is_off = |proxy: &Server| proxy.get("/recordings/call/media").status == 409;
@@ -95,7 +95,7 @@ fn a_new_key_while_the_key_manager_is_away() {
     std::thread::sleep(Duration::from_millis(1_100));
     assert!(ready(&proxy)["keys"]["loaded_s_ago"].as_u64() >= Some(1), "its age is told");
     assert!(proxy.get("/recordings/call/media").body == bytes, "the old ring is kept");
-    way.mend();
+    way.lead_to(Some(server.port));
     let is_over = |proxy: &Server| ready(proxy)["keys"]["failure"].is_null();
     assert!(proxy.wait_until(SOON, is_over), "{}", ready(&proxy));
     system.import("after", &bytes);
@@ -116,15 +116,15 @@ fn one_connection_a_reload() {
     }
     let way = Way::to(server.port);
     let mut command = system.command(&["keys", "list"]);
-    command.env("SEALTAPE_DEFINITION_KEY__KMIP__ENDPOINTS", format!("127.0.0.1:{}", way.port));
+    command.env("SEALTAPE_DEFINITION_KEY__KMIP__ENDPOINTS", format!("127.0.0.1:{}", way.port()));
     let begun = Instant::now();
     assert!(command.output().expect("runs").status.success());
     println!("8 database keys were unwrapped by the key manager in {:?}, start included", begun.elapsed());
-    assert_eq!(way.connections(), 1, "looking for the key and unwrapping all rows");
+    assert_eq!(way.tried(), 1, "looking for the key and unwrapping all rows");
     let mut command = system.command(&["definition-key", "cycle"]);
-    command.env("SEALTAPE_DEFINITION_KEY__KMIP__ENDPOINTS", format!("127.0.0.1:{}", way.port));
+    command.env("SEALTAPE_DEFINITION_KEY__KMIP__ENDPOINTS", format!("127.0.0.1:{}", way.port()));
     assert!(command.output().expect("runs").status.success());
-    assert!(way.connections() < 10, "{} for a cycle of 8 keys", way.connections());
+    assert!(way.tried() < 10, "{} for a cycle of 8 keys", way.tried());
 }
 
 #[test]
@@ -158,64 +158,4 @@ fn a_token_that_is_made_anew() {
         assert!(proxy.get(&format!("/recordings/{id}/media")).body == bytes, "{round}: {}", proxy.log());
     }
     assert_eq!(status(&system)["database_keys"], 3);
-}
-
-use way::Way;
-
-/// A way to a key manager over the loopback, which can be cut and counts.
-pub mod way {
-    use std::{
-        io::copy,
-        net::{Shutdown, TcpListener, TcpStream},
-        sync::{
-            Arc,
-            atomic::{AtomicBool, AtomicUsize, Ordering},
-        },
-        thread,
-    };
-
-    pub struct Way {
-        pub port: u16,
-        state: Arc<(AtomicBool, AtomicUsize)>,
-    }
-
-    impl Way {
-        pub fn to(port: u16) -> Self {
-            let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
-            let here = listener.local_addr().expect("an address").port();
-            let state = Arc::new((AtomicBool::new(false), AtomicUsize::new(0)));
-            let shared = Arc::clone(&state);
-            thread::spawn(move || {
-                for client in listener.incoming() {
-                    let client = client.expect("a client");
-                    if shared.0.load(Ordering::Relaxed) {
-                        continue;
-                    }
-                    shared.1.fetch_add(1, Ordering::Relaxed);
-                    let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
-                    let pairs = [(&client, &server), (&server, &client)];
-                    for (from, to) in pairs.map(|(from, to)| (from.try_clone(), to.try_clone())) {
-                        let (mut from, mut to) = (from.expect("cloned"), to.expect("cloned"));
-                        thread::spawn(move || {
-                            let _cut = copy(&mut from, &mut to);
-                            let _gone = to.shutdown(Shutdown::Both);
-                        });
-                    }
-                }
-            });
-            Self { port: here, state }
-        }
-
-        pub fn cut(&self) {
-            self.state.0.store(true, Ordering::Relaxed);
-        }
-
-        pub fn mend(&self) {
-            self.state.0.store(false, Ordering::Relaxed);
-        }
-
-        pub fn connections(&self) -> usize {
-            self.state.1.load(Ordering::Relaxed)
-        }
-    }
 }

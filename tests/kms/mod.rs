@@ -1,11 +1,14 @@
 //! Definition keys that live elsewhere: in a key manager over KMIP, in a token behind PKCS#11. What every holder promises,
 //! the life of a system on each, and what is said when they are away, lost, or somebody else.
 
+mod away;
 mod conformance;
 mod elsewhere;
 mod key_manager_trouble;
 mod lost;
 mod memory;
+mod next_key;
+mod not_bound;
 mod shim;
 mod token_trouble;
 

@@ -129,6 +129,69 @@ fn a_module_that_hangs_is_left_to_itself() {
     assert!(begun.elapsed() < Duration::from_secs(10), "it ended in {:?}", begun.elapsed());
 }
 
+/// Wherever in the module it hangs, a command says so at its deadline, and ends.
+#[test]
+fn a_module_that_hangs_keeps_no_command() {
+    let (mut system, _hsm) = system();
+    let (module, hangs) = (shim(&system.path("")), system.path("hangs"));
+    system.set("SEALTAPE_DEFINITION_KEY__PKCS11__MODULE", module.to_str().expect("UTF-8"));
+    system.set("SEALTAPE_DEFINITION_KEY__PKCS11__TIMEOUT", "500ms");
+    system.set("SHIM_HANGS_WHILE", hangs.to_str().expect("UTF-8"));
+    fs::write(&hangs, "").expect("written");
+    for (place, arguments) in [
+        ("initialize", &["keys", "list"][..]),
+        ("login", &["keys", "list"]),
+        ("find", &["keys", "list"]),
+        ("find", &["definition-key", "status"]),
+        ("find", &["definition-key", "cycle"]),
+        ("encrypt", &["keys", "generate"]),
+        ("encrypt", &["definition-key", "cycle"]),
+    ] {
+        system.set("SHIM_HANGS_AT", place);
+        let begun = Instant::now();
+        let said = system.fails(1, arguments);
+        assert!(said.contains("does not answer within 500ms") && said.contains("shim.so"), "{place}: {said}");
+        assert!(said.contains("pkcs11-1") && said.contains("see to the token"), "{place}: {said}");
+        // A command asks several times in a row; none of them is waited for twice.
+        assert!(begun.elapsed() < Duration::from_secs(10), "{place}: {:?}", begun.elapsed());
+    }
+    fs::remove_file(&hangs).expect("removed");
+    assert_eq!(system.json(&["keys", "list"]).as_array().map(Vec::len), Some(1), "nothing was added meanwhile");
+    system.ok(&["definition-key", "cycle"]);
+}
+
+/// A token may make a key and say that it did not: there are never two because of that.
+#[test]
+fn a_key_is_made_once_or_not_at_all() {
+    let mut system = System::in_folder();
+    let hsm = SoftHsm::in_folder(&system.path("hsm"));
+    for (name, value) in hsm.settings() {
+        system.set(&name, &value);
+    }
+    let (module, tries) = (shim(&system.path("")), system.path("tries"));
+    system.set("SEALTAPE_DEFINITION_KEY__PKCS11__MODULE", module.to_str().expect("UTF-8"));
+    system.set("SHIM_TRIES", tries.to_str().expect("UTF-8"));
+    let keys = || text(&hsm.pkcs11_tool(&["--list-objects", "--type", "secrkey"]).stdout).matches("label:").count();
+    system.set("SHIM_GENERATE", "refuses");
+    let begun = Instant::now();
+    let refused = system.fails(1, &["definition-key", "generate"]);
+    assert!(refused.contains("C_GenerateKey failed: DeviceError") && refused.contains("see to the token"), "{refused}");
+    assert_eq!(refused.lines().count(), 2, "{refused}");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert_eq!(keys(), 0);
+
+    fs::remove_file(&tries).expect("it was tried");
+    system.set("SHIM_GENERATE", "made");
+    system.ok(&["definition-key", "generate"]);
+    assert_eq!(fs::read(&tries).expect("read"), b".", "what was made is found, and not made again");
+    assert_eq!(keys(), 1);
+    system.ok(&["keys", "generate"]);
+    system.ok(&["definition-key", "cycle"]);
+    assert_eq!(fs::read(&tries).expect("read"), b"..", "the next one likewise");
+    assert_eq!(keys(), 2, "the one in place, and the obsolete one");
+    assert_eq!(super::status(&system)["database_keys"], 1);
+}
+
 #[test]
 fn nonces_that_the_token_makes() {
     let (mut system, _hsm) = system();

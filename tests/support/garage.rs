@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, OnceLock, Weak},
@@ -14,7 +13,10 @@ use sealtape::storage::BucketAddress;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::request;
+use super::{
+    background::{free_port, stop_at_exit},
+    request,
+};
 
 const NODES: usize = 3;
 const REGION: &str = "garage";
@@ -63,33 +65,20 @@ impl Garage {
         garage
     }
 
-    /// A static is never dropped: a program that waits for this one's end stops the nodes then.
-    #[allow(clippy::zombie_processes, reason = "it ends after this program")]
     fn stop_at_exit(&self) {
         static STARTED: OnceLock<()> = OnceLock::new();
         STARTED.get_or_init(|| {
             let nodes = self.nodes.lock().expect("whole");
             let pids: Vec<String> = nodes.iter().map(|node| node.child.id().to_string()).collect();
-            let script = format!(
-                "while kill -0 {} 2>/dev/null; do sleep 1; done; kill -KILL {}; sleep 1; rm -rf '{}'",
-                std::process::id(),
-                pids.join(" "),
-                self.folder.path().display()
-            );
-            let watcher = Command::new("sh")
-                .args(["-c", &script])
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn();
-            watcher.expect("a watcher");
+            stop_at_exit(&format!("kill -KILL {}", pids.join(" ")), self.folder.path());
         });
     }
 
     /// Starts a cluster and waits until all of it is up.
     pub fn start() -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-        let ports: Vec<Ports> = (0..NODES).map(|_| Ports { s3: free(), rpc: free(), admin: free() }).collect();
+        let ports: Vec<Ports> =
+            (0..NODES).map(|_| Ports { s3: free_port(), rpc: free_port(), admin: free_port() }).collect();
         for (number, Ports { s3, rpc, admin }) in ports.iter().enumerate() {
             let place = folder.path().join(number.to_string());
             fs::create_dir(&place).expect("made");
@@ -255,8 +244,4 @@ fn program() -> PathBuf {
     let program = cache.join("sealtape/tools/bin/garage");
     assert!(program.exists(), "garage is missing: `tests/run` installs what the tests need");
     program
-}
-
-fn free() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port()
 }

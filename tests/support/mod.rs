@@ -1,5 +1,6 @@
 //! A throwaway system on disk, the program run on it, a server over it, and an HTTP client that hides nothing.
 
+mod background;
 #[allow(dead_code, reason = "shared with a benchmark")]
 pub mod catalogue;
 mod client;
@@ -14,6 +15,7 @@ pub mod softhsm;
 mod stored;
 mod terminal;
 mod upload;
+mod way;
 
 pub use client::{Reply, get, request, send};
 pub use exports::{PASSPHRASE, age_file, export_document, fingerprint_of, handmade_export, handmade_key, now};
@@ -25,6 +27,7 @@ pub use softhsm::SoftHsm;
 pub use stored::{Place, Stored};
 pub use terminal::at_terminal;
 pub use upload::{Upload, put};
+pub use way::Way;
 
 use std::{
     ffi::OsStr,

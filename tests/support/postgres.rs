@@ -1,14 +1,13 @@
 //! A PostgreSQL server of its own, from Debian's programs: in a folder, on a free port of the loopback, as an ordinary
-//! user. And a way to it that can be cut, and moved.
+//! user.
 
 use std::{
     fs::{self, Permissions},
     io::Write,
-    net::{TcpListener, TcpStream},
     os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Arc, Mutex, OnceLock},
+    sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
@@ -16,7 +15,10 @@ use std::{
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
-use super::{text, tool};
+use super::{
+    background::{free_port, stop_at_exit},
+    text, tool,
+};
 
 /// Where Debian keeps the programs.
 const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
@@ -36,9 +38,11 @@ impl Postgres {
     /// A server for tests that only need databases: started once, and used by all of them.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Postgres> = OnceLock::new();
-        let server = SHARED.get_or_init(Self::start);
-        stop_at_exit(server);
-        server
+        SHARED.get_or_init(|| {
+            let server = Self::start();
+            stop_at_exit(&format!("kill -QUIT {}", server.pid().expect("it runs")), server.folder.path());
+            server
+        })
     }
 
     /// A server of one's own, to be stopped and started.
@@ -190,6 +194,15 @@ impl Postgres {
         })
     }
 
+    /// The text that a query answers with.
+    pub fn text(&self, database: &str, query: &str) -> String {
+        let query = query.to_owned();
+        self.connected(database, async |connection| {
+            let answer = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(connection).await;
+            answer.expect("a text")
+        })
+    }
+
     fn connected<T: Send + 'static>(
         &self,
         database: &str,
@@ -242,93 +255,8 @@ impl Drop for Postgres {
     }
 }
 
-/// A static is never dropped: a program that waits for this one's end stops the server then.
-#[allow(clippy::zombie_processes, reason = "it ends after this program")]
-fn stop_at_exit(server: &Postgres) {
-    static STARTED: OnceLock<()> = OnceLock::new();
-    STARTED.get_or_init(|| {
-        let pid = server.pid().expect("it runs");
-        let script = format!(
-            "while kill -0 {} 2>/dev/null; do sleep 1; done; kill -QUIT {pid}; sleep 1; rm -rf '{}'",
-            std::process::id(),
-            server.folder.path().display()
-        );
-        Command::new("sh")
-            .args(["-c", &script])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("a watcher");
-    });
-}
-
-/// A way to a server over the loopback: it can be cut, be silent, and lead elsewhere.
-pub struct Way {
-    port: u16,
-    state: Arc<Mutex<State>>,
-}
-
-struct State {
-    /// The port that it leads to; none while it is cut.
-    to: Option<u16>,
-    open: Vec<TcpStream>,
-}
-
-impl Way {
-    pub fn to(server: &Postgres) -> Self {
-        Self::from("127.0.0.1:0", server)
-    }
-
-    /// The same, from an address of this machine.
-    pub fn from(address: &str, server: &Postgres) -> Self {
-        let listener = TcpListener::bind(address).expect("binds");
-        let port = listener.local_addr().expect("an address").port();
-        let state = Arc::new(Mutex::new(State { to: Some(server.port), open: Vec::new() }));
-        let shared = Arc::clone(&state);
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let mut state = shared.lock().expect("not poisoned");
-                let Some(server) = state.to.and_then(|to| TcpStream::connect(("127.0.0.1", to)).ok()) else { continue };
-                for stream in [&client, &server] {
-                    stream.set_nodelay(true).expect("set");
-                    state.open.push(stream.try_clone().expect("cloned"));
-                }
-                join(&client, &server);
-                join(&server, &client);
-            }
-        });
-        Self { port, state }
-    }
-
-    pub fn url(&self, name: &str) -> String {
-        url(self.port, name)
-    }
-
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Ends what is under way; from now on it leads to `server`, or nowhere.
-    pub fn lead_to(&self, server: Option<&Postgres>) {
-        let mut state = self.state.lock().expect("not poisoned");
-        state.to = server.map(|server| server.port);
-        for stream in state.open.drain(..) {
-            let _may_be_over = stream.shutdown(std::net::Shutdown::Both);
-        }
-    }
-}
-
-/// Sends on what comes, until either end is gone.
-fn join(from: &TcpStream, to: &TcpStream) {
-    let (mut from, mut to) = (from.try_clone().expect("cloned"), to.try_clone().expect("cloned"));
-    thread::spawn(move || {
-        let _over = std::io::copy(&mut from, &mut to);
-        let _may_be_over = to.shutdown(std::net::Shutdown::Both);
-    });
-}
-
-fn url(port: u16, name: &str) -> String {
+/// The URL of a database behind a port of the loopback.
+pub fn url(port: u16, name: &str) -> String {
     format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{port}/{name}?sslmode=disable")
 }
 
@@ -337,10 +265,6 @@ fn give_away(path: &Path) {
     if rustix::process::geteuid().is_root() {
         chown(path, Some(NOBODY), Some(NOBODY)).expect("given away");
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
 fn run(command: &mut Command) {

@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, Permissions},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -17,7 +17,10 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{text, tool};
+use super::{
+    background::{free_port, stop_at_exit},
+    text, tool,
+};
 
 /// How long it may take to begin, on a machine that does much else.
 const BEGINS_WITHIN: Duration = Duration::from_secs(60);
@@ -27,7 +30,18 @@ pub struct PyKmip {
     folder: TempDir,
     pub port: u16,
     child: Mutex<Option<Child>>,
+    /// What is changed in it before it runs, in Python.
+    patch: &'static str,
 }
+
+/// Has it do AES-GCM as if there were no associated data.
+const NO_ASSOCIATED_DATA: &str = "
+from kmip.services.server.crypto.engine import CryptographyEngine as Engine
+def without(work):
+    return lambda *a, auth_additional_data=None, **named: work(*a, **named)
+Engine._encrypt_symmetric = without(Engine._encrypt_symmetric)
+Engine._decrypt_symmetric = without(Engine._decrypt_symmetric)
+";
 
 impl PyKmip {
     /// A server for tests that only need keys: started once, and used by all of them.
@@ -35,15 +49,25 @@ impl PyKmip {
         static SHARED: OnceLock<PyKmip> = OnceLock::new();
         SHARED.get_or_init(|| {
             let server = Self::start();
-            server.stop_at_exit();
+            let group = server.child.lock().expect("whole").as_ref().expect("it runs").id();
+            stop_at_exit(&format!("kill -KILL -- -{group}"), server.folder.path());
             server
         })
     }
 
     /// A server of one's own, to be stopped and started.
     pub fn start() -> Self {
+        Self::patched("")
+    }
+
+    /// The same, which does not heed associated data: what it encrypted with some it decrypts with other.
+    pub fn without_associated_data() -> Self {
+        Self::patched(NO_ASSOCIATED_DATA)
+    }
+
+    fn patched(patch: &'static str) -> Self {
         let folder = tempfile::Builder::new().prefix("st-kmip-").tempdir_in("/tmp").expect("a folder");
-        let server = Self { port: free_port(), folder, child: Mutex::default() };
+        let server = Self { port: free_port(), folder, child: Mutex::default(), patch };
         let authority = server.authority("authority");
         authority.issue("server", "DNS:localhost,IP:127.0.0.1", 30);
         authority.issue("client", "", 30);
@@ -66,7 +90,9 @@ impl PyKmip {
 
     /// Starts it again.
     pub fn resume(&self) {
-        let mut command = Command::new(program("pykmip-server"));
+        let mut command = Command::new(program("python"));
+        let main = "from kmip.services.server.server import main\nmain()";
+        command.args(["-W", "ignore", "-c", &format!("{}\n{main}", self.patch)]);
         command.arg("-f").arg(self.path("server.conf")).arg("-l").arg(self.path("server.log"));
         let said = fs::File::create(self.path("server.out")).expect("made");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
@@ -153,24 +179,6 @@ impl PyKmip {
              i = c.register(k)\nc.activate(i)\nprint(i)",
             hex::encode(key)
         ))
-    }
-
-    /// Static servers are not dropped: a process beside this one stops it.
-    #[expect(clippy::zombie_processes, reason = "it outlives whoever could wait for it")]
-    fn stop_at_exit(&self) {
-        let pid = self.child.lock().expect("whole").as_ref().expect("it runs").id();
-        let script = format!(
-            "while kill -0 {} 2>/dev/null; do sleep 1; done; kill -KILL -- -{pid}; sleep 1; rm -rf '{}'",
-            std::process::id(),
-            self.folder.path().display()
-        );
-        Command::new("sh")
-            .args(["-c", &script])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("a watcher");
     }
 }
 
@@ -283,8 +291,4 @@ fn program(name: &str) -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").expect("a home")).join(".cache"));
     cache.join("sealtape/tools/pykmip/bin").join(name)
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }

@@ -7,6 +7,7 @@
 
 mod error;
 mod module;
+mod refused_pins;
 mod token;
 
 pub use error::Pkcs11Error;

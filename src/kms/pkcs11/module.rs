@@ -4,7 +4,6 @@
 //! the thread stays in the call, and is asked again when that has come back. One that a module brought down is begun anew.
 
 use std::{
-    collections::HashMap,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, Weak,
@@ -20,7 +19,6 @@ use cryptoki::{
     error::{Error as CryptokiError, RvError},
 };
 use tokio::sync::oneshot;
-use zeroize::Zeroizing;
 
 use super::Pkcs11Error;
 
@@ -57,8 +55,6 @@ pub(super) struct Module {
     path: PathBuf,
     library: Option<Pkcs11>,
     is_initialized: bool,
-    /// PINs that tokens refused, by the tokens' labels.
-    pub(super) refused_pins: HashMap<String, Zeroizing<Vec<u8>>>,
 }
 
 impl ModuleThread {
@@ -70,8 +66,7 @@ impl ModuleThread {
         }
         let (jobs, waiting) = mpsc::channel::<Job>();
         let name = format!("pkcs11-{}", BEGUN.fetch_add(1, Ordering::Relaxed) + 1);
-        let mut module =
-            Module { path: path.to_owned(), library: None, is_initialized: false, refused_pins: HashMap::new() };
+        let mut module = Module { path: path.to_owned(), library: None, is_initialized: false };
         let running = Running::default();
         let of_thread = Arc::clone(&running);
         let begun = thread::Builder::new().name(name.clone()).spawn(move || {

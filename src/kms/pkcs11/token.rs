@@ -15,6 +15,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::{
     NonceMaker, Pkcs11Error, Pkcs11Settings,
     module::{Module, say},
+    refused_pins::RefusedPins,
 };
 use crate::crypto::{Key, WrappedRowKey, random};
 use crate::kms::private_file::{FileError, read_private};
@@ -91,13 +92,9 @@ impl Module {
     }
 
     /// A PIN that was refused is not tried twice.
-    fn log_in(
-        &mut self,
-        session: &Session,
-        settings: &Pkcs11Settings,
-        is_pin_elsewhere: bool,
-    ) -> Result<(), Pkcs11Error> {
+    fn log_in(&self, session: &Session, settings: &Pkcs11Settings, is_pin_elsewhere: bool) -> Result<(), Pkcs11Error> {
         let token = || settings.token.clone();
+        let refused = RefusedPins::of(self.path(), &settings.token);
         let pin = match &settings.pin_file {
             Some(_) if is_pin_elsewhere => None,
             Some(path) => {
@@ -112,7 +109,7 @@ impl Module {
             }
             None => None,
         };
-        if pin.is_some() && self.refused_pins.get(&settings.token) == pin.as_ref() {
+        if pin.as_ref().is_some_and(|pin| refused.has(pin)) {
             return Err(Pkcs11Error::PinRefusedBefore { token: token() });
         }
         let outcome = match &pin {
@@ -121,7 +118,7 @@ impl Module {
         };
         match outcome {
             Ok(()) | Err(CryptokiError::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {
-                self.refused_pins.remove(&settings.token);
+                refused.forget();
                 Ok(())
             }
             Err(CryptokiError::Pkcs11(RvError::PinLocked, _)) => Err(Pkcs11Error::PinLocked { token: token() }),
@@ -132,7 +129,7 @@ impl Module {
                 ),
             ) => {
                 if let Some(pin) = pin {
-                    self.refused_pins.insert(settings.token.clone(), pin);
+                    refused.remember(pin);
                 }
                 Err(Pkcs11Error::PinRefused { token: token(), code: say(error) })
             }
