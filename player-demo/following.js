@@ -21,6 +21,8 @@ const LEAD_BYTES = 1 << 16;
 const MARGIN_S = 0.8;
 /** Less than this between two places is no gap. */
 const SLACK_S = 0.15;
+/** So much more than the clock says is no change of pace. */
+const KEPT_FACTOR = 1.5;
 /** Known places are so far apart. */
 const MARK_S = 2;
 /** Seeking is free: nobody knows the end. */
@@ -172,10 +174,12 @@ export function follow(media, recording, { unfit, failed }) {
     return byte <= before.byte ? before : { byte, time };
   }
 
-  /** What there is by now. */
+  /** What there is by now. A recorder may have handed in at once what it had kept: then the clock says less than there is. */
   async function end(signal) {
     const { media_len } = await api.recording(id, { signal });
-    return { byte: media_len, time: Math.max((api.serverNow() - Date.parse(recording.created_at)) / 1000, head + SLACK_S) };
+    const [known, ran] = [marks.at(-1), (api.serverNow() - Date.parse(recording.created_at)) / 1000];
+    const guessed = known.byte > 0 ? known.time * media_len / known.byte : 0;
+    return { byte: media_len, time: Math.max(guessed > ran * KEPT_FACTOR ? guessed : ran, head + SLACK_S) };
   }
 
   /** Goes to what is being recorded now. */
