@@ -107,6 +107,25 @@ export async function readMedia(id, first, last, { signal } = {}) {
   return bytes.subarray(0, wanted);
 }
 
+/** The media from byte `first` on, in pieces as they come; of what is being recorded, to its end. */
+export async function* mediaFrom(id, first, { signal }) {
+  const response = await request(mediaUrl(id), { headers: { Range: `bytes=${first}-${LAST_POSITION}` }, signal });
+  // Who strips ranges on the way makes this impossible.
+  if (response.status !== 206) throw new Problem({ ...UNREADABLE, status: response.status });
+  const reader = response.body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } catch (error) {
+    throw error.name === 'AbortError' ? error : new Problem(CUT);
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}
+
 /** Reads a body until it ends or enough has come; false when it was cut. */
 async function drain(response, enough, take) {
   const reader = response.body.getReader();
@@ -173,6 +192,9 @@ async function problemOf(response) {
 function path(id) {
   return `/recordings/${encodeURIComponent(id)}`;
 }
+
+/** A range that ends here asks for all that comes (RFC 8673). */
+const LAST_POSITION = Number.MAX_SAFE_INTEGER;
 
 const UNREACHABLE = {
   code: 'server-unreachable',

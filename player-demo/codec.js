@@ -78,7 +78,8 @@ function mentioned(bytes, table) {
   return table.filter(([mark]) => find(bytes, mark) >= 0).map(([, name]) => name);
 }
 
-function find(bytes, text) {
+/** Where a mark occurs first, its characters taken as bytes; -1 where it does not. */
+export function find(bytes, text) {
   const mark = [...text].map((character) => character.charCodeAt(0));
   for (let at = 0; at + mark.length <= bytes.length; at += 1) {
     if (mark.every((value, index) => bytes[at + index] === value)) return at;

@@ -17,7 +17,7 @@ const PATIENCE_MS = 1200;
 /** A longer one than this may have a cause that the browser tells only after many tries. */
 const STALLED_MS = 6000;
 /** So far behind what is being recorded, a button leads there. */
-const BEHIND_S = 5;
+const BEHIND_S = { fed: 2, plain: 5 };
 /** So long after it was said, it can be heard at the earliest: the recorder and the server gather before they hand on. */
 const BEHIND_RECORDER_S = 3;
 /** Parts of a waveform: eight a second, within what is worth drawing. */
@@ -39,15 +39,15 @@ export function createDeck(recording, media, { beside, companion, announce, stal
   let patience = 0;
   let stall = 0;
 
-  const loop = createLoop({ jump: media.seek, changed: showLoop });
+  const loop = createLoop({ jump: seek, changed: showLoop });
   const skipper = createSkipper({
-    jump: media.seek,
+    jump: seek,
     told: (seconds) => {
       skipped = seconds;
       showSilence();
     },
   });
-  const timeline = createTimeline({ label: `Position in ${recording.id}`, seek: media.seek, mark: (from, to) => loop.set(from, to), widen });
+  const timeline = createTimeline({ label: `Position in ${recording.id}`, seek, mark: (from, to) => loop.set(from, to), widen });
   const transport = createTransport({
     act, link: () => momentLink(recording.id, media.time()), beside, picture: media.element.localName === 'video' || companion !== null,
     setSpeed: media.setSpeed,
@@ -110,7 +110,7 @@ export function createDeck(recording, media, { beside, companion, announce, stal
     const reach = reached();
     timeline.move(now, reach);
     transport.showTime(now, media.duration(), live ? 'still recording' : '–:––');
-    transport.showLive(live && reach - now > BEHIND_S);
+    transport.showLive(live && reach - now > BEHIND_S[media.isFed() ? 'fed' : 'plain']);
   }
 
   /** The length; of what is being recorded, as much as there should be by now. */
@@ -123,6 +123,13 @@ export function createDeck(recording, media, { beside, companion, announce, stal
     return Math.max(loaded, running > 0 ? running : 0);
   }
 
+  /** Past the end of what is being recorded there is nothing yet: then to what comes. */
+  function seek(seconds) {
+    const end = reached();
+    if (live && seconds >= end) media.seekEnd(end);
+    else media.seek(seconds);
+  }
+
   /** What a key or a button means here; false when it means nothing. */
   function act(meaning, value) {
     const deed = DEEDS[meaning];
@@ -133,10 +140,10 @@ export function createDeck(recording, media, { beside, companion, announce, stal
 
   const DEEDS = {
     toggle: media.toggle,
-    back: () => media.seek(media.time() - KEY_SKIP_S),
-    on: () => media.seek(media.time() + KEY_SKIP_S),
-    'far-back': () => media.seek(media.time() - SKIP_S),
-    'far-on': () => media.seek(media.time() + SKIP_S),
+    back: () => seek(media.time() - KEY_SKIP_S),
+    on: () => seek(media.time() + KEY_SKIP_S),
+    'far-back': () => seek(media.time() - SKIP_S),
+    'far-on': () => seek(media.time() + SKIP_S),
     slower: () => speedBy(-1),
     faster: () => speedBy(1),
     mute: () => {
@@ -155,7 +162,7 @@ export function createDeck(recording, media, { beside, companion, announce, stal
     'loop-b': () => loop.end(media.time()),
     'loop-off': loop.clear,
     live: () => {
-      media.seek(reached());
+      seek(Infinity);
       media.play();
     },
     full: () => (document.fullscreenElement === null ? pictures.requestFullscreen?.() : document.exitFullscreen()),

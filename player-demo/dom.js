@@ -20,6 +20,12 @@ export function element(selector, attributes = {}, ...children) {
   return node;
 }
 
+/** A link whose address is asked for anew where it is followed: `href()` may have changed since. */
+export function freshLink(selector, href, attributes, ...children) {
+  const refresh = ({ currentTarget }) => { currentTarget.href = href(); };
+  return element(selector, { ...attributes, href: href(), onclick: refresh }, ...children);
+}
+
 /** An icon drawn by the style sheet; the words beside it carry the meaning. */
 export function icon(name) {
   return element(`span.icon.icon-${name}`, { 'aria-hidden': 'true' });

@@ -3,7 +3,7 @@
 
 import { format } from './address.js';
 import { sidecarUrl } from './api.js';
-import { badge, copyButton, element, fact } from './dom.js';
+import { badge, copyButton, element, fact, freshLink } from './dom.js';
 import { bytes, clock, kind, moment, shortFingerprint } from './words.js';
 
 export function factsOf(recording) {
@@ -56,10 +56,6 @@ function timeOf(time) {
 }
 
 function sidecarsOf(recording) {
-  return element('ul.sidecars', {}, recording.sidecars.map((name) => {
-    const href = () => sidecarUrl(recording.id, name);
-    // Its link may have been renewed since.
-    const refresh = ({ currentTarget }) => { currentTarget.href = href(); };
-    return element('li', {}, element('a', { href: href(), target: '_blank', rel: 'noopener', onclick: refresh }, name));
-  }));
+  return element('ul.sidecars', {}, recording.sidecars.map((name) => element('li', {},
+    freshLink('a', () => sidecarUrl(recording.id, name), { target: '_blank', rel: 'noopener' }, name))));
 }

@@ -1,4 +1,4 @@
-// The help: which keys there are, and a switch that takes single letters away from them. A modal dialog, opened by `?` or its button.
+// The help: which keys there are, a switch that takes single letters away from them, and the way to the other pages. A modal dialog, opened by `?` or its button.
 // It knows the table of keys and nothing of what they do.
 
 import { element } from './dom.js';
@@ -17,7 +17,8 @@ export function createHelp(host) {
       part('On the timeline', TIMELINE),
       part('Playing', KEYS.filter(({ page }) => !page))),
     element('label.help-single', { for: 'single-keys' }, single, element('span', {}, 'Single letters and signs act as keys')),
-    element('p.muted', {}, 'Switch it off when you dictate, or when keys are pressed by accident. Space, Escape and the arrows stay.'));
+    element('p.muted', {}, 'Switch it off when you dictate, or when keys are pressed by accident. Space, Escape and the arrows stay.'),
+    element('p.help-more', {}, element('a', { href: '/player/qa.html' }, 'Check this installation'), element('a', { href: '/player/embed.html' }, 'Embed a recording')));
   host.append(button);
   document.body.append(dialog);
 

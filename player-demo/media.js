@@ -3,12 +3,15 @@
 
 import { mediaUrl } from './api.js';
 import { element } from './dom.js';
+import { canFollow, follow } from './following.js';
 import { playerFor } from './words.js';
 
 const PROBE_BYTES = 1 << 20;
 
 /** The speed and the sound that were chosen last go on with the next recording. */
 const chosen = { speed: 1, volume: 1, muted: false };
+/** Recordings in progress that the element has to play by itself. */
+const unfit = new Set();
 
 /**
  * Makes a media element for `recording` at `place.time` seconds, going on when `place.playing`.
@@ -22,6 +25,9 @@ export function createMedia(recording, place, { failed, pictureless }) {
   let started = false;
   /** What sounds: another element where a call's sound is a recording of its own. */
   let sounding = media;
+  /** What feeds the element, where it does not fetch by itself. */
+  let following = null;
+  const address = mediaUrl(recording.id);
 
   const on = (name, act) => media.addEventListener(name, act, { signal: listeners.signal });
   on('loadedmetadata', () => {
@@ -34,14 +40,29 @@ export function createMedia(recording, place, { failed, pictureless }) {
   on('play', () => { wanted = true; });
   // A pause that an error or the end brings is not a wish of the listener.
   on('pause', () => { wanted = media.error !== null && wanted; });
-  on('error', () => failed({ code: media.error?.code ?? 0, started }));
+  on('error', () => (following === null ? failed({ code: media.error?.code ?? 0, started }) : playPlainly()));
 
   media.preservesPitch = true;
   media.defaultPlaybackRate = chosen.speed;
   media.playbackRate = chosen.speed;
-  media.src = mediaUrl(recording.id);
+  if (canFollow(recording) && !unfit.has(recording.id)) {
+    following = follow(media, recording, { unfit: playPlainly, failed: ({ code }) => failed({ code, started }) });
+  } else {
+    media.src = address;
+  }
   sound();
   if (wanted) play();
+
+  /** What cannot be fed, the element fetches itself. */
+  function playPlainly() {
+    if (following === null) return;
+    following.close();
+    following = null;
+    unfit.add(recording.id);
+    started = false;
+    media.src = address;
+    if (wanted) play();
+  }
 
   function play() {
     // A browser may refuse to start without a click; the controls are there for that.
@@ -50,7 +71,9 @@ export function createMedia(recording, place, { failed, pictureless }) {
 
   function seek(seconds) {
     reached = Math.min(Math.max(seconds, 0), duration() || Infinity);
-    if (started) media.currentTime = reached;
+    if (!started) return;
+    if (following === null) media.currentTime = reached;
+    else following.seek(reached);
   }
 
   /** In seconds; 0 while it is not known, or still grows. */
@@ -71,6 +94,8 @@ export function createMedia(recording, place, { failed, pictureless }) {
     seek,
     duration,
     play,
+    /** To the end of what has come; `seconds` is where that should be about. */
+    seekEnd: (seconds) => (following === null ? seek(seconds) : following.toEnd()),
     toggle: () => (media.paused ? play() : media.pause()),
     time: () => (started ? media.currentTime : reached),
 
@@ -93,7 +118,10 @@ export function createMedia(recording, place, { failed, pictureless }) {
     },
 
     /** The URL that it plays from, as it was given. */
-    source: () => media.getAttribute('src'),
+    source: () => address,
+
+    /** Whether it is fed as it comes, and so hears what is being recorded at once. */
+    isFed: () => following !== null,
 
     /** Where it stands, to go on from there later. */
     place: () => ({ time: reached, playing: wanted }),
@@ -114,6 +142,7 @@ export function createMedia(recording, place, { failed, pictureless }) {
     /** Takes the element down and lets go of its connection. */
     close() {
       listeners.abort();
+      following?.close();
       media.pause();
       media.removeAttribute('src');
       media.load();

@@ -5,7 +5,7 @@ import * as api from './api.js';
 import { playAlong } from './companion.js';
 import { createDeck } from './deck.js';
 import { diagnose, interruption } from './diagnosis.js';
-import { element, icon } from './dom.js';
+import { element, freshLink, icon } from './dom.js';
 import { factsOf, sealBadge, stateBadge } from './facts.js';
 import { companionOf, groupPanel, othersOf } from './group.js';
 import { codecOf, lackingNote, picturelessNote } from './lacking.js';
@@ -263,11 +263,8 @@ export function createPlayer(host, { announce, home }) {
 
   function downloadLink(primary) {
     const name = fileName(details);
-    const href = () => api.mediaUrl(details.id, name);
-    // Its link may have been renewed since.
-    const refresh = ({ currentTarget }) => { currentTarget.href = href(); };
-    return element(primary ? 'a.button.primary' : 'a.button', { testid: 'download', href: href(), download: name, onclick: refresh },
-      icon('download'), 'Download');
+    const selector = primary ? 'a.button.primary' : 'a.button';
+    return freshLink(selector, () => api.mediaUrl(details.id, name), { testid: 'download', download: name }, icon('download'), 'Download');
   }
 
   return { open, refresh, close, act: (meaning) => playing !== null && playing.deck.act(meaning) };

@@ -5,16 +5,25 @@ import { credentials } from './session.js';
 
 /** Longer answers are let go of: no check needs more of a recording. */
 const ENOUGH = 65_536;
+/** An answer that takes longer than this is none. */
+const PATIENCE_MS = 60_000;
 
 /**
- * `{ status, header(name), bytes, ms, requestId, document() }`. Throws where no answer came, or one was cut before
+ * `{ status, header(name), bytes, ms, requestId, document() }`. Throws where no answer came in time, or one was cut before
  * `enough` bytes of it were there.
  */
 export async function ask(path, { method = 'GET', headers = {}, body, signal, isSignedIn = true, enough = ENOUGH } = {}) {
   const begun = performance.now();
   const all = { ...(isSignedIn ? credentials() : {}), ...headers };
-  const response = await fetch(path, { method, headers: all, body, signal, cache: 'no-store', credentials: 'omit' });
-  const bytes = response.body === null ? new Uint8Array() : await read(response.body.getReader(), enough);
+  const late = AbortSignal.timeout(PATIENCE_MS);
+  const either = signal === undefined ? late : AbortSignal.any([signal, late]);
+  let response, bytes;
+  try {
+    response = await fetch(path, { method, headers: all, body, signal: either, cache: 'no-store', credentials: 'omit' });
+    bytes = response.body === null ? new Uint8Array() : await read(response.body.getReader(), enough);
+  } catch (error) {
+    throw error.name === 'TimeoutError' ? new Error(`no answer within ${PATIENCE_MS / 1000} s`) : error;
+  }
   return {
     status: response.status,
     header: (name) => response.headers.get(name),

@@ -81,6 +81,8 @@ export class SealtapePlayer extends HTMLElement {
   #isReset = true;
   #hasBegun = false;
   #resumed = NOTHING_RESUMED;
+  /** Unexplained failures to begin. */
+  #puzzled = 0;
 
   constructor() {
     super();
@@ -210,7 +212,7 @@ export class SealtapePlayer extends HTMLElement {
       this.#place = { time: Math.max(0, Number.parseFloat(this.getAttribute('start') ?? '0') || 0), playing: this.#place.playing };
       [this.#details, this.#peaks, this.#minted, this.#isReset, this.#hasBegun] = [null, [], null, false, false];
     }
-    [this.#problem, this.#resumed] = [null, NOTHING_RESUMED];
+    [this.#problem, this.#resumed, this.#puzzled] = [null, NOTHING_RESUMED, 0];
     this.#show();
     if (this.#address().id === null) return;
     const { signal } = this.#turn;
@@ -325,13 +327,14 @@ export class SealtapePlayer extends HTMLElement {
     const { signal } = this.#turn;
     try {
       await this.#askWhy(signal);
-      // The first time it may have been a moment's trouble on the way.
-      if (!this.#hasBegun && this.#resumed.count > 0) return this.#fail({ code: 'codec-missing', detail: this.#details.media_type });
-      if (this.#hasBegun && code === MediaError.MEDIA_ERR_DECODE) return this.#fail({ code: 'decoding-failed', detail: this.#details.media_type });
+      const { media_type: detail } = this.#details;
+      // The first time it may have been a moment's trouble.
+      if (!this.#hasBegun && this.#puzzled++ > 0) return this.#fail({ code: 'codec-missing', detail });
+      if (this.#hasBegun && code === MediaError.MEDIA_ERR_DECODE) return this.#fail({ code: 'decoding-failed', detail });
       return await this.#mayResume(signal) ? this.#remount() : this.#fail({ code: 'connection-cut' });
     } catch (error) {
       if (signal.aborted) return undefined;
-      if (this.#hasBegun && CUTS.includes(error.problem?.code) && await this.#mayResume(signal)) return this.#remount();
+      if (CUTS.includes(error.problem?.code) && await this.#mayResume(signal)) return this.#remount();
       return this.#refused(error);
     }
   }

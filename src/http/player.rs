@@ -8,9 +8,10 @@ use hyper::{
 
 use super::body::Body;
 
-/// Nothing but our own files, no frame around us, nothing inline.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; \
-                      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Nothing but our own files, no frame around us, nothing inline. `blob:` is media that our own scripts feed an element with.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                      media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'";
 
 /// How the page's body begins, and how that of the demo does.
 const PLAIN_BODY: &str = "<body>";
@@ -38,6 +39,7 @@ assets![
     "embed.js",
     "facts.js",
     "filter.js",
+    "following.js",
     "group.js",
     "help.js",
     "index.html",
@@ -57,8 +59,10 @@ assets![
     "qa.css",
     "qa.html",
     "qa.js",
+    "reading.js",
     "row.js",
     "sealtape-player.js",
+    "segments.js",
     "session.js",
     "silence.js",
     "style.css",

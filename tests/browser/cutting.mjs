@@ -5,7 +5,7 @@ import http from 'node:http';
 
 import { atEnd } from './harness.mjs';
 
-/** `{ url, asked, cut(times, afterBytes), fail(times), refuse(bool) }`; `asked` are the media requests: `{ range, status, cut }`. */
+/** `{ url, asked, cut(times, afterBytes), breakOff(), fail(times), refuse(bool) }`; `asked` are the media requests: `{ range, status, cut }`. */
 export async function cuttingProxy(t, server) {
   const asked = [];
   let [cuts, after] = [0, 0];
@@ -59,6 +59,8 @@ export async function cuttingProxy(t, server) {
     asked,
     /** The next `times` media answers break off after so many bytes. */
     cut: (times, afterBytes) => { [cuts, after] = [times, afterBytes]; },
+    /** What is under way breaks off at once. */
+    breakOff: () => proxy.closeAllConnections(),
     /** The next `times` media requests are answered as by a gateway whose server is away. */
     fail: (times) => { failing = times; },
     /** Whether nothing at all is answered. */

@@ -235,3 +235,31 @@ test('the example for integrators plays by a link of its own, and gives the line
   await page.getByRole('button', { name: 'Show it' }).click();
   await page.getByText('No link was given: 404, recording-not-found').waitFor();
 });
+
+test('of two recordings that are asked for one after the other, the later is shown, whichever link comes first', async (t) => {
+  const { url, token } = await demo(t);
+  const { page } = await browse(t);
+  let letGo;
+  const held = new Promise((resolve) => { letGo = resolve; });
+  let isAnswered = false;
+  await page.route('**/recordings/call-reminder-mp3/link', async (route) => {
+    await held;
+    await route.fulfill({ response: await route.fetch() });
+    isAnswered = true;
+  });
+  await page.goto(`${url}/player/embed.html#token=${token}`);
+  for (const id of ['call-reminder-mp3', 'call-triage-opus']) {
+    await page.getByLabel('Recording', { exact: true }).fill(id);
+    await page.getByRole('button', { name: 'Show it' }).click();
+  }
+  await page.getByText('sealtape-ready').waitFor();
+  letGo();
+  for (let tries = 0; !isAnswered; tries += 1) {
+    assert.ok(tries < 300, 'the first link never came');
+    await page.waitForTimeout(50);
+  }
+  // What would be shown, would be shown in one of the next turns.
+  await page.waitForTimeout(300);
+  assert.match(await page.locator('sealtape-player').getAttribute('link'), /\/recordings\/call-triage-opus\//);
+  assert.equal(await page.locator('sealtape-player').count(), 1);
+});

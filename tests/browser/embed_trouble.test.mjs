@@ -103,6 +103,17 @@ test('a moment of trouble with the first bytes is no missing codec', async (t) =
   assert.deepEqual(await page.evaluate(() => window.told.filter(({ name }) => name === 'sealtape-problem')), []);
 });
 
+test('nor is one that the question why meets as well: it begins all the same', async (t) => {
+  const { link, server, host, through } = await origins(t, { isCounted: true });
+  const { page } = await browse(t, { hosts: [new URL(server).host], expected: isRefusal });
+  // The element's first request, and the read that should tell why it failed.
+  through.refuse(2);
+  await page.goto(host.page({ link: await link('call') }));
+  await told(page, 'sealtape-ready');
+  assert.equal(through.take().filter(({ status, path }) => status === null && /\/media\?/.test(path)).length, 2, 'both were refused');
+  assert.deepEqual(await page.evaluate(() => window.told.filter(({ name }) => name === 'sealtape-problem')), []);
+});
+
 test('a link that is set as soon as the old one is told to have run out is used, and nothing is said', async (t) => {
   const { link, server, host } = await origins(t);
   const { page } = await browse(t, { hosts: [new URL(server).host], expected: isRefusal });

@@ -50,7 +50,7 @@ async function signedIn(t) {
   await seal(place, 'call', TEN_MINUTES);
   const token = (await place.run(['token', 'create', '--scope', 'recordings:list,recordings:play', '--subject', 'ada', '--ttl', '1h'])).trim();
   const { url } = await place.serve();
-  return { url, token };
+  return { url, token, place };
 }
 
 test('a stream that is cut mid-way goes on by range, from its place', async (t) => {
@@ -133,13 +133,42 @@ test('a link that runs out while it plays is renewed without losing the place', 
   await until('media.readyState >= 1');
   await at('play').click();
   await until('media.currentTime > 0.5');
+  // A loop that is left by going on behind it.
+  await at('media').evaluate((element) => { element.currentTime = 60; });
+  await until('!media.seeking && media.currentTime >= 60');
+  await at('loop-a').click();
+  await at('media').evaluate((element) => { element.currentTime = 90; });
+  await until('!media.seeking && media.currentTime >= 90');
+  await at('loop-b').click();
+  const looped = await at('loop-said').textContent();
+  assert.match(looped, /^1:0\d – 1:3\d$/);
   const before = await at('media').evaluate((element) => element.currentSrc);
   await eventually(async () => (await fetch(before, { method: 'HEAD' })).status === 403, 'the link has run out', 40_000);
   await at('media').evaluate((element) => { element.currentTime = 500; });
   await until('media.readyState >= 1 && !media.seeking && media.currentTime > 500.3 && media.currentTime < 515 && !media.paused');
   assert.notEqual((await media(['currentSrc'])).currentSrc, before, 'it plays by another link');
   assert.equal(minted.length, 2);
+  assert.equal(await at('loop-said').textContent(), looped, 'the loop is kept');
   assert.equal(await at('problem').count(), 0);
+});
+
+test('what lies beside a recording opens by its link, which a browser can follow', async (t) => {
+  const { url, token, place } = await signedIn(t);
+  const [sound, notes] = [path.join(place.dir, 'beside.wav'), path.join(place.dir, 'notes.txt')];
+  writeFileSync(sound, wav({ seconds: 1, channels: [tone(0.5)] }));
+  writeFileSync(notes, 'Said on the phone.');
+  await place.run(['import', sound, '--id', 'beside', '--sidecar', notes]);
+  const { at, goto, page } = await listener(t, url, { expected: logged });
+  await goto(`#token=${token}`);
+  await page.evaluate(() => { location.hash = '#/recordings/beside'; });
+  const link = at('facts').getByRole('link', { name: 'notes.txt' });
+  await link.waitFor();
+  assert.equal((await fetch(`${url}/recordings/beside/sidecars/notes.txt`)).status, 401, 'without a link nobody may');
+  const address = new URL(await link.evaluate((each) => each.href));
+  assert.match(address.searchParams.get('link'), /^v1\./);
+  assert.ok(!address.href.includes(token));
+  const answer = await fetch(address);
+  assert.deepEqual([answer.status, await answer.text()], [200, 'Said on the phone.']);
 });
 
 test('whether a link is still good is told by the server\'s clock, not by that of the computer', async (t) => {

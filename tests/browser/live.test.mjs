@@ -1,38 +1,10 @@
 // A recording in progress shows as such, plays and follows, and turns into a complete one without losing the place.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import http from 'node:http';
 import test from 'node:test';
 
-import { atEnd, system } from './harness.mjs';
 import { eventually, listener } from './listener.mjs';
-
-/** A server with a recorder at work: ffmpeg speaks in real time until it is stopped, and what it writes goes into a PUT. */
-async function recorder(t, { type = 'audio/webm', format = ['-c:a', 'libopus', '-f', 'webm', '-live', '1', '-cluster_time_limit', '500'] } = {}) {
-  const place = system(t);
-  await place.run(['keys', 'generate']);
-  const { url } = await place.serve();
-  const begin = (id) => {
-    const source = spawn('ffmpeg', ['-v', 'error', '-re', '-f', 'lavfi', '-i', 'sine=frequency=440', ...format, '-flush_packets', '1', '-'],
-      { stdio: ['ignore', 'pipe', 'inherit'] });
-    atEnd(t, () => source.kill());
-    const put = http.request(`${url}/recordings/${id}/media`, { method: 'PUT', headers: { 'Content-Type': type } });
-    const done = new Promise((resolve) => { put.on('response', (response) => response.resume().on('end', () => resolve(response.statusCode))); });
-    // A recorder that is stopped hard breaks its connection.
-    put.on('error', () => {});
-    source.stdout.pipe(put);
-    // Interrupted, ffmpeg writes its end.
-    const stop = () => {
-      source.kill('SIGINT');
-      return done;
-    };
-    return { stop, die: () => { source.stdout.unpipe(put); source.kill(); put.destroy(); } };
-  };
-  return { url, begin };
-}
-
-const described = async (url, id) => (await fetch(`${url}/recordings/${id}`)).json();
+import { described, FORMATS, recorder } from './recorder.mjs';
 
 test('a recording in progress shows as such, grows, follows, and becomes complete in its place', async (t) => {
   const { url, begin } = await recorder(t);
@@ -72,7 +44,7 @@ test('a recording in progress shows as such, grows, follows, and becomes complet
 });
 
 test('from the start to what is being recorded now, and back', async (t) => {
-  const { url, begin } = await recorder(t, { type: 'audio/mpeg', format: ['-c:a', 'libmp3lame', '-b:a', '64k', '-f', 'mp3'] });
+  const { url, begin } = await recorder(t, FORMATS.mp3);
   begin('call');
   await eventually(async () => (await described(url, 'call')).state === 'recording', 'it is being recorded');
   await new Promise((done) => { setTimeout(done, 10_000); });

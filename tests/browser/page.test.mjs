@@ -15,3 +15,17 @@ test('the demo opens signed in and lists its recordings', async (t) => {
   assert.ok(!page.url().includes('token'), 'the token stays in the address');
   await shot('list');
 });
+
+test('the help leads to the other pages, where one stays signed in', async (t) => {
+  const { url, token } = await demo(t);
+  const { page } = await browse(t);
+  await page.goto(`${url}/#token=${token}`);
+  await page.getByTestId('row').first().waitFor();
+  for (const name of ['Check this installation', 'Embed a recording']) {
+    await page.getByTestId('help-button').click();
+    await page.getByTestId('help').getByRole('link', { name }).click();
+    await page.getByRole('heading', { name, level: 1 }).waitFor();
+    await page.getByRole('link', { name: 'sealtape' }).click();
+    await page.getByTestId('row').first().waitFor();
+  }
+});

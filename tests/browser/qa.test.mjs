@@ -132,6 +132,26 @@ test('a run can be stopped, and its report says so; a catalogue that refuses is 
   assert.equal(refused.summary.faults, 1);
 });
 
+test('an answer that does not come is a fault, and the run goes on', async (t) => {
+  const at = system(t);
+  await at.run(['keys', 'generate']);
+  await at.run(['import', path.join(SAMPLES, 'call-billing-wav-pcm.wav'), '--id', 'a']);
+  const { url } = await at.serve();
+  const { page } = await browse(t, { expected: isRefusal });
+  // Its minute takes three seconds here.
+  await page.addInitScript(() => {
+    const timeout = AbortSignal.timeout.bind(AbortSignal);
+    AbortSignal.timeout = (ms) => timeout(ms / 20);
+  });
+  await page.route('**/recordings/a/waveform?*', () => {});
+  await page.goto(`${url}/player/qa.html`);
+  const { cases, finished } = await run(page);
+  const late = cases.find(({ id }) => id === 'waveform');
+  assert.deepEqual([finished, late.ok, late.seen], [true, false, 'no answer within 60 s']);
+  assert.ok(late.ms >= 2500, `${late.ms} ms`);
+  assert.ok(cases.some(({ subject }) => subject === 'server'), 'what comes after it was checked');
+});
+
 test('axe finds nothing, light and dark, wide and narrow', async (t) => {
   const { url, token } = await demo(t);
   for (const [colorScheme, width] of [['light', 1280], ['dark', 320]]) {

@@ -53,6 +53,26 @@ test('each code that the server knows has a sentence of its own, and shows it', 
   }
 });
 
+test('what a problem is about is a link only where it leads to this server', async (t) => {
+  const { url } = await served(t);
+  const { page, at, goto, context } = await listener(t, url);
+  const real = await (await fetch(`${url}/recordings/call`)).json();
+  let type = null;
+  await context.route('**/recordings/call', (route) => route.fulfill({ json: { ...real, playable: false, problem: { type, code: 'internal', title: 'T', status: 500, detail: 'D' } } }));
+  for (const [given, href] of [
+    ['/problems/internal', `${url}/problems/internal`], [`${url}/problems/internal`, `${url}/problems/internal`], ['about:blank', null],
+    ['https://elsewhere.example/problems/internal', null], ['//elsewhere.example/problems/internal', null], ['javascript:alert(1)', null],
+    ['data:text/html,x', null], ['http://[', null],
+  ]) {
+    type = given;
+    await goto('#/recordings/call');
+    await at('problem').waitFor();
+    await at('problem-server').locator('summary').click();
+    assert.deepEqual(await at('problem').locator('a[target]').evaluateAll((links) => links.map((link) => link.href)), href === null ? [] : [href], given);
+  }
+  await page.goto('about:blank');
+});
+
 test('what the demo keeps for failures is told with fingerprint and request ID to copy', async (t) => {
   const { url, token } = await demo(t);
   const { page, at, goto, shot } = await listener(t, url, { expected: logged, permissions: ['clipboard-read', 'clipboard-write'] });
