@@ -58,7 +58,8 @@ export function createDeck(recording, media, { beside, companion, announce, stal
   skipper.use(skipsSilence);
 
   for (const name of ['timeupdate', 'seeking', 'seeked', 'loadedmetadata', 'durationchange']) media.on(name, tick);
-  for (const name of ['progress', 'loadedmetadata', 'durationchange', 'seeked']) media.on(name, () => timeline.setLoaded(media.element.buffered));
+  // The last `progress` may come before what it tells of is there.
+  for (const name of ['progress', 'suspend', 'timeupdate', 'loadedmetadata', 'durationchange', 'seeked']) media.on(name, () => timeline.setLoaded(media.element.buffered));
   media.on('seeking', loop.sought);
   media.on('play', run);
   media.on('playing', run);
