@@ -220,6 +220,23 @@ fn the_pure_layers_depend_on_no_runtime() {
     assert!(tree.contains("aws-lc-rs "), "{tree}");
 }
 
+/// "Held by" is not said of a test that is not there.
+#[test]
+fn every_test_that_the_manual_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut named = 0;
+    for chapter in ["threats.md", "assurance.md"] {
+        let text = fs::read_to_string(root.join("src/manual").join(chapter)).expect("read");
+        let tests = text.split('`').filter_map(|word| word.split_once(".rs::").filter(|_| !word.contains(char::is_whitespace)));
+        for (file, test) in tests {
+            named += 1;
+            let source = fs::read_to_string(root.join(format!("{file}.rs"))).unwrap_or_default();
+            assert!(source.contains(&format!("fn {test}(")), "{chapter} names {file}.rs::{test}, which is not there");
+        }
+    }
+    assert!(named > 50, "{named}");
+}
+
 /// Whether `name` begins a path in `line`, and is not the tail of a longer name or path.
 fn starts_path(line: &str, name: &str) -> bool {
     line.match_indices(&format!("{name}::")).any(|(at, _)| {
