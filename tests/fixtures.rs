@@ -117,8 +117,11 @@ fn the_record_of_version_0_1_0_is_whole_and_carried_on() {
     let found = system.json(&["audit", "verify", record.to_str().expect("UTF-8")]);
     assert_eq!(found["faults"], serde_json::json!([]), "{found}");
     let lines = fs::read_to_string(&record).expect("read");
-    let kinds: BTreeSet<&str> =
-        EventKind::ALL.iter().map(|kind| kind.as_str()).filter(|kind| lines.contains(&format!("\"event\":\"{kind}\""))).collect();
+    let kinds: BTreeSet<&str> = EventKind::ALL
+        .iter()
+        .map(|kind| kind.as_str())
+        .filter(|kind| lines.contains(&format!("\"event\":\"{kind}\"")))
+        .collect();
     // What is added later is in the fixtures of that version; events are lost only where nothing can be written for long.
     assert_eq!(kinds.len(), KINDS_OF_0_1_0, "{kinds:?}");
     assert!(!kinds.contains("lost"));
@@ -126,7 +129,9 @@ fn the_record_of_version_0_1_0_is_whole_and_carried_on() {
     take_over(&fixture("0.1.0/data"), &system);
     system.import("new", &media(100));
     system.ok(&["audit", "verify"]);
-    assert!(fs::read_to_string(system.data_dir().join("audit/playback-000001.jsonl")).expect("read").starts_with(&lines));
+    assert!(
+        fs::read_to_string(system.data_dir().join("audit/playback-000001.jsonl")).expect("read").starts_with(&lines)
+    );
 }
 
 /// Every kind but `lost`.

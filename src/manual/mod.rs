@@ -20,6 +20,7 @@
 //! | [`observing`] | watches it: metrics, dashboard, logs, traces |
 //! | [`speed`] | asks what it costs beside plain files, what limits it, and how to measure |
 //! | [`threats`] | asks what can be tried against it, by whom, and which test holds |
+//! | [`assurance`] | asks what of the promises was measured, when, and by which command |
 //! | [`glossary`] | meets a word that is used here in one sense only |
 //! | [`decisions`] | asks why it was done so and not otherwise |
 //!
@@ -92,6 +93,10 @@ pub mod speed {}
 // Assets, actors, threats, and the tests that hold.
 #[doc = include_str!("threats.md")]
 pub mod threats {}
+
+// Promises, figures, and the commands that measure them.
+#[doc = include_str!("assurance.md")]
+pub mod assurance {}
 
 // The words.
 #[doc = include_str!("glossary.md")]

@@ -77,7 +77,8 @@ fn look(path: &Path) -> Verification {
 /// it stands for the former.
 fn with_hash(rest: &[u8], before: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(rest);
-    let prev = before.strip_suffix(b"\"}\n").and_then(|before| before.last_chunk::<64>()).copied().unwrap_or([b'0'; 64]);
+    let prev =
+        before.strip_suffix(b"\"}\n").and_then(|before| before.last_chunk::<64>()).copied().unwrap_or([b'0'; 64]);
     let content = text.replace("PREV", &String::from_utf8_lossy(&prev)).replace('\n', " ");
     let hash = hex::encode(Sha256::digest(content.as_bytes()));
     format!("{content},\"hash\":\"{hash}\"}}\n").into_bytes()

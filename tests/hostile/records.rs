@@ -6,7 +6,9 @@
 use core::ops::Range;
 use std::sync::LazyLock;
 
-use sealtape::sealed::{Corruption, Error, HEADER_LEN, NameClaim, Opener, Role, State, UnverifiedHeader, VerifiedHeader};
+use sealtape::sealed::{
+    Corruption, Error, HEADER_LEN, NameClaim, Opener, Role, State, UnverifiedHeader, VerifiedHeader,
+};
 
 use super::{Choices, golden::Golden};
 
@@ -21,10 +23,7 @@ const UNTOUCHED: u8 = 0xEE;
 
 static FILES: LazyLock<[Golden; 4]> = LazyLock::new(|| {
     [
-        Golden::new(
-            "complete-3c-plus-17.sealed",
-            include_bytes!("../../src/sealed/golden/complete-3c-plus-17.sealed"),
-        ),
+        Golden::new("complete-3c-plus-17.sealed", include_bytes!("../../src/sealed/golden/complete-3c-plus-17.sealed")),
         Golden::new("complete-2c.sealed", include_bytes!("../../src/sealed/golden/complete-2c.sealed")),
         Golden::new("complete-c-plus-1.sealed", include_bytes!("../../src/sealed/golden/complete-c-plus-1.sealed")),
         Golden::new("complete-0.sealed", include_bytes!("../../src/sealed/golden/complete-0.sealed")),
@@ -86,7 +85,9 @@ fn changed(golden: &Golden, choices: &mut Choices<'_>) -> Vec<u8> {
                 }
             }
             // To where it begins to matter: around the edges of records.
-            _ => file.truncate((HEADER_LEN + at / 64 % 5 * R + at % 64).saturating_sub(24).clamp(HEADER_LEN, file.len())),
+            _ => {
+                file.truncate((HEADER_LEN + at / 64 % 5 * R + at % 64).saturating_sub(24).clamp(HEADER_LEN, file.len()))
+            }
         }
         file.truncate(LEN_MAX);
     }
@@ -175,7 +176,7 @@ impl Sealed<'_> {
         let len = state.media_len() as usize;
         let chunks = (0..len).step_by(C).map(|start| start..len.min(start + C));
         let ranges = asked.windows(2).map(|pair| pair[0] % (len + 1)..pair[1] % (len + 2));
-        for range in chunks.chain(ranges).chain([0..len]) {
+        for range in chunks.chain(ranges).chain(core::iter::once(0..len)) {
             self.plays_range(opener, state, range);
         }
     }
