@@ -44,6 +44,7 @@
 //!   [`service::Purge`].
 //! * Whether recordings are whole: [`mod@manual::verifying`], then [`service::Verifier`].
 //! * Who may listen: [`mod@manual::access`], then [`access::Grant`] and [`http::Auth`].
+//! * What is promised against whom: [`mod@manual::threats`].
 //! * Keys: [`manual::keys`], then [`keys::KeyRing`], [`service::KeyWatch`] and [`service::KeyOps`].
 //! * A recording's way to another key: [`service::Maintenance`]; an archive's way to another store: [`service::Copying`].
 //! * Several proxies: [`mod@manual::cluster`], then [`service::Spooler`], and [`http::Peers`], to whom requests are

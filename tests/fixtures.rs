@@ -1,8 +1,15 @@
 //! Systems that earlier versions left behind: every later version must go on with them.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
-use crate::support::{System, copy_folder};
+use sealtape::audit::EventKind;
+
+use crate::support::{System, copy_folder, postgres::Postgres, text};
 
 /// What the recordings of every fixture were made from.
 fn media(len: u64) -> Vec<u8> {
@@ -33,6 +40,9 @@ fn the_fifth_schema_goes_on() {
     let shown = system.json(&["recordings", "show", "described"]);
     assert_eq!((&shown["metadata"]["agent"], &shown["metadata"]["group"]), (&"ann".into(), &"call-7".into()));
     assert_eq!(shown["sidecars"], serde_json::json!(["notes.xml"]));
+    let sound = system.run(&["cat", "sound"]).stdout;
+    assert!(sound.starts_with(b"RIFF") && sound.len() == 44 + 8_000 && sound.ends_with(&media(8_000)));
+
     let server = system.serve();
     assert_eq!(server.get("/recordings/described/sidecars/notes.xml").body, b"<call><agent>ann</agent></call>\n");
     let found = server.get("/recordings?tag=complaint").json();
@@ -41,14 +51,162 @@ fn the_fifth_schema_goes_on() {
     system.ok(&["verify", "--all"]);
 }
 
+/// What `make.py` put into the system of 0.1.0, and how long it is.
+const OF_0_1_0: [(&str, u64); 14] = [
+    ("sealed", 20_000),
+    ("rewrapped", 20_000),
+    ("resealed", 20_000),
+    ("edge", 16_384),
+    ("described", 20_000),
+    ("exempt", 5_000),
+    ("plain", 20_000),
+    ("encrypted", 9_000),
+    ("unfinished", 36_864),
+    ("mended", 36_864),
+    ("foreign", 20_000),
+    ("found", 20_000),
+    ("live", 10_000),
+    ("deactivated", 3_000),
+];
+/// Of the exports among the fixtures.
+const PASSPHRASE: &str = "a passphrase for a fixture";
+
+/// Something of everything: keys of each origin and state, recordings of each kind and each way in.
+#[test]
+fn version_0_1_0_goes_on() {
+    let system = System::in_folder();
+    take_over(&fixture("0.1.0/data"), &system);
+    plays(&system, &OF_0_1_0);
+    let shown = |id: &str| system.json(&["recordings", "show", id]);
+    assert_eq!((&shown("mended")["mended"], &shown("mended")["state"]), (&true.into(), &"complete".into()));
+    assert_eq!(shown("unfinished")["state"], "unfinished");
+    assert_eq!(shown("described")["metadata"]["parties"], serde_json::json!(["+49 30 1", "+49 30 2"]));
+    assert_eq!(shown("live")["metadata"]["tags"], serde_json::json!(["praise"]));
+    assert_eq!(shown("deactivated")["problem"]["code"], "key-deactivated");
+    assert!(system.fails(1, &["recordings", "delete", "described"]).contains("legal hold"));
+    let keys = system.json(&["keys", "list"]);
+    let keys: BTreeSet<_> = keys
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|key| (key["origin"].as_str().expect("text"), key["state"].as_str().expect("text")))
+        .collect();
+    assert_eq!(keys, [("generated", "active"), ("generated", "deactivated"), ("imported", "active")].into());
+
+    let sound = system.run(&["cat", "sound"]).stdout;
+    assert!(sound.starts_with(b"RIFF") && sound.len() == 44 + 8_000 && sound.ends_with(&media(8_000)));
+
+    let server = system.serve();
+    assert_eq!(server.get("/recordings/described/sidecars/notes.xml").body, b"<call><agent>ann</agent></call>\n");
+    assert_eq!(server.get("/recordings?tag=complaint").json()["recordings"][0]["id"], "described");
+    let etag = server.get("/recordings/sealed/media").header("etag").map(str::to_owned);
+    assert_eq!(etag.as_deref(), Some("\"863886a688f6e99f4c80eb278872746a\""), "validators outlive versions");
+    drop(server);
+    system.ok(&["keys", "generate"]);
+    system.import("new", &media(100));
+    system.run(&["rewrap", "--all"]);
+    plays(&system, &OF_0_1_0);
+    system.ok(&["definition-key", "cycle"]);
+    plays(&system, &OF_0_1_0);
+}
+
+#[test]
+fn the_record_of_version_0_1_0_is_whole_and_carried_on() {
+    let record = fixture("0.1.0/data/audit/playback-000001.jsonl");
+    let system = System::in_folder();
+    let found = system.json(&["audit", "verify", record.to_str().expect("UTF-8")]);
+    assert_eq!(found["faults"], serde_json::json!([]), "{found}");
+    let lines = fs::read_to_string(&record).expect("read");
+    let kinds: BTreeSet<&str> = EventKind::ALL
+        .iter()
+        .map(|kind| kind.as_str())
+        .filter(|kind| lines.contains(&format!("\"event\":\"{kind}\"")))
+        .collect();
+    // What is added later is in the fixtures of that version; events are lost only where nothing can be written for long.
+    assert_eq!(kinds.len(), KINDS_OF_0_1_0, "{kinds:?}");
+    assert!(!kinds.contains("lost"));
+
+    take_over(&fixture("0.1.0/data"), &system);
+    system.import("new", &media(100));
+    system.ok(&["audit", "verify"]);
+    assert!(
+        fs::read_to_string(system.data_dir().join("audit/playback-000001.jsonl")).expect("read").starts_with(&lines)
+    );
+}
+
+/// Every kind but `lost`.
+const KINDS_OF_0_1_0: usize = 34;
+
+/// The database and the definition key are gone: what is left is the store and the export.
+#[test]
+fn an_export_of_version_0_1_0_opens_its_files() {
+    let system = System::in_folder();
+    fs::create_dir(system.data_dir()).expect("made");
+    let export = fixture("0.1.0/keys.age");
+    let imported = system
+        .command(&["keys", "import", export.to_str().expect("UTF-8")])
+        .env("SEALTAPE_PASSPHRASE", PASSPHRASE)
+        .output()
+        .expect("runs");
+    assert!(imported.status.success(), "{}", text(&imported.stderr));
+    copy_folder(&fixture("0.1.0/data/media"), &system.data_dir().join("media"));
+    system.run(&["recordings", "rebuild"]);
+    let sealed = OF_0_1_0.into_iter().filter(|(id, _)| !["plain", "exempt", "deactivated"].contains(id));
+    plays(&system, &sealed.collect::<Vec<_>>());
+    let shown = system.json(&["recordings", "show", "described"]);
+    assert_eq!((&shown["metadata"]["agent"], &shown["sidecars"][0]), (&"ann".into(), &"notes.xml".into()));
+}
+
+#[test]
+fn a_database_of_version_0_1_0_on_a_server_goes_on() {
+    let server = Postgres::shared();
+    let url = server.database("fixture-0.1.0");
+    server.execute("fixture-0.1.0", &fs::read_to_string(fixture("0.1.0/postgres/dump.sql")).expect("read"));
+    let mut system = System::in_folder();
+    system.set("SEALTAPE_DATABASE__URL", &url);
+    take_over(&fixture("0.1.0/postgres"), &system);
+    let recordings =
+        [("sealed", 20_000), ("described", 5_000), ("exempt", 5_000), ("plain", 3_000), ("unfinished", 36_864)];
+    plays(&system, &recordings);
+    assert_eq!(system.json(&["recordings", "show", "deactivated"])["problem"]["code"], "key-deactivated");
+    assert!(system.fails(1, &["recordings", "delete", "described"]).contains("legal hold"));
+    system.ok(&["keys", "generate"]);
+    system.import("new", &media(100));
+    system.ok(&["rewrap", "sealed", "described"]);
+    plays(&system, &recordings);
+}
+
+/// Whatever of these does not play is deactivated; what does is, byte for byte, what was recorded.
+fn plays(system: &System, recordings: &[(&str, u64)]) {
+    for (id, len) in recordings {
+        let played = system.run(&["cat", id]);
+        if *id == "deactivated" {
+            assert!(!played.status.success() && played.stdout.is_empty(), "{id}");
+        } else {
+            assert!(played.stdout == media(*len), "{id}: {} bytes, {}", played.stdout.len(), text(&played.stderr));
+        }
+    }
+}
+
+/// The folder of an earlier version, as this one finds it. A checkout keeps no modes.
+fn take_over(fixture: &Path, system: &System) {
+    copy_folder(fixture, &system.data_dir());
+    for secret in ["definition.key", "link.secrets", "token.key"] {
+        let path = system.data_dir().join(secret);
+        if path.exists() {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("chmod");
+        }
+    }
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
 /// Recordings of a fixture, and how long they are, oldest first; `etag` is the one of `sealed`.
 fn goes_on(fixture: &str, recordings: &[(&str, u64)], etag: &str) -> System {
     let system = System::empty();
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture);
-    copy_folder(&fixture, &system.data_dir());
-    // A checkout keeps no modes.
-    let key = system.data_dir().join("definition.key");
-    fs::set_permissions(key, fs::Permissions::from_mode(0o600)).expect("chmod");
+    take_over(&self::fixture(fixture), &system);
     let listed = system.json(&["recordings", "list"]);
     let ids: Vec<_> = listed.as_array().expect("list").iter().map(|one| one["id"].as_str().expect("id")).collect();
     assert!(ids.iter().eq(recordings.iter().rev().map(|(id, _)| id)), "{ids:?}");

@@ -220,6 +220,98 @@ fn the_pure_layers_depend_on_no_runtime() {
     assert!(tree.contains("aws-lc-rs "), "{tree}");
 }
 
+/// The compiler refuses `unsafe` in this crate, and whoever takes that away has to say why in `UNSAFE`.
+#[test]
+fn nothing_is_unsafe_but_what_is_listed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).expect("read");
+    assert!(manifest.contains("\nunsafe_code = \"forbid\"\n"), "the compiler would not refuse it");
+    // In two pieces, so that this file does not name it.
+    let word = concat!("un", "safe");
+    let mut found = Vec::new();
+    for file in ["src", "tests", "benches"].iter().flat_map(|folder| rust_files(&root.join(folder))) {
+        let text = fs::read_to_string(&file).expect("read");
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let words = code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'));
+        let count = words.filter(|found| *found == word).count();
+        if count > 0 {
+            found.push((file.strip_prefix(root).expect("below").display().to_string(), count));
+        }
+    }
+    let listed: Vec<(String, usize)> = UNSAFE.iter().map(|(file, count, _why)| ((*file).to_owned(), *count)).collect();
+    assert_eq!(found, listed);
+}
+
+/// File, how often it says so, and why it must.
+const UNSAFE: &[(&str, usize, &str)] = &[];
+
+/// Whatever is compared with something secret is compared by what takes as long for every difference.
+#[test]
+fn secrets_are_compared_in_constant_time() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut looked_at = 0;
+    let mut found = Vec::new();
+    for file in rust_files(&root) {
+        let name = file.strip_prefix(&root).expect("below").display().to_string();
+        for (number, line) in code_lines(&file) {
+            let is_secret = SECRETS.iter().any(|secret| line.contains(secret));
+            let is_compared = COMPARISONS.iter().any(|comparison| line.contains(comparison));
+            looked_at += usize::from(is_secret);
+            let is_allowed =
+                BETWEEN_SECRETS_OF_ONE_PERSON.iter().any(|(at, what, _)| *at == name && line.contains(what));
+            if is_secret && is_compared && !is_allowed {
+                found.push(format!("{name}:{number}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    assert!(looked_at > 20, "{looked_at} lines name something secret: are they called otherwise now?");
+    for (file, check) in CHECKS {
+        let text = fs::read_to_string(root.join(file)).expect("read");
+        assert!(text.contains(check), "{file} does not check by {check} any more");
+    }
+    for (file, what, _why) in BETWEEN_SECRETS_OF_ONE_PERSON {
+        assert!(fs::read_to_string(root.join(file)).expect("read").contains(what), "{file}: {what}");
+    }
+}
+
+/// What secrets are called where they are bytes.
+const SECRETS: &[&str] = &[".expose()", "finalize()", "passphrase", " pin.", ".tag("];
+const COMPARISONS: &[&str] = &[" == ", " != ", ".eq(", ".ne(", ".cmp(", ".starts_with(", ".ends_with(", "memcmp"];
+/// Where a tag, or what was unwrapped, is checked: by HMAC's own verification, by AES-GCM's, by that of the key wrap, which
+/// compares one machine word, and by `subtle` where two secrets are the same.
+const CHECKS: &[(&str, &str)] = &[
+    ("base/secret.rs", ".ct_eq("),
+    ("crypto/derive.rs", ".verify_slice("),
+    ("crypto/link_mac.rs", ".verify_slice("),
+    ("crypto/tag.rs", ".open_in_place("),
+    ("crypto/wrap.rs", ".unwrap_key("),
+    ("crypto/wrap_row.rs", ".open_in_place("),
+];
+/// File, what stands there, and why time tells nobody anything.
+const BETWEEN_SECRETS_OF_ONE_PERSON: &[(&str, &str, &str)] = &[
+    ("cli/passphrase.rs", "? != passphrase", "both were typed at this terminal a moment ago"),
+    ("kms/pkcs11/token.rs", "== pin.as_ref()", "both came from the operator's own file, and one was refused"),
+];
+
+/// "Held by" is not said of a test that is not there.
+#[test]
+fn every_test_that_the_manual_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut named = 0;
+    for chapter in ["threats.md", "assurance.md"] {
+        let text = fs::read_to_string(root.join("src/manual").join(chapter)).expect("read");
+        let tests =
+            text.split('`').filter_map(|word| word.split_once(".rs::").filter(|_| !word.contains(char::is_whitespace)));
+        for (file, test) in tests {
+            named += 1;
+            let source = fs::read_to_string(root.join(format!("{file}.rs"))).unwrap_or_default();
+            assert!(source.contains(&format!("fn {test}(")), "{chapter} names {file}.rs::{test}, which is not there");
+        }
+    }
+    assert!(named > 50, "{named}");
+}
+
 /// Whether `name` begins a path in `line`, and is not the tail of a longer name or path.
 fn starts_path(line: &str, name: &str) -> bool {
     line.match_indices(&format!("{name}::")).any(|(at, _)| {

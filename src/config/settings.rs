@@ -65,9 +65,27 @@ impl Settings {
     ///
     /// The first thing that is wrong with either.
     pub fn load(source: &Source, environment: impl Iterator<Item = (String, String)>) -> Result<Self, Error> {
+        let text = match source {
+            Source::File(path) => {
+                fs::read_to_string(path).map_err(|error| Error::Unreadable { path: path.clone(), error })?
+            }
+            Source::DataDir(_) => String::new(),
+        };
+        Self::read(source, &text, environment)
+    }
+
+    /// The same of a file that was read already.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong with either.
+    pub fn read(
+        source: &Source,
+        text: &str,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Error> {
         let mut values = Values::default();
         if let Source::File(path) = source {
-            let text = fs::read_to_string(path).map_err(|error| Error::Unreadable { path: path.clone(), error })?;
             let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
                 let line = error.span().map(|span| text.get(..span.start).unwrap_or_default().lines().count().max(1));
                 let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();

@@ -16,6 +16,8 @@ mod describe;
 mod description;
 mod document;
 mod forward;
+#[doc(hidden)]
+pub mod hostile;
 mod link;
 mod listing;
 mod media;

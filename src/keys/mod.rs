@@ -21,7 +21,9 @@ pub use definition_key_line::{DefinitionKeyLineError, decode_definition_key, enc
 pub use ring::{KeyRing, NoActiveKey, OpeningRefused, Switch, WrappingKey};
 pub use row::{KeyOrigin, KeyRow, KeyState, KeyTable};
 #[cfg(feature = "app")]
-pub use transfer::{ExportError, ExportedKey, decode_export, encode_export};
+pub use transfer::{
+    ExportError, ExportedKey, decode_export, decode_export_document, decode_export_within, encode_export,
+};
 
 use crate::base::Fingerprint;
 

@@ -179,7 +179,21 @@ pub fn decode_export(
     passphrase: &Zeroizing<String>,
     now: Timestamp,
 ) -> Result<Vec<ExportedKey>, ExportError> {
-    read_document(&open(file, passphrase)?, now)
+    decode_export_within(LOG_N_MAX, file, passphrase, now)
+}
+
+/// The same of a file that asks for no more work than `2^log_n_max`, where a second for each file is too long.
+///
+/// # Errors
+///
+/// As [`decode_export`]; [`ExportError::TooMuchWork`] of one that asks for more.
+pub fn decode_export_within(
+    log_n_max: u8,
+    file: &[u8],
+    passphrase: &Zeroizing<String>,
+    now: Timestamp,
+) -> Result<Vec<ExportedKey>, ExportError> {
+    decode_export_document(&open(file, passphrase, log_n_max)?, now)
 }
 
 fn seal(document: &[u8], passphrase: &Zeroizing<String>, log_n: u8) -> Result<Vec<u8>, ExportError> {
@@ -194,7 +208,7 @@ fn seal(document: &[u8], passphrase: &Zeroizing<String>, log_n: u8) -> Result<Ve
     written.map_err(|_| ExportError::NotEncrypted)
 }
 
-fn open(file: &[u8], passphrase: &Zeroizing<String>) -> Result<Zeroizing<Vec<u8>>, ExportError> {
+fn open(file: &[u8], passphrase: &Zeroizing<String>, log_n_max: u8) -> Result<Zeroizing<Vec<u8>>, ExportError> {
     if !begins_as(file, AGE_MAGIC) && !begins_as(file, ARMOR_MAGIC) {
         return Err(ExportError::NotAge);
     }
@@ -206,7 +220,7 @@ fn open(file: &[u8], passphrase: &Zeroizing<String>) -> Result<Zeroizing<Vec<u8>
         return Err(ExportError::NoPassphrase);
     }
     let mut identity = Identity::new(secret(passphrase));
-    identity.set_max_work_factor(LOG_N_MAX);
+    identity.set_max_work_factor(log_n_max);
     let reader = decryptor.decrypt(iter::once(&identity as &dyn age::Identity)).map_err(refusal)?;
     read_to_end(reader, file.len()).map_err(|_| ExportError::Damaged)
 }
@@ -295,8 +309,13 @@ fn write_document(keys: &[ExportedKey]) -> Result<Zeroizing<Vec<u8>>, ExportErro
     Ok(text)
 }
 
-/// The errors of the JSON reader quote what they met, so of them only the place is kept.
-fn read_document(text: &[u8], now: Timestamp) -> Result<Vec<ExportedKey>, ExportError> {
+/// The keys in the document that an export is around, all of them or none.
+///
+/// # Errors
+///
+/// The first thing that is wrong with it. The errors of the JSON reader quote what they met, so of them only the place
+/// is kept.
+pub fn decode_export_document(text: &[u8], now: Timestamp) -> Result<Vec<ExportedKey>, ExportError> {
     let head: Head<'_> = serde_json::from_slice(text).map_err(|_| ExportError::OtherContents)?;
     if head.sealtape != WORD {
         return Err(ExportError::OtherContents);

@@ -19,6 +19,8 @@
 //! | [`verifying`] | must know that every recording is whole, or has one that is not |
 //! | [`observing`] | watches it: metrics, dashboard, logs, traces |
 //! | [`speed`] | asks what it costs beside plain files, what limits it, and how to measure |
+//! | [`threats`] | asks what can be tried against it, by whom, and which test holds |
+//! | [`assurance`] | asks what of the promises was measured, when, and by which command |
 //! | [`glossary`] | meets a word that is used here in one sense only |
 //! | [`decisions`] | asks why it was done so and not otherwise |
 //!
@@ -87,6 +89,14 @@ pub mod observing {}
 // What it costs, what limits it, how it is measured.
 #[doc = include_str!("speed.md")]
 pub mod speed {}
+
+// Assets, actors, threats, and the tests that hold.
+#[doc = include_str!("threats.md")]
+pub mod threats {}
+
+// Promises, figures, and the commands that measure them.
+#[doc = include_str!("assurance.md")]
+pub mod assurance {}
 
 // The words.
 #[doc = include_str!("glossary.md")]

@@ -68,6 +68,19 @@ impl Reading {
         self.0.is_abandoned.load(Ordering::Relaxed)
     }
 
+    /// Takes `len_bytes` of what may be read; whether there was anything left of it.
+    pub(super) fn spend(&self, len_bytes: u64) -> bool {
+        let mut progress = self.progress();
+        let had_some = progress.allowance > 0;
+        progress.allowance = progress.allowance.saturating_sub(len_bytes);
+        had_some
+    }
+
+    /// Reading ends here, and that is why, unless it ended before.
+    pub(super) fn end(&self, cut: Cut) {
+        self.progress().cut.get_or_insert(cut);
+    }
+
     /// Why reading ended, if it was not the end.
     pub(super) fn cut(&self) -> Option<Cut> {
         self.progress().cut.clone()
@@ -140,8 +153,7 @@ impl MediaReader {
         if let Some((_, rest)) = &mut self.stream {
             rest.start += len;
         }
-        let mut progress = self.reading.progress();
-        progress.allowance = progress.allowance.saturating_sub(len);
+        self.reading.spend(len);
         Ok(piece)
     }
 
@@ -168,7 +180,7 @@ impl Read for MediaReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.piece.is_empty() {
             self.piece = self.next_piece().map_err(|cut| {
-                self.reading.progress().cut.get_or_insert(cut);
+                self.reading.end(cut);
                 io::Error::from(io::ErrorKind::TimedOut)
             })?;
         }

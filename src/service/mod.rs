@@ -27,6 +27,7 @@ mod maintenance;
 mod media_duration;
 mod media_reader;
 mod media_type;
+mod memory_reader;
 mod meter;
 mod objects;
 mod opened;

@@ -306,6 +306,9 @@ def add_good(g: GoldenSet):
                          ("2c", 2 * C), ("3c", 3 * C), ("3c-plus-16", 3 * C + 16), ("3c-plus-17", 3 * C + 17)):
         g.good(f"A complete file of {length} media bytes.", Sealing(f"complete-{name}", length))
     g.good("Chunks of 16 KiB, the second of one byte.", Sealing("complete-16k-c-plus-1", 4 * C + 1, chunk_log2=14))
+    for log2 in (13, 15, 16, 17, 18, 19, 20):
+        g.good(f"Chunks of {1 << log2 - 10} KiB.", Sealing(f"complete-chunk-log2-{log2}", 40, chunk_log2=log2))
+    g.good("Chunks of 8 KiB, the second of one byte.", Sealing("complete-8k-c-plus-1", 2 * C + 1, chunk_log2=13))
     for name, why, fields in (
         ("mended", "The flag that says the end is missing.", dict(mended=True)),
         ("metadata", "Role 1.", dict(role=1, media_type="application/json")),

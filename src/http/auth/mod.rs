@@ -137,6 +137,16 @@ impl Auth {
         }
     }
 
+    /// Who shows the bearer token of these headers, when there is one that counts. For `tests/hostile`, which have no
+    /// connection.
+    #[doc(hidden)]
+    pub async fn bearer_of(&self, headers: &HeaderMap, now: Timestamp) -> Result<Option<Grant>, &'static str> {
+        match bearer(headers)? {
+            Some(token) => self.tokens.verify(token, now).await.map(Some).map_err(token::Error::detail),
+            None => Ok(None),
+        }
+    }
+
     /// The header in which trusted peers name the subject.
     pub(super) fn subject_header(&self) -> &str {
         &self.settings.subject_header
@@ -224,7 +234,7 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, &'static str> {
 }
 
 /// The parameter `link`; several are none that was signed here.
-fn link_of(uri: &Uri) -> Option<String> {
+pub(super) fn link_of(uri: &Uri) -> Option<String> {
     let query = uri.query()?.as_bytes();
     let mut links = url::form_urlencoded::parse(query).filter(|(name, _)| name == "link").map(|(_, link)| link);
     let first = links.next()?;

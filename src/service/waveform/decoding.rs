@@ -13,7 +13,7 @@ use symphonia::core::{
     },
     errors::Error,
     formats::{FormatOptions, FormatReader, Track, TrackType, probe::Hint},
-    io::MediaSourceStream,
+    io::{MediaSource, MediaSourceStream},
     meta::MetadataOptions,
     packet::Packet,
     units::{TimeBase, Timestamp},
@@ -22,7 +22,7 @@ use symphonia::core::{
 use super::{Peaks, Sound, Waveform};
 use crate::service::{
     media_duration::said_duration,
-    media_reader::{Cut, MediaReader, Reading},
+    media_reader::{Cut, Reading},
 };
 
 /// More channels than anybody records a call with.
@@ -39,7 +39,7 @@ const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 const GAP_PER_SECOND: u64 = 20;
 
 /// Decodes all of it by `deadline`.
-pub(super) fn decode(media: MediaReader, reading: &Reading, deadline: Instant) -> Result<Waveform, Cut> {
+pub(super) fn decode(media: impl MediaSource + 'static, reading: &Reading, deadline: Instant) -> Result<Waveform, Cut> {
     reading.allow(STEP_LEN_MAX);
     let stream = MediaSourceStream::new(Box::new(media), Default::default());
     let probe = symphonia::default::get_probe();

@@ -26,6 +26,7 @@ use super::{
     OpenRecording, Playback, PlaybackError,
     media_duration::is_timed,
     media_reader::{Cut, MediaReader, Reading},
+    memory_reader::MemoryReader,
     meter::{ActiveWaveform, METER, WaveformOutcome, count_waveform},
 };
 use crate::base::{ErrorCode, RecordingId};
@@ -80,6 +81,15 @@ pub struct Waveform {
 }
 
 impl Waveform {
+    /// That of media which is in memory, by the same decoders and within the same bounds; none when it takes longer than
+    /// `time_max`, or reads more than it may. For `tests/hostile`, and for whoever has no store.
+    #[must_use]
+    pub fn of_memory(media: Vec<u8>, time_max: Duration) -> Option<Self> {
+        let (reading, deadline) = (Reading::default(), Instant::now() + time_max);
+        let media = MemoryReader::new(media, reading.clone(), deadline);
+        decoding::decode(media, &reading, deadline).ok().filter(|made| made.again_at.is_none())
+    }
+
     fn of(sound: Sound) -> Self {
         Self { sound: Some(sound), said: None, again_at: None }
     }
