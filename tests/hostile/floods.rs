@@ -25,7 +25,7 @@ fn floods_end_or_cost_nothing() {
     system.import("call", &media);
     let server = system.serve();
     assert!(server.get("/recordings/call/media").body == media);
-    let (before, memory) = (settled_descriptors(&server, descriptors(&server)), server.memory());
+    let (before, memory) = (descriptors(&server), server.memory());
     // With which code the server ends a connection: by section 7 of RFC 9113, 0x1 is a fault of the protocol, 0x3 one of
     // flow control, and 0xb says that it was too much.
     for (case, goaways) in [
@@ -49,7 +49,8 @@ fn floods_end_or_cost_nothing() {
         println!("{case}: {outcome}");
     }
     assert!(server.get("/recordings/call/media").body == media, "it plays on");
-    assert_eq!(settled_descriptors(&server, before), before, "descriptors");
+    let after = settled_descriptors(&server, before);
+    assert!(after <= before, "{before} descriptors before, {after} after");
     let grown = server.peak_memory().saturating_sub(memory);
     println!("all floods: {} MiB more at most", grown >> 20);
     assert!(grown < MEMORY_MAX, "{} MiB more", grown >> 20);

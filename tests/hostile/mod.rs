@@ -21,14 +21,14 @@ fn descriptors(server: &Server) -> usize {
     open.filter(|link| !link.to_string_lossy().contains("/sealtape.db")).count()
 }
 
-/// The same once it holds no more than `before`; what it held last otherwise.
+/// The same once it holds no more than `before`; else what it held last when even a recording that nobody plays is closed.
 fn settled_descriptors(server: &Server, before: usize) -> usize {
     let mut open = descriptors(server);
-    for _ in 0..100 {
+    for _ in 0..450 {
         if open <= before {
             break;
         }
-        thread::sleep(Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(200));
         open = descriptors(server);
     }
     open

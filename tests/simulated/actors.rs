@@ -145,7 +145,13 @@ pub async fn purge(world: &World, server: &Server, id: &RecordingId) {
     let purged = server.purge.purge(id).await;
     fate.tell(format!("{id} is purged: {}", purged.as_ref().err().map_or("yes", |error| error.code().as_str())));
     match purged {
-        Ok(_) => model.gone(id.as_str()),
+        Ok(_) => {
+            model.gone(id.as_str());
+            // By a request to this server, else by a command beside it.
+            if fate.permille(500) {
+                server.playback.forget(id).await;
+            }
+        }
         Err(PurgeError::Catalogue(catalogue::Error::RecordingInProgress(_))) => {
             model.change(id.as_str(), |known| known.is_going = was_going);
         }

@@ -23,7 +23,10 @@ use std::{
 use world::{Outcome, run};
 
 /// Seeds whose worlds once showed a fault.
-const ONCE_WRONG: &[u64] = &[];
+const ONCE_WRONG: &[u64] = &[
+    // Recorded again under the ID of one that was played and purged, it was called damaged while the catalogue was away.
+    2006, 2667, 6158,
+];
 
 fn seeds() -> u64 {
     if env::var_os("SEALTAPE_TESTS_FULL").is_some() { 10_000 } else { 300 }

@@ -179,7 +179,13 @@ impl Model {
     }
 
     pub fn set_switch(&self, setting: Setting) {
-        self.inner().switch = Some(setting);
+        let mut inner = self.inner();
+        inner.switch = Some(setting);
+        if !matches!(setting, Setting::On { .. }) {
+            // Whatever begins to be written now may be plain, whatever is said before it ends.
+            let attempts = inner.known.values_mut().flat_map(|known| &mut known.attempts);
+            attempts.filter(|attempt| attempt.phase == Phase::UnderWay).for_each(|attempt| attempt.may_be_plain = true);
+        }
     }
 
     pub fn switch(&self) -> Setting {
@@ -229,6 +235,11 @@ impl Known {
             matches!(attempt.phase, Phase::Kept { is_complete: true, is_catalogued: true, is_sealed: true, .. })
         };
         self.attempts.iter().find(is_whole).filter(|_| !self.is_harmed && !self.is_going)
+    }
+
+    /// Whether another recording had the ID before.
+    pub fn had_another(&self) -> bool {
+        self.attempts.iter().any(|attempt| matches!(attempt.phase, Phase::Gone { .. }))
     }
 
     /// Whether another attempt than `number` has the ID beyond doubt.

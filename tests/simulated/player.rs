@@ -145,6 +145,8 @@ fn judge(world: &World, id: &RecordingId, known: &Known, before: Faults, error: 
         ErrorCode::RecordingCorrupt | ErrorCode::KeyMissing | ErrorCode::KeysUnavailable => {
             (is_misread && !world.store.has_copies) || is_half_written
         }
+        // Of one that was purged before, a row may be remembered that says nothing of this one.
+        ErrorCode::CatalogueUnavailable => is_away && now.had_another(),
         ErrorCode::UnsupportedFormat => is_misread && !world.store.has_copies,
         _ => false,
     };

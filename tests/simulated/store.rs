@@ -12,6 +12,8 @@ use sealtape::media::{
     Error, Listing, MaintenanceGuard, MediaFile, MediaObject, MediaStore, MediaWriter, Stage, Version,
 };
 
+use sealtape::sealed::HEADER_LEN;
+
 use super::{
     disk::{Disk, File, Name},
     fate::Fate,
@@ -206,7 +208,9 @@ struct OpenFile {
 impl OpenFile {
     /// What a read gives that is not as it should be: a bit is another one, or it is from before.
     fn spoil(&self, offset: usize, buffer: &mut [u8]) {
-        if buffer.is_empty() || !self.fate.permille(self.fate.rates().wrong_read) {
+        // No copy of a header is ever kept.
+        let is_copied = !self.has_copies || offset >= HEADER_LEN;
+        if buffer.is_empty() || !is_copied || !self.fate.permille(self.fate.rates().wrong_read) {
             return;
         }
         self.fate.wrong_reads.fetch_add(1, Ordering::Relaxed);
