@@ -55,6 +55,8 @@ impl App {
             tracing::info!(request = %request.id, %id, %error, "it is not purged");
             Problem::of_purge(&error, id)
         })?;
+        // Another one of its ID may be recorded, and be played while the catalogue is away.
+        self.playback.forget(id).await;
         let fingerprint = recording.fingerprint().map(|fingerprint| fingerprint.to_string());
         self.put_on_record(request, id, EventKind::RecordingDelete, fingerprint).await?;
         let mut response = Response::new(Body::empty());

@@ -280,10 +280,28 @@ impl Playback {
         }
     }
 
+    /// Forgets what is remembered of a recording's row, for whoever knows that another one takes its place.
+    pub async fn forget(&self, id: &RecordingId) {
+        self.rows.invalidate(id).await;
+    }
+
+    /// Why it cannot be told which sealing counts: the catalogue is away, and what is remembered of the row was read before
+    /// the catalogue was last known to change. The recording may have been purged since, and recorded again.
+    async fn cannot_be_told(&self, id: &RecordingId) -> Option<catalogue::Error> {
+        let (epoch, _) = self.rows.get(id).await?;
+        if !self.keys.has_changed_since(epoch) {
+            return None;
+        }
+        self.database.recording(id).await.err()
+    }
+
     /// Why the file of a recording is another sealing's. In our own spool that is another recording of its ID, which was
     /// made while the catalogue was away: it hides the one that counts until it has left. None when nothing is in our
     /// spool any more, or the recording is gone.
     async fn of_other_sealing(&self, id: &RecordingId) -> Option<Error> {
+        if let Some(unavailable) = self.cannot_be_told(id).await {
+            return Some(unavailable.into());
+        }
         let corrupt = Error::Corrupt(Corruption::OtherSealing);
         let Some(own) = self.store.spool() else { return Some(corrupt) };
         // Not what is remembered: whoever catalogued it meanwhile has made that old.

@@ -1,0 +1,109 @@
+//! What others notice of an attack: the slowest hundredth of what a player waits for, with the attack and without, turn by
+//! turn in one run. A figure of the machine that it runs on, and so only for `tests/run full`.
+
+use std::{
+    env,
+    io::{Read, Write},
+    net::TcpStream,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::support::{Server, System, media};
+
+const LEN: usize = 4 << 20;
+/// What a player asks for at a time, and how often in a turn.
+const RANGE_LEN: usize = 64 << 10;
+const ASKED: usize = 400;
+const TURNS: usize = 5;
+/// By how much the attack may slow the slowest hundredth: it takes its share of two cores, as any client would.
+const FACTOR_MAX: f64 = 10.0;
+
+/// The slowest hundredth of what a player waits for.
+fn p99(server: &Server, media: &[u8]) -> Duration {
+    let mut waits: Vec<Duration> = (0..ASKED)
+        .map(|number| {
+            let start = number * 7919 % (LEN - RANGE_LEN);
+            let begun = Instant::now();
+            let reply = server.get_range("/recordings/call/media", &format!("bytes={start}-{}", start + RANGE_LEN - 1));
+            assert!(reply.body == media[start..start + RANGE_LEN], "{}", reply.status);
+            begun.elapsed()
+        })
+        .collect();
+    waits.sort_unstable();
+    waits[ASKED * 99 / 100]
+}
+
+fn median(mut of: Vec<Duration>) -> Duration {
+    of.sort_unstable();
+    of[of.len() / 2]
+}
+
+struct Attack(Vec<Child>, Vec<TcpStream>);
+
+impl Attack {
+    /// Resets in a rush, again and again, and readers that stop.
+    fn begin(server: &Server) -> Self {
+        let (host, port) = server.address.split_once(':').expect("an address");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile_peers/h2_floods.py");
+        let flood = |case: &str| {
+            let again = format!(
+                "while :; do nice -n 5 /usr/bin/python3 {} {case} {host} {port} /recordings/call/media; done",
+                script.display()
+            );
+            Command::new("setsid")
+                .args(["sh", "-c", &again])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("sh runs")
+        };
+        let floods = vec![flood("rapid-reset"), flood("continuation")];
+        let stalled = (0..200)
+            .map(|_| {
+                let mut stream = TcpStream::connect(&server.address).expect("connects");
+                stream.write_all(b"GET /recordings/call/media HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
+                stream.read_exact(&mut [0; 100]).expect("it begins");
+                stream
+            })
+            .collect();
+        Self(floods, stalled)
+    }
+}
+
+impl Drop for Attack {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            // With all that it started: it leads a group of its own.
+            let _gone_already = Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).status();
+            let _gone_already = child.wait();
+        }
+    }
+}
+
+#[test]
+fn others_play_on_during_an_attack() {
+    if env::var_os("SEALTAPE_TESTS_FULL").is_none() {
+        println!("SKIPPED: times are looked at in `tests/run full`");
+        return;
+    }
+    let (system, media) = (System::with_key(), media(LEN));
+    system.import("call", &media);
+    let server = system.serve();
+    p99(&server, &media);
+    let (mut quiet, mut attacked) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        quiet.push(p99(&server, &media));
+        let attack = Attack::begin(&server);
+        thread::sleep(Duration::from_millis(500));
+        attacked.push(p99(&server, &media));
+        drop(attack);
+        thread::sleep(Duration::from_millis(500));
+    }
+    println!("p99 of 64 KiB: {quiet:?} without, {attacked:?} during the attack");
+    let (quiet, attacked) = (median(quiet), median(attacked));
+    println!("medians: {quiet:?} without, {attacked:?} during the attack");
+    assert!(attacked.as_secs_f64() < FACTOR_MAX * quiet.as_secs_f64().max(0.002), "{quiet:?}, then {attacked:?}");
+}

@@ -1,0 +1,229 @@
+//! What lies in a simulated media store: files under names, some of it durable and some only said to be written.
+//!
+//! A process that is killed leaves all that it wrote. A machine that loses its power leaves what was synced, and of the rest
+//! any blocks and any first names of those that were given: torn, and not in the order in which they were written.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use sealtape::media::{MediaKind, MediaObject, ObjectRole, Stage, Version};
+
+use super::fate::Dice;
+
+/// What a disk writes at once, or not at all.
+const BLOCK_LEN: usize = 4096;
+
+/// A name that an object may have.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name(pub String);
+
+impl Name {
+    pub fn of(object: &MediaObject) -> Self {
+        let kind = if object.kind == MediaKind::Sealed { "sealed" } else { "plain" };
+        let end = match object.stage {
+            Stage::Final => "",
+            Stage::Part => ".part",
+            Stage::Next => ".next",
+        };
+        let beside = if object.role == ObjectRole::Media { "" } else { "~beside" };
+        Self(format!("{}{beside}.{kind}{end}", object.id))
+    }
+
+    /// The recording whose it is.
+    pub fn id(&self) -> &str {
+        self.0.split('.').next().unwrap_or_default()
+    }
+
+    pub fn is_sealed(&self) -> bool {
+        self.0.contains(".sealed")
+    }
+
+    /// The object of that name.
+    pub fn object(&self) -> MediaObject {
+        let stage = match self.0.rsplit('.').next() {
+            Some("part") => Stage::Part,
+            Some("next") => Stage::Next,
+            _ => Stage::Final,
+        };
+        let kind = if self.is_sealed() { MediaKind::Sealed } else { MediaKind::Plain };
+        MediaObject::media(self.id().parse().expect("an ID"), kind, stage)
+    }
+}
+
+/// One file, whatever names it has.
+pub struct File {
+    number: u64,
+    content: Mutex<Content>,
+}
+
+#[derive(Clone, Default)]
+pub struct Content {
+    /// As whoever reads it sees it.
+    pub bytes: Vec<u8>,
+    /// As it lies on the disk.
+    synced: Vec<u8>,
+    /// How often it was changed; its version is another one each time.
+    changes: u64,
+    /// Whether a writer has it.
+    pub is_held: bool,
+    /// What stood where something was written over: what a stale read gives.
+    pub before: Vec<u8>,
+}
+
+impl File {
+    pub fn content(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().expect("whole")
+    }
+
+    /// Whether nothing is in it, and whether a writer has it.
+    pub fn state(&self) -> (bool, bool) {
+        let content = self.content();
+        (content.bytes.is_empty(), content.is_held)
+    }
+
+    pub fn version(&self) -> Version {
+        let content = self.content();
+        Version { len: content.bytes.len() as u64, stamp: [1, self.number, content.changes, 0] }
+    }
+
+    pub fn append(&self, bytes: &[u8]) {
+        let mut content = self.content();
+        content.bytes.extend_from_slice(bytes);
+        content.changes += 1;
+    }
+
+    pub fn write_over(&self, at: usize, bytes: &[u8]) {
+        let mut content = self.content();
+        content.before = content.bytes.clone();
+        content.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+        content.changes += 1;
+    }
+
+    pub fn sync(&self) {
+        let mut content = self.content();
+        content.synced = content.bytes.clone();
+    }
+}
+
+enum NameChange {
+    Link(Name, Arc<File>),
+    Unlink(Name),
+}
+
+#[derive(Default)]
+struct Names {
+    now: BTreeMap<Name, Arc<File>>,
+    durable: BTreeMap<Name, Arc<File>>,
+    /// What became of names since they were last durable, in order; what stands together is done together.
+    pending: Vec<Vec<NameChange>>,
+    files: u64,
+}
+
+/// A disk with one folder.
+#[derive(Default)]
+pub struct Disk(Mutex<Names>);
+
+impl Disk {
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.0.lock().expect("whole")
+    }
+
+    pub fn find(&self, name: &Name) -> Option<Arc<File>> {
+        self.names().now.get(name).cloned()
+    }
+
+    pub fn all(&self) -> Vec<(Name, Arc<File>)> {
+        self.names().now.iter().map(|(name, file)| (name.clone(), Arc::clone(file))).collect()
+    }
+
+    /// A new, empty file under that name.
+    pub fn make(&self, name: &Name) -> Arc<File> {
+        let mut names = self.names();
+        names.files += 1;
+        let file = Arc::new(File { number: names.files, content: Mutex::default() });
+        names.now.insert(name.clone(), Arc::clone(&file));
+        names.pending.push(vec![NameChange::Link(name.clone(), Arc::clone(&file))]);
+        file
+    }
+
+    pub fn rename(&self, from: &Name, to: &Name) {
+        let mut names = self.names();
+        let Some(file) = names.now.remove(from) else { return };
+        names.now.insert(to.clone(), Arc::clone(&file));
+        names.pending.push(vec![NameChange::Unlink(from.clone()), NameChange::Link(to.clone(), file)]);
+    }
+
+    pub fn unlink(&self, name: &Name) {
+        let mut names = self.names();
+        if names.now.remove(name).is_some() {
+            names.pending.push(vec![NameChange::Unlink(name.clone())]);
+        }
+    }
+
+    /// Every name that was given or taken so far is from now on.
+    pub fn sync_names(&self) {
+        let mut names = self.names();
+        names.durable = names.now.clone();
+        names.pending.clear();
+    }
+
+    /// Everybody who writes is gone.
+    pub fn let_go(&self) {
+        for (_, file) in self.all() {
+            file.content().is_held = false;
+        }
+    }
+
+    /// The machine loses its power.
+    pub fn lose_power(&self, dice: &mut Dice) {
+        let mut names = self.names();
+        let kept = dice.below(names.pending.len() as u64 + 1) as usize;
+        let pending = std::mem::take(&mut names.pending);
+        let mut durable = std::mem::take(&mut names.durable);
+        for change in pending.into_iter().take(kept).flatten() {
+            match change {
+                NameChange::Link(name, file) => durable.insert(name, file),
+                NameChange::Unlink(name) => durable.remove(&name),
+            };
+        }
+        for file in durable.values() {
+            file.content().lose_power(dice);
+        }
+        names.now = durable.clone();
+        names.durable = durable;
+    }
+}
+
+impl Content {
+    fn lose_power(&mut self, dice: &mut Dice) {
+        if self.bytes == self.synced {
+            return;
+        }
+        let written = std::mem::replace(&mut self.bytes, self.synced.clone());
+        for start in (0..written.len()).step_by(BLOCK_LEN) {
+            let end = written.len().min(start + BLOCK_LEN);
+            let is_same = self.bytes.get(start..end) == Some(&written[start..end]);
+            if is_same || dice.permille(400) {
+                continue;
+            }
+            // A block that was under way may be half new and half old.
+            let end = if dice.permille(200) { start + dice.below((end - start) as u64) as usize } else { end };
+            if self.bytes.len() < end {
+                // Blocks that never came are zeros before one that did.
+                self.bytes.resize(end, 0);
+            }
+            self.bytes[start..end].copy_from_slice(&written[start..end]);
+        }
+        self.synced = self.bytes.clone();
+        self.changes += 1;
+    }
+
+    /// Something changes what lies there that is no writer; whether the file says so by its times.
+    pub fn meddle(&mut self, is_seen: bool, change: impl FnOnce(&mut Vec<u8>)) {
+        change(&mut self.bytes);
+        self.synced = self.bytes.clone();
+        self.changes += u64::from(is_seen);
+    }
+}

@@ -1,0 +1,374 @@
+//! The simulated media store: the door of [`MediaStore`] to a [`Disk`] that is slow, full, broken, or says other bytes than
+//! it holds.
+
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, atomic::Ordering},
+};
+
+use async_trait::async_trait;
+use sealtape::base::{RecordingId, SealId};
+use sealtape::media::{
+    Error, Listing, MaintenanceGuard, MediaFile, MediaObject, MediaStore, MediaWriter, Stage, Version,
+};
+
+use sealtape::sealed::HEADER_LEN;
+
+use super::{
+    disk::{Disk, File, Name},
+    fate::Fate,
+};
+
+pub struct SimulatedStore {
+    pub disk: Arc<Disk>,
+    pub fate: Arc<Fate>,
+    /// Whether what is read of finished objects may come from a copy: then what lies there can be read anew, and is right.
+    pub has_copies: bool,
+    maintained: Arc<Mutex<bool>>,
+}
+
+impl SimulatedStore {
+    pub fn new(disk: &Arc<Disk>, fate: &Arc<Fate>, has_copies: bool) -> Self {
+        Self { disk: Arc::clone(disk), fate: Arc::clone(fate), has_copies, maintained: Arc::default() }
+    }
+
+    /// Takes its time, and fails where that is drawn.
+    async fn step(&self, what: &str, name: &Name) -> Result<(), Error> {
+        step(&self.fate, what, name).await
+    }
+}
+
+async fn step(fate: &Fate, what: &str, name: &Name) -> Result<(), Error> {
+    fate.wait().await;
+    if fate.permille(fate.rates().store_error) {
+        return Err(fail(fate, what, name));
+    }
+    Ok(())
+}
+
+fn fail(fate: &Fate, what: &str, name: &Name) -> Error {
+    fate.store_faults.fetch_add(1, Ordering::Relaxed);
+    fate.tell(format!("store: {what} {} fails", name.0));
+    Error::Unavailable { location: location(name), reason: "input/output error".into() }
+}
+
+fn location(name: &Name) -> String {
+    format!("simulated:///{}", name.0)
+}
+
+#[async_trait]
+impl MediaStore for SimulatedStore {
+    fn try_version_now(&self, object: &MediaObject) -> Option<Version> {
+        let found = self.disk.find(&Name::of(object));
+        found.filter(|_| self.fate.permille(500)).map(|file| file.version())
+    }
+
+    async fn version(&self, object: &MediaObject) -> Result<Option<Version>, Error> {
+        let name = Name::of(object);
+        self.step("look at", &name).await?;
+        Ok(self.disk.find(&name).map(|file| file.version()))
+    }
+
+    async fn open(&self, object: &MediaObject) -> Result<Option<Arc<dyn MediaFile>>, Error> {
+        let name = Name::of(object);
+        self.step("open", &name).await?;
+        let has_copies = self.has_copies && object.stage == Stage::Final;
+        Ok(self.disk.find(&name).map(|file| {
+            let (fate, version) = (Arc::clone(&self.fate), file.version());
+            Arc::new(OpenFile { file, name, version, fate, has_copies }) as Arc<dyn MediaFile>
+        }))
+    }
+
+    async fn create(&self, object: &MediaObject) -> Result<Box<dyn MediaWriter>, Error> {
+        let last = Name::of(object);
+        self.step("create", &last).await?;
+        let growing = Name::of(&MediaObject { stage: Stage::Part, ..object.clone() });
+        let (name, last) = match object.stage {
+            Stage::Final => (growing, Some(last)),
+            Stage::Part => (growing, None),
+            Stage::Next => (last, None),
+        };
+        if object.stage == Stage::Next {
+            self.disk.unlink(&name);
+        }
+        for taken in [Some(&name), last.as_ref()].into_iter().flatten() {
+            let Some(file) = self.disk.find(taken) else { continue };
+            let (is_empty, being_written) = file.state();
+            if *taken != name || !is_empty || being_written {
+                return Err(Error::Exists { location: location(taken), being_written });
+            }
+            self.disk.unlink(taken);
+        }
+        let file = self.disk.make(&name);
+        file.content().is_held = true;
+        let (disk, fate) = (Arc::clone(&self.disk), Arc::clone(&self.fate));
+        Ok(Box::new(Writer { file, name, last, disk, fate, failure: None }))
+    }
+
+    async fn list(&self, _after: Option<&str>) -> Result<Listing, Error> {
+        self.step("list", &Name(String::new())).await?;
+        let objects = self.disk.all().iter().map(|(name, _)| name.object()).collect();
+        Ok(Listing { objects, ..Listing::default() })
+    }
+
+    async fn is_being_written(&self, object: &MediaObject) -> Result<bool, Error> {
+        let name = Name::of(object);
+        self.step("ask after the writer of", &name).await?;
+        Ok(self.disk.find(&name).is_some_and(|file| file.content().is_held))
+    }
+
+    async fn begin_maintenance(&self) -> Result<MaintenanceGuard, Error> {
+        let mut is_maintained = self.maintained.lock().expect("whole");
+        if std::mem::replace(&mut *is_maintained, true) {
+            return Err(Error::Busy { location: "simulated:///".into() });
+        }
+        Ok(Box::new(Maintained(Arc::clone(&self.maintained))))
+    }
+
+    async fn replace(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error> {
+        let (from, to) = (Name::of(from), Name::of(to));
+        self.step("rename", &from).await?;
+        if self.disk.find(&from).is_none() {
+            return Err(fail(&self.fate, "rename", &from));
+        }
+        self.disk.rename(&from, &to);
+        self.step("sync the name of", &to).await?;
+        self.disk.sync_names();
+        Ok(())
+    }
+
+    async fn keep(&self, object: &MediaObject, _: &SealId) -> Result<String, Error> {
+        Err(fail(&self.fate, "keep", &Name::of(object)))
+    }
+
+    async fn place(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error> {
+        if self.disk.find(&Name::of(to)).is_some() {
+            return Err(Error::Exists { location: location(&Name::of(to)), being_written: false });
+        }
+        self.replace(from, to).await
+    }
+
+    async fn remove_kept(&self, _: &RecordingId, _: Range<usize>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn rewrite_head(&self, object: &MediaObject, version: Version, head: &[u8]) -> Result<(), Error> {
+        let name = Name::of(object);
+        self.step("write the head of", &name).await?;
+        let Some(file) = self.disk.find(&name).filter(|file| file.version() == version) else {
+            return Err(Error::Changed { location: location(&name) });
+        };
+        // Whoever reads meanwhile, or after the machine went down, may find half of it.
+        let half = self.fate.below(head.len() as u64 + 1) as usize;
+        file.write_over(0, &head[..half]);
+        self.step("write the rest of the head of", &name).await?;
+        file.write_over(half, &head[half..]);
+        self.step("sync the head of", &name).await?;
+        file.sync();
+        Ok(())
+    }
+
+    async fn remove(&self, object: &MediaObject) -> Result<(), Error> {
+        let name = Name::of(object);
+        self.step("remove", &name).await?;
+        self.disk.unlink(&name);
+        self.step("sync the end of", &name).await?;
+        self.disk.sync_names();
+        Ok(())
+    }
+
+    async fn remove_version(&self, object: &MediaObject, version: Version) -> Result<u64, Error> {
+        match self.disk.find(&Name::of(object)) {
+            Some(file) if file.version() != version => Err(Error::Changed { location: self.location(object) }),
+            Some(_) | None => self.remove(object).await.map(|()| 0),
+        }
+    }
+
+    fn location(&self, object: &MediaObject) -> String {
+        location(&Name::of(object))
+    }
+}
+
+struct Maintained(Arc<Mutex<bool>>);
+
+impl Drop for Maintained {
+    fn drop(&mut self) {
+        *self.0.lock().expect("whole") = false;
+    }
+}
+
+struct OpenFile {
+    file: Arc<File>,
+    name: Name,
+    version: Version,
+    fate: Arc<Fate>,
+    has_copies: bool,
+}
+
+impl OpenFile {
+    /// What a read gives that is not as it should be: a bit is another one, or it is from before.
+    fn spoil(&self, offset: usize, buffer: &mut [u8]) {
+        // No copy of a header is ever kept.
+        let is_copied = !self.has_copies || offset >= HEADER_LEN;
+        if buffer.is_empty() || !is_copied || !self.fate.permille(self.fate.rates().wrong_read) {
+            return;
+        }
+        self.fate.wrong_reads.fetch_add(1, Ordering::Relaxed);
+        self.fate.tell(format!("store: a read of {} is wrong", self.name.0));
+        let before = self.file.content().before.get(offset..offset + buffer.len()).map(<[u8]>::to_vec);
+        match before.filter(|_| self.fate.permille(500)) {
+            Some(before) => buffer.copy_from_slice(&before),
+            None => {
+                let at = self.fate.below(buffer.len() as u64) as usize;
+                buffer[at] ^= 1 << self.fate.below(8);
+            }
+        }
+    }
+
+    fn fill(&self, offset: usize, buffer: &mut [u8]) -> Result<(), Error> {
+        let content = self.file.content();
+        let there = content.bytes.get(offset..offset + buffer.len());
+        buffer.copy_from_slice(there.ok_or_else(|| Error::ShortRead { location: location(&self.name) })?);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl MediaFile for OpenFile {
+    fn version(&self) -> Version {
+        self.version
+    }
+
+    async fn len_now(&self) -> Result<u64, Error> {
+        step(&self.fate, "ask the length of", &self.name).await?;
+        Ok(self.file.content().bytes.len() as u64)
+    }
+
+    fn try_read_now(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Error> {
+        let (offset, len) = (offset as usize, buffer.len());
+        // All, nothing, or what happens to be there.
+        let wanted = match self.fate.below(3) {
+            0 => 0,
+            1 => len,
+            _ => self.fate.below(len as u64 + 1) as usize,
+        };
+        let there = self.file.content().bytes.len().saturating_sub(offset).min(wanted);
+        let part = &mut buffer[..there];
+        self.fill(offset, part)?;
+        self.spoil(offset, part);
+        Ok(there)
+    }
+
+    async fn read(&self, offset: u64, mut buffer: Vec<u8>, filled: usize) -> Result<Vec<u8>, Error> {
+        step(&self.fate, "read", &self.name).await?;
+        let start = offset as usize + filled;
+        let rest = &mut buffer[filled..];
+        self.fill(start, rest)?;
+        self.spoil(start, rest);
+        Ok(buffer)
+    }
+
+    fn has_copies(&self) -> bool {
+        self.has_copies
+    }
+
+    async fn read_anew(&self, offset: u64, seen: Vec<u8>) -> Result<Vec<u8>, Error> {
+        if !self.has_copies {
+            return self.read(offset, seen, 0).await;
+        }
+        step(&self.fate, "read anew", &self.name).await?;
+        let mut buffer = seen;
+        self.fill(offset as usize, &mut buffer)?;
+        Ok(buffer)
+    }
+}
+
+struct Writer {
+    file: Arc<File>,
+    name: Name,
+    /// The name that it takes in the end.
+    last: Option<Name>,
+    disk: Arc<Disk>,
+    fate: Arc<Fate>,
+    /// What the disk could not take is lost: nothing that comes later makes it whole.
+    failure: Option<Error>,
+}
+
+impl Writer {
+    async fn step(&mut self, what: &str) -> Result<(), Error> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        let done = step(&self.fate, what, &self.name).await;
+        self.failure = done.clone().err();
+        done
+    }
+
+    async fn sync_all(&mut self, with_name: bool) -> Result<(), Error> {
+        // What came while the disk was at it is not among what it took.
+        self.step("sync").await?;
+        self.file.sync();
+        if with_name {
+            self.step("sync the name of").await?;
+            self.disk.sync_names();
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl MediaWriter for Writer {
+    async fn append(&mut self, mut bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+        if let Err(error) = self.step("append to").await {
+            // Some of it was written.
+            let part = self.fate.below(bytes.len() as u64 + 1) as usize;
+            self.file.append(&bytes[..part]);
+            return Err(error);
+        }
+        if self.fate.permille(self.fate.rates().full) {
+            self.fate.store_faults.fetch_add(1, Ordering::Relaxed);
+            self.fate.tell(format!("store: no room for {}", self.name.0));
+            let part = self.fate.below(bytes.len() as u64 + 1) as usize;
+            self.file.append(&bytes[..part]);
+            let full = Error::Full { location: location(&self.name) };
+            self.failure = Some(full.clone());
+            return Err(full);
+        }
+        // In two writes: whoever follows may see the first alone.
+        let half = self.fate.below(bytes.len() as u64 + 1) as usize;
+        self.file.append(&bytes[..half]);
+        self.fate.wait().await;
+        self.file.append(&bytes[half..]);
+        bytes.clear();
+        Ok(bytes)
+    }
+
+    async fn sync(&mut self) -> Result<(), Error> {
+        self.sync_all(true).await
+    }
+
+    async fn sync_content(&mut self) -> Result<(), Error> {
+        self.sync_all(false).await
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<(), Error> {
+        self.sync_all(self.last.is_none()).await?;
+        let Some(last) = self.last.clone() else { return Ok(()) };
+        if self.disk.find(&last).is_some() {
+            return Err(Error::Exists { location: location(&last), being_written: false });
+        }
+        if !self.disk.find(&self.name).is_some_and(|file| Arc::ptr_eq(&file, &self.file)) {
+            return Err(Error::Changed { location: location(&self.name) });
+        }
+        self.disk.rename(&self.name, &last);
+        self.step("sync the last name of").await?;
+        self.disk.sync_names();
+        Ok(())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.file.content().is_held = false;
+    }
+}
