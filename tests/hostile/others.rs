@@ -41,7 +41,11 @@ fn median(mut of: Vec<Duration>) -> Duration {
     of[of.len() / 2]
 }
 
-struct Attack(Vec<Child>, Vec<TcpStream>);
+struct Attack {
+    floods: Vec<Child>,
+    /// Held, and not read.
+    _stalled: Vec<TcpStream>,
+}
 
 impl Attack {
     /// Resets in a rush, again and again, and readers that stop.
@@ -69,13 +73,13 @@ impl Attack {
                 stream
             })
             .collect();
-        Self(floods, stalled)
+        Self { floods, _stalled: stalled }
     }
 }
 
 impl Drop for Attack {
     fn drop(&mut self) {
-        for child in &mut self.0 {
+        for child in &mut self.floods {
             // With all that it started: it leads a group of its own.
             let _gone_already = Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).status();
             let _gone_already = child.wait();

@@ -210,7 +210,7 @@ pub fn meddle(world: &World) {
             let other = fate.pick(&all).1.content().bytes.clone();
             file.content().meddle(is_seen, |bytes| *bytes = other);
         }
-        5 => file.content().meddle(is_seen, swap_records),
+        5 => file.content().meddle(is_seen, |bytes| swap_records(bytes)),
         6 => {
             // An older version of what has that ID, else of another one.
             let older = world.older(&name);
@@ -227,7 +227,7 @@ pub fn meddle(world: &World) {
     disk.sync_names();
 }
 
-fn swap_records(bytes: &mut Vec<u8>) {
+fn swap_records(bytes: &mut [u8]) {
     for record_len in [16_384 + 16, 4096 + 16] {
         if bytes.len() >= 512 + 2 * record_len {
             let (one, other) = bytes[512..512 + 2 * record_len].split_at_mut(record_len);
