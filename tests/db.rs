@@ -13,6 +13,7 @@ use sealtape::crypto::Key;
 use sealtape::db::{PostgresDatabase, PostgresOptions, SqliteDatabase};
 use sealtape::keys::{KeyRow, KeyState, LocalDefinitionKey, Switch};
 
+use crate::simulated::{database::SimulatedDatabase, fate::Fate};
 use crate::support::postgres::Postgres;
 
 #[tokio::test]
@@ -34,6 +35,19 @@ async fn postgres() {
         Arc::new(PostgresDatabase::open(&options).await.expect("opens beside")) as Arc<dyn Database>
     })
     .await;
+}
+
+/// What simulated worlds rest on holds of their database, too.
+#[tokio::test]
+async fn simulated() {
+    let database = SimulatedDatabase::new(&Fate::new(0));
+    keys_and_switch(&database).await;
+    changes_of_keys(&database).await;
+    recordings(&database).await;
+    keys_that_recordings_need(&database).await;
+    replacements(&database).await;
+    progress(&database).await;
+    settlements(&database).await;
 }
 
 /// What holds of every implementation; `open_beside` opens an empty database a second time.

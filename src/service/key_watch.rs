@@ -66,7 +66,7 @@ pub struct KeyWatch {
     ring: ArcSwap<KeyRing>,
     /// Grows whenever the database has changed: what was read from it before may be out of date.
     epoch: AtomicU64,
-    /// The epoch that began when the database itself last said that something had changed, or came back.
+    /// The epoch that began when the database, which could be read then, last said that something had changed.
     changed: AtomicU64,
     /// The database's change counter when the ring was last read from it.
     seen: Mutex<Option<u64>>,
@@ -193,16 +193,15 @@ impl KeyWatch {
         let _one_at_a_time = self.reloading.lock().await;
         let counter = self.database.change_counter().await.ok();
         // Whatever becomes of the keys, rows that were read before are old if anything has changed.
-        if self.may_have_changed(counter) {
-            let epoch = self.epoch.fetch_add(1, Ordering::AcqRel) + 1;
-            if counter.is_some() {
-                self.changed.fetch_max(epoch, Ordering::AcqRel);
-            }
-        }
+        let epoch = self.may_have_changed(counter).then(|| self.epoch.fetch_add(1, Ordering::AcqRel) + 1);
         let read = self.read(counter, interval).await;
         METER.key_checks.count(read.is_ok());
         match read {
             Ok(ring) => {
+                // Of one that cannot be read it is not known what its counter says.
+                if let (Some(epoch), Some(_)) = (epoch, counter) {
+                    self.changed.fetch_max(epoch, Ordering::AcqRel);
+                }
                 self.ring.store(ring);
                 *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = counter;
                 self.note(Ok(()));

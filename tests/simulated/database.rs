@@ -5,7 +5,7 @@
 //! and plain archives there are none here, and it says so.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -226,9 +226,15 @@ impl Database for SimulatedDatabase {
 
     async fn key_usage(&self) -> Result<Vec<KeyUsage>, Error> {
         self.asked("count", |tables| {
-            let keys = tables.keys.iter().map(|row| row.fingerprint);
-            let usage = keys.map(|fingerprint| KeyUsage { fingerprint, recordings: tables.usage(&fingerprint) });
-            Ok(usage.filter(|usage| usage.recordings > 0).collect())
+            let all = tables.recordings.values().flat_map(|row| match &row.content {
+                Content::Sealed { fingerprint, replacement, .. } => {
+                    [Some(*fingerprint), replacement.as_ref().map(Replacement::fingerprint)]
+                }
+                Content::Plain { .. } => [None, None],
+            });
+            let keys: BTreeSet<[u8; 32]> = all.flatten().map(|fingerprint| fingerprint.0).collect();
+            let keys = keys.into_iter().map(Fingerprint);
+            Ok(keys.map(|fingerprint| KeyUsage { fingerprint, recordings: tables.usage(&fingerprint) }).collect())
         })
         .await
     }

@@ -5,9 +5,9 @@
 //! all that happened in it; `SEALTAPE_TESTS_FULL=1` goes through ten thousand.
 
 mod actors;
-mod database;
+pub mod database;
 mod disk;
-mod fate;
+pub mod fate;
 mod model;
 mod player;
 mod server;
@@ -25,7 +25,7 @@ use world::{Outcome, run};
 /// Seeds whose worlds once showed a fault.
 const ONCE_WRONG: &[u64] = &[
     // Recorded again under the ID of one that was played and purged, it was called damaged while the catalogue was away.
-    2006, 2667, 6158,
+    5752, 9703,
 ];
 
 fn seeds() -> u64 {
