@@ -11,6 +11,8 @@ use crate::crypto::{Sha256Digest, random};
 const HASH_KEY: &[u8] = b",\"hash\":\"";
 const HASH_TEXT_LEN: usize = 64;
 const END: &[u8] = b"\"}";
+/// No chain gets there: every line has a next one, whose number can be told.
+pub(super) const SEQ_END: u64 = u64::MAX;
 
 /// How far a chain goes: the number of its last line, and that line's hash, which stands for all before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +82,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Line> {
     let (content, hash) = split(bytes)?;
     let fields = parse(bytes)?;
     let prev = hash_of(fields.get("prev")?.as_str()?.as_bytes())?;
-    let seq = fields.get("seq")?.as_u64()?;
+    let seq = fields.get("seq")?.as_u64().filter(|seq| *seq < SEQ_END)?;
     let chain = fields.get("chain")?.as_str()?.to_owned();
     let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
     let (at, instance) = (text("at").unwrap_or_default(), text("instance"));

@@ -60,13 +60,19 @@ fn judge(bytes: &[u8], start: u64, count: impl FnOnce() -> Result<u64, Error>) -
         Ok(line) => Broken::Line { line, what },
         Err(error) => Broken::Unread(error),
     };
-    let Some(last) = line::read(last).filter(|line| line.is_intact) else {
+    let Some(last) = line::read(last).filter(|line| line.is_intact && line.head.seq < line::SEQ_END - 1) else {
         return Err(broken("the last line is not as it was written"));
     };
     let continues = match lines.next() {
         None => Some(last.prev),
         Some(before) => match line::read(before) {
-            Some(before) if before.head.hash == last.prev && before.head.seq + 1 == last.head.seq => None,
+            Some(before)
+                if before.chain == last.chain
+                    && before.head.hash == last.prev
+                    && before.head.seq + 1 == last.head.seq =>
+            {
+                None
+            }
             _ => return Err(broken("the last line does not follow from the one before it")),
         },
     };

@@ -77,7 +77,8 @@ impl FromStr for KnownHead {
         let parse = || {
             let (chain, rest) = text.split_once(':')?;
             let (seq, hash) = rest.split_once(':')?;
-            let head = Head { seq: seq.parse().ok()?, hash: line::hash_of(hash.as_bytes())? };
+            let seq = seq.parse().ok().filter(|seq| *seq < line::SEQ_END)?;
+            let head = Head { seq, hash: line::hash_of(hash.as_bytes())? };
             (!chain.is_empty()).then(|| Self { chain: chain.to_owned(), head })
         };
         parse().ok_or("it must be a head as `sealtape audit verify` shows it: CHAIN:SEQ:HASH")
