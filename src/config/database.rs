@@ -151,7 +151,7 @@ impl fmt::Debug for DatabaseUrl {
 /// A URL as it may be shown: what stands where a password may stand is left out, also of what is no URL.
 pub(super) fn without_password(text: &str) -> String {
     // What has a colon may pass for a URL of a scheme that nobody knows.
-    let Some(mut url) = Url::parse(text).ok().filter(|url| !url.cannot_be_a_base()) else {
+    let Some(mut url) = Url::parse(text).ok().filter(|url| !url.cannot_be_a_base() && !may_have_been_cut(url)) else {
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
         let may_hold_one = rest.contains('@') || rest.to_ascii_lowercase().contains("pass");
         return if may_hold_one { format!("{scheme}://…") } else { text.to_owned() };
@@ -173,6 +173,13 @@ pub(super) fn without_password(text: &str) -> String {
     url.into()
 }
 
+/// Whether a password ended its host early: `u:2024/x@host` is a host `u` at port 2024, and `x@host` a path. Who means a
+/// `/`, `?` or `#` in a password has to write it as `%2F`, and finds out by an error that would show the rest.
+fn may_have_been_cut(url: &Url) -> bool {
+    let behind_the_host = [url.path(), url.query().unwrap_or_default(), url.fragment().unwrap_or_default()];
+    behind_the_host.iter().any(|part| part.contains('@'))
+}
+
 /// What a URL names.
 enum Place {
     File(PathBuf),
@@ -188,6 +195,9 @@ fn parse_url(text: &str) -> Result<Place, String> {
     let url = url.ok_or(NO_DATABASE)?;
     for (key, value) in url.query_pairs() {
         if !PARAMETERS.contains(&&*key) {
+            if may_have_been_cut(&url) {
+                return Err("a `/`, `?` or `#` in a password is written as %2F, %3F or %23".into());
+            }
             return Err(format!("it cannot have `{key}`, only {}", PARAMETERS.join(", ")));
         }
         if key == "sslmode" && !SSL_MODES.contains(&&*value) {
@@ -212,6 +222,9 @@ mod tests {
             ("postgres://u@h/d?password=s3cret&sslmode=require", "postgres://u@h/d?sslmode=require"),
             ("postgres:///d?host=/run&PASSWORD=s3cret", "postgres:///d?host=%2Frun"),
             ("postgres://u:s3cret@h:notaport/d", "postgres://…"),
+            ("postgres://u:2024/s3cret@h/d", "postgres://…"),
+            ("postgres://u:2024?s3cret@h/d", "postgres://…"),
+            ("postgres://u:2024#s3cret@h/d", "postgres://…"),
             ("u:s3cret@h/d", "://…"),
             ("postgres://%2Frun%2Fpg/d", "postgres://%2Frun%2Fpg/d"),
         ] {

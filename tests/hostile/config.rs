@@ -29,7 +29,11 @@ pub fn config(data: &[u8]) {
         return;
     }
     // The address as somebody writes it who knows little of addresses.
-    for url in [format!("postgres://u:{PASSWORD}@{file}"), format!("postgres://{file}:{PASSWORD}@host/db")] {
+    for url in [
+        format!("postgres://u:{PASSWORD}@{file}"),
+        format!("postgres://{file}:{PASSWORD}@host/db"),
+        format!("postgres://u:{file}{PASSWORD}@host/db"),
+    ] {
         let variable = [("SEALTAPE_DATABASE__URL".to_owned(), url.clone())];
         let said = match Settings::read(&source, "", variable.into_iter()) {
             Ok(settings) => format!("{settings:?}"),
