@@ -195,6 +195,9 @@ fn parse_url(text: &str) -> Result<Place, String> {
     let url = url.ok_or(NO_DATABASE)?;
     for (key, value) in url.query_pairs() {
         if !PARAMETERS.contains(&&*key) {
+            if may_have_been_cut(&url) {
+                return Err("a `/`, `?` or `#` in a password is written as %2F, %3F or %23".into());
+            }
             return Err(format!("it cannot have `{key}`, only {}", PARAMETERS.join(", ")));
         }
         if key == "sslmode" && !SSL_MODES.contains(&&*value) {
@@ -219,6 +222,9 @@ mod tests {
             ("postgres://u@h/d?password=s3cret&sslmode=require", "postgres://u@h/d?sslmode=require"),
             ("postgres:///d?host=/run&PASSWORD=s3cret", "postgres:///d?host=%2Frun"),
             ("postgres://u:s3cret@h:notaport/d", "postgres://…"),
+            ("postgres://u:2024/s3cret@h/d", "postgres://…"),
+            ("postgres://u:2024?s3cret@h/d", "postgres://…"),
+            ("postgres://u:2024#s3cret@h/d", "postgres://…"),
             ("u:s3cret@h/d", "://…"),
             ("postgres://%2Frun%2Fpg/d", "postgres://%2Frun%2Fpg/d"),
         ] {

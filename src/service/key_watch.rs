@@ -196,19 +196,23 @@ impl KeyWatch {
         let epoch = self.may_have_changed(counter).then(|| self.epoch.fetch_add(1, Ordering::AcqRel) + 1);
         let read = self.read(counter, interval).await;
         METER.key_checks.count(read.is_ok());
+        let failure = read.as_ref().err().map(Failure::from);
+        // Of one that cannot be read it is not known what its counter says.
+        let was_read = failure.as_ref().is_none_or(|failure| failure.kind != "database");
+        if let (Some(epoch), Some(_), true) = (epoch, counter, was_read) {
+            self.changed.fetch_max(epoch, Ordering::AcqRel);
+        }
         match read {
             Ok(ring) => {
-                // Of one that cannot be read it is not known what its counter says.
-                if let (Some(epoch), Some(_)) = (epoch, counter) {
-                    self.changed.fetch_max(epoch, Ordering::AcqRel);
-                }
                 self.ring.store(ring);
                 *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = counter;
                 self.note(Ok(()));
                 Ok(())
             }
             Err(error) => {
-                self.note(Err(Failure::from(&error)));
+                if let Some(failure) = failure {
+                    self.note(Err(failure));
+                }
                 Err(error)
             }
         }
