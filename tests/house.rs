@@ -276,7 +276,7 @@ fn secrets_are_compared_in_constant_time() {
 }
 
 /// What secrets are called where they are bytes.
-const SECRETS: &[&str] = &[".expose()", "finalize()", "passphrase", " pin.", ".tag("];
+const SECRETS: &[&str] = &[".expose()", "finalize()", "passphrase", " pin.", ".pin ", ".tag("];
 const COMPARISONS: &[&str] = &[" == ", " != ", ".eq(", ".ne(", ".cmp(", ".starts_with(", ".ends_with(", "memcmp"];
 /// Where a tag, or what was unwrapped, is checked: by HMAC's own verification, by AES-GCM's, by that of the key wrap, which
 /// compares one machine word, and by `subtle` where two secrets are the same.
@@ -291,7 +291,7 @@ const CHECKS: &[(&str, &str)] = &[
 /// File, what stands there, and why time tells nobody anything.
 const BETWEEN_SECRETS_OF_ONE_PERSON: &[(&str, &str, &str)] = &[
     ("cli/passphrase.rs", "? != passphrase", "both were typed at this terminal a moment ago"),
-    ("kms/pkcs11/token.rs", "== pin.as_ref()", "both came from the operator's own file, and one was refused"),
+    ("kms/pkcs11/refused_pins.rs", "*refused.pin == pin", "both came from the operator's own file, and one was refused"),
 ];
 
 /// "Held by" is not said of a test that is not there.
