@@ -291,7 +291,11 @@ const CHECKS: &[(&str, &str)] = &[
 /// File, what stands there, and why time tells nobody anything.
 const BETWEEN_SECRETS_OF_ONE_PERSON: &[(&str, &str, &str)] = &[
     ("cli/passphrase.rs", "? != passphrase", "both were typed at this terminal a moment ago"),
-    ("kms/pkcs11/refused_pins.rs", "*refused.pin == pin", "both came from the operator's own file, and one was refused"),
+    (
+        "kms/pkcs11/refused_pins.rs",
+        "*refused.pin == pin",
+        "both came from the operator's own file, and one was refused",
+    ),
 ];
 
 /// "Held by" is not said of a test that is not there.
