@@ -96,7 +96,8 @@ fn plain_range(value: &[u8], len: u64, grows: bool) -> Option<Answer> {
         is_usual.then(|| text.parse::<u64>().expect("digits"))
     };
     let none = if grows { Answer::NotYet } else { Answer::Unsatisfiable };
-    let part = |from: u64, to: u64| if from < to { Answer::Parts(Vec::from_iter([from..to])) } else { none.clone() };
+    let part =
+        |from: u64, to: u64| if from < to { Answer::Parts(core::iter::once(from..to).collect()) } else { none.clone() };
     match (number(first), number(last)) {
         _ if len == 0 && !grows && (number(first).is_some() || number(last).is_some()) => {
             // Whatever it is, nothing of it can be a part.
