@@ -352,6 +352,9 @@ impl Run {
         self.done_once(&["keys", "list"], &embedded);
         self.refused_once(&["definition-key", "cycle"], &embedded);
         self.done_once(&["config", "check"], &embedded);
+        // Everybody has the embedded key: it has to be said that it was in use here.
+        self.refused(&["definition-key", "migrate", "--to", "file"]);
+        self.done_once(&["definition-key", "migrate", "--to", "file"], &embedded);
         self.done(&["definition-key", "migrate", "--to", "file"]);
         self.done(&["definition-key", "status"]);
     }
