@@ -85,15 +85,19 @@ export function createFilter(host, { changed, down }) {
     const next = {};
     for (const name of FILTER_NAMES) if (wanted[name]) next[name] = wanted[name];
     if (same(next, filter)) return;
-    show(next);
+    show(next, typing);
     changed(next, { typing });
   }
 
   /** Shows a filter, as the address holds it. What is being typed is left alone. */
-  function show(next) {
+  function show(next, isTyping = false) {
     filter = next;
     if (document.activeElement !== search || search.value.trim() !== (next.q ?? '')) search.value = next.q ?? '';
-    for (const [name, input] of Object.entries(fields)) input.value = name === 'from' || name === 'to' ? (next[name] ?? '').slice(0, 10) : next[name] ?? '';
+    for (const [name, input] of Object.entries(fields)) {
+      // Words that were typed a moment ago do not take away what is typed into another field by now.
+      if (isTyping && document.activeElement === input) continue;
+      input.value = name === 'from' || name === 'to' ? (next[name] ?? '').slice(0, 10) : next[name] ?? '';
+    }
     said.hidden = words(next.q) === words(next.q, 1);
     const setNames = FILTER_NAMES.filter((name) => name !== 'q' && next[name]);
     count.hidden = setNames.length === 0;
