@@ -2,6 +2,7 @@
 //! It gives way to the next import of that ID.
 
 use super::ingest::{Error, Ingest};
+use crate::catalogue;
 use crate::media::{self, MediaFile, MediaKind, MediaObject, MediaWriter, Stage};
 use crate::sealed::{ChunkLen, HEADER_LEN, Role, UnverifiedHeader};
 
@@ -15,6 +16,10 @@ impl Ingest {
         let part = MediaObject::media(object.id.clone(), object.kind, Stage::Part);
         match self.store.open(&part).await? {
             Some(file) if self.is_of_dead_import(&part, &*file).await? => {
+                // Whoever began since the catalogue was asked, and has broken off, has its row, and this is what it left.
+                if self.database.recording(&object.id).await?.is_some() {
+                    return Err(catalogue::Error::RecordingExists(object.id.clone()).into());
+                }
                 tracing::warn!(file = %self.store.location(&part), "left by an import that was killed, and removed");
                 self.store.remove(&part).await?;
                 Ok(self.store.create(object).await?)

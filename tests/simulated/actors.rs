@@ -212,9 +212,10 @@ pub fn meddle(world: &World) {
         }
         5 => file.content().meddle(is_seen, |bytes| swap_records(bytes)),
         6 => {
-            // An older version of what has that ID, else of another one.
-            let older = world.older(&name);
-            if let Some(older) = older {
+            // An older sealing in the place of one that took its ID since.
+            if let Some((name, older)) = world.older() {
+                world.model.change(name.id(), |known| known.is_harmed = true);
+                let file = disk.find(&name).expect("it has another sealing now");
                 file.content().meddle(is_seen, |bytes| *bytes = older);
             }
         }

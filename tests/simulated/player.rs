@@ -85,6 +85,10 @@ impl Play<'_> {
             if fate.permille(200) {
                 tokio::time::sleep(Duration::from_millis(fate.below(400))).await;
             }
+            // Long enough for what was withdrawn meanwhile to be known.
+            if fate.permille(40) {
+                tokio::time::sleep(Duration::from_millis(fate.notice_ms() + fate.below(3000))).await;
+            }
             frame_begun_ms = fate.now_ms();
         }
         // Whoever hears a clean end has heard all.

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    ops::Range,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -25,6 +26,9 @@ use super::{
 
 /// How many IDs are used: few, so that much happens to each.
 const IDS: u64 = 5;
+
+/// Where a sealed file says which sealing it is.
+const SALT: Range<usize> = 16..32;
 
 pub struct World {
     pub fate: Arc<Fate>,
@@ -123,11 +127,14 @@ impl World {
         }
     }
 
-    /// What lay once under a name, else under any.
-    pub fn older(&self, name: &Name) -> Option<Vec<u8>> {
+    /// A recording that has another sealing now than once: its name, and what lay there then.
+    pub fn older(&self) -> Option<(Name, Vec<u8>)> {
         let older = self.older.lock().expect("whole");
-        let of_it = older.iter().find(|(once, _)| once.id() == name.id());
-        of_it.or_else(|| older.first()).map(|(_, bytes)| bytes.clone())
+        let is_another = |(name, bytes): &&(Name, Vec<u8>)| {
+            let now = self.disk.find(name).map(|file| file.content().bytes.get(SALT).map(<[u8]>::to_vec));
+            now.flatten().is_some_and(|salt| bytes.get(SALT) != Some(&salt[..]))
+        };
+        older.iter().find(is_another).cloned()
     }
 
     fn live_through(self: &Arc<Self>) {
