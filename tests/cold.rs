@@ -34,9 +34,10 @@ fn players_in_slow_reads_stall_nobody() {
     for players in [64, 600] {
         let archive = Archive::new();
         let server = archive.serve();
-        // Two are open already and wait for media; of two the header is waited for.
+        // Two are open already and wait for media; of two the header is waited for. Not from the start: for whoever reads on
+        // behind the header the system reads ahead, perhaps only once the store holds it.
         for id in &archive.slow[..2] {
-            assert_eq!(server.get_range(&media_of(id), "bytes=0-0").status, 206);
+            assert_eq!(server.get_range(&media_of(id), "bytes=500000-500000").status, 206);
         }
         let slow = archive.store.hold("read");
         let waiting = Players::begin(&server, &archive, &archive.slow, players);
