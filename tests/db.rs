@@ -48,6 +48,7 @@ async fn simulated() {
     replacements(&database).await;
     progress(&database).await;
     settlements(&database).await;
+    purges(&database).await;
 }
 
 /// What holds of every implementation; `open_beside` opens an empty database a second time.
@@ -61,6 +62,7 @@ async fn conforms(database: Arc<dyn Database>, open_beside: impl Future<Output =
     adds_side_by_side(Arc::clone(&database)).await;
     progress(&*database).await;
     settlements(&*database).await;
+    purges(&*database).await;
     spools(&*database).await;
     let again = open_beside.await;
     changes_are_seen(&*database, &*again).await;
@@ -378,6 +380,20 @@ async fn settlements(database: &dyn Database) {
     found.sort_by(|one, other| one.id.as_str().cmp(other.id.as_str()));
     assert_eq!(found, [after, told]);
     assert_eq!(database.recordings_of(&[]).await.expect("asks"), []);
+}
+
+/// From its beginning to its end a purge is told by the row; it may begin more than once.
+async fn purges(database: &dyn Database) {
+    let goes = recording("goes", 1, Content::Plain { digest: [8; 32], exempt: true, outside: None });
+    database.add_recording(&goes).await.expect("adds");
+    for _ in 0..2 {
+        database.begin_purge(&goes.id, Timestamp::from_millis(2).expect("in range")).await.expect("begins");
+        assert!(database.recording(&goes.id).await.expect("finds").is_some_and(|row| row.is_purging()));
+    }
+    database.end_purge(&goes.id).await.expect("ends");
+    assert_eq!(database.recording(&goes.id).await.expect("finds"), None);
+    let begun = database.begin_purge(&goes.id, Timestamp::from_millis(2).expect("in range")).await;
+    assert!(matches!(begun, Err(Error::RecordingNotFound(_))), "{begun:?}");
 }
 
 async fn plain_ones(database: &dyn Database) {

@@ -1,6 +1,6 @@
 //! How recordings go: on somebody's word, when their time is over, and not at all under legal hold.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, thread, time::Duration};
 
 use serde_json::json;
 
@@ -69,6 +69,35 @@ fn a_purge_takes_the_key_then_the_file_then_the_row() {
     system.object("three").write(b"short");
     system.ok(&["recordings", "delete", "one", "three"]);
     assert_eq!(system.json(&["recordings", "list"]), json!([]));
+}
+
+#[test]
+fn who_asks_while_it_goes_hears_the_recording_or_that_there_is_none() {
+    let system = System::with_key();
+    let (media, ids) = (media(20_000), (0..40).map(|n| format!("going-{n}")).collect::<Vec<_>>());
+    for id in &ids {
+        system.import(id, &media);
+    }
+    let server = system.serve();
+    for id in &ids {
+        let path = format!("/recordings/{id}/media");
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    loop {
+                        let reply = server.get(&path);
+                        if reply.status != 200 {
+                            assert_eq!(reply.problem(), "recording-not-found", "{}", text(&reply.body));
+                            break;
+                        }
+                        // Of one whose last bytes were on their way.
+                        assert!(reply.is_cut || reply.body == media);
+                    }
+                });
+            }
+            assert_eq!(request(&server.address, "DELETE", &format!("/recordings/{id}"), &[], b"").status, 204);
+        });
+    }
 }
 
 #[test]

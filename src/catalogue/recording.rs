@@ -141,6 +141,8 @@ pub struct About {
     pub sidecars: Vec<SidecarName>,
     /// Since when it is under legal hold.
     pub held_at: Option<Timestamp>,
+    /// Its purge has begun: what there still is of it is no recording any more.
+    pub is_purging: bool,
 }
 
 /// A recording: a row of the catalogue.
@@ -174,6 +176,12 @@ impl Recording {
             RecordingState::Recording { lease_until } if lease_until < now => RecordingState::Unfinished,
             state => state,
         }
+    }
+
+    /// Whether its purge has begun.
+    #[must_use]
+    pub fn is_purging(&self) -> bool {
+        self.about.as_ref().is_some_and(|about| about.is_purging)
     }
 
     /// By what listings are in order: when it was recorded, where the catalogue knows that, else when it was stored.

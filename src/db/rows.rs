@@ -38,6 +38,7 @@ pub(super) struct RecordingRecord {
     pub metadata: Option<String>,
     pub sidecars: Option<String>,
     pub held_at: Option<i64>,
+    pub purging: i64,
     pub spool: Option<String>,
 }
 
@@ -142,7 +143,7 @@ impl TryFrom<RecordingRecord> for Recording {
 
 impl RecordingRecord {
     fn about(&self) -> Result<Option<About>, Error> {
-        if self.metadata.is_none() && self.sidecars.is_none() && self.held_at.is_none() {
+        if self.metadata.is_none() && self.sidecars.is_none() && self.held_at.is_none() && self.purging == 0 {
             return Ok(None);
         }
         let what = || format!("recording {:?}", self.id);
@@ -153,6 +154,7 @@ impl RecordingRecord {
             metadata: metadata.unwrap_or_default(),
             sidecars: names.map(str::parse).collect::<Result<_, _>>().map_err(|_| malformed())?,
             held_at: self.held_at.map(|millis| time(millis, what)).transpose()?,
+            is_purging: self.purging != 0,
         }))
     }
 }
@@ -299,6 +301,7 @@ impl From<&Recording> for RecordingRecord {
             metadata: None,
             sidecars: None,
             held_at: None,
+            purging: 0,
             spool: recording.spool.as_ref().map(ToString::to_string),
         }
     }

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use sealtape::access::RecordingSet;
 use sealtape::base::{Fingerprint, Location, RecordingId, Timestamp};
 use sealtape::catalogue::{
-    Companion, CompanionsOf, Content, Cursor, Database, DatabaseGuard, Error, Filter, KeyUsage, Metadata, Page,
+    About, Companion, CompanionsOf, Content, Cursor, Database, DatabaseGuard, Error, Filter, KeyUsage, Metadata, Page,
     PlainCount, PlainLeft, Recording, RecordingState, Replacement, ResealRun,
 };
 use sealtape::keys::{KeyRow, KeyState, KeyTable, Switch};
@@ -402,7 +402,11 @@ impl Database for SimulatedDatabase {
             let row = tables.row(id)?;
             match row.state_at(now) {
                 RecordingState::Recording { .. } => Err(Error::RecordingInProgress(id.clone())),
-                RecordingState::Unfinished | RecordingState::Complete => Ok(row.clone()),
+                RecordingState::Unfinished | RecordingState::Complete => {
+                    let about = About { is_purging: true, ..row.about.as_deref().cloned().unwrap_or_default() };
+                    row.about = Some(Arc::new(about));
+                    Ok(row.clone())
+                }
             }
         })
         .await

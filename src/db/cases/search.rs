@@ -31,7 +31,8 @@ const AFTER_ID: char = '\x7F';
 const FIRST_ID: &str = "0";
 
 const COLUMNS: &str = "SELECT recording.id, media_type, media_len, state, lease_until, mended, created_at, sealed, fingerprint, \
-     seal_id, replacement_seal_id, replacement_fingerprint, replacement_header, digest, exempt, metadata, sidecars, held_at, location, spool ";
+     seal_id, replacement_seal_id, replacement_fingerprint, replacement_header, digest, exempt, metadata, sidecars, held_at, purging, \
+     location, spool ";
 
 /// What a query goes along.
 #[derive(Clone, Copy)]

@@ -330,8 +330,9 @@ impl Playback {
         let mut tried: Option<(Arc<Recording>, Error)> = None;
         loop {
             let recording = match self.fresh_row(id).await {
-                Ok(Some(recording)) => recording,
-                Ok(None) => {
+                Ok(Some(recording)) if !recording.is_purging() => recording,
+                // Or what there still is of it has no key any more.
+                Ok(_) => {
                     self.rows.invalidate(id).await;
                     return Err(Error::NotFound);
                 }

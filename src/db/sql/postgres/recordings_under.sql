@@ -1,7 +1,7 @@
 (
     SELECT
         id, media_type, media_len, state, lease_until, mended, created_at, sealed, fingerprint, seal_id,
-        replacement_seal_id, replacement_fingerprint, replacement_header, digest, exempt, metadata, sidecars, held_at,
+        replacement_seal_id, replacement_fingerprint, replacement_header, digest, exempt, metadata, sidecars, held_at, purging,
         location, spool
     FROM recording
     WHERE fingerprint = $1 AND id > $2
@@ -12,7 +12,7 @@ UNION ALL
 (
     SELECT
         id, media_type, media_len, state, lease_until, mended, created_at, sealed, fingerprint, seal_id,
-        replacement_seal_id, replacement_fingerprint, replacement_header, digest, exempt, metadata, sidecars, held_at,
+        replacement_seal_id, replacement_fingerprint, replacement_header, digest, exempt, metadata, sidecars, held_at, purging,
         location, spool
     FROM recording
     WHERE replacement_fingerprint = $1 AND fingerprint <> $1 AND id > $2
