@@ -44,7 +44,7 @@ impl App {
             Some(answer) => Ok(answer),
             None => match self
                 .auth
-                .identify(&route, &request.uri, &request.headers, &request.connection, (self.clock)())
+                .identify(&route, &request.uri, &request.headers, request.connection.peer, (self.clock)())
                 .await
             {
                 Ok(caller) => {

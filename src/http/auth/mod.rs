@@ -10,6 +10,8 @@ mod local_host;
 mod local_key;
 mod peer;
 mod private_file;
+#[cfg(test)]
+mod tests;
 mod token;
 mod watched;
 
@@ -22,7 +24,11 @@ use std::{borrow::Cow, path::PathBuf};
 
 use hyper::{HeaderMap, Uri, header};
 
-use super::{Problem, app::Connection, routes::Route};
+use super::{
+    Problem,
+    app::{Connection, Peer},
+    routes::Route,
+};
 use crate::access::{Credential, Grant, LinkError, RecordingSet, Refusal, Scope, Scopes, Subject};
 use crate::base::{ErrorCode, RecordingId, Timestamp};
 use token::Tokens;
@@ -112,7 +118,7 @@ impl Auth {
         route: &Route,
         uri: &Uri,
         headers: &HeaderMap,
-        connection: &Connection,
+        peer: Peer,
         now: Timestamp,
     ) -> Result<Grant, Problem> {
         if self.settings.mode == AuthMode::None {
@@ -127,7 +133,7 @@ impl Auth {
             return self.by_link(&link, id, now);
         }
         if self.settings.mode == AuthMode::Proxy {
-            return self.by_proxy(headers, connection);
+            return self.by_proxy(headers, peer);
         }
         match bearer(headers) {
             Ok(Some(token)) => Box::pin(self.tokens.verify(token, now)).await.map_err(refused_token_of),
@@ -173,9 +179,9 @@ impl Auth {
         })
     }
 
-    fn by_proxy(&self, headers: &HeaderMap, connection: &Connection) -> Result<Grant, Problem> {
+    fn by_proxy(&self, headers: &HeaderMap, peer: Peer) -> Result<Grant, Problem> {
         let refused = |detail| Problem::new(ErrorCode::Unauthenticated).with_detail(detail).with_challenge(CHALLENGE);
-        if !peer::is_trusted(connection.peer, &self.settings.proxy_peers) {
+        if !peer::is_trusted(peer, &self.settings.proxy_peers) {
             return Err(refused(
                 "Requests are answered only when they come through the sign-in in front of this server.",
             ));
