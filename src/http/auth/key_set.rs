@@ -199,6 +199,13 @@ fn error_chain(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
     use super::*;
 
     #[test]
@@ -218,6 +225,103 @@ mod tests {
         assert_eq!(kept, [("ed", Algorithm::EdDSA), ("rs", Algorithm::RS256)]);
         for bad in ["", "[]", "{}", "{\"keys\":{}}"] {
             assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    /// Answers each request alike, and counts them.
+    async fn provider(status: &str, fields: &str, body: &str) -> (Arc<Remote>, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
+        let uri = format!("http://{}/keys", listener.local_addr().expect("an address")).parse().expect("an address");
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{fields}\r\n{body}", body.len());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.expect("accepts");
+                let (answer, counted) = (answer.clone(), Arc::clone(&counted));
+                tokio::spawn(async move {
+                    let mut request = [0; 4096];
+                    while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                        counted.fetch_add(1, Ordering::Relaxed);
+                        let _gone = stream.write_all(answer.as_bytes()).await;
+                    }
+                });
+            }
+        });
+        let KeySet::Remote(remote) = KeySet::new(KeySetSource::Url(uri)).expect("certificates") else { unreachable!() };
+        (remote, asked)
+    }
+
+    const SET: &str = r#"{ "keys": [{ "kty": "OKP", "crv": "Ed25519", "kid": "ed",
+        "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }] }"#;
+
+    fn named(name: &str) -> impl Fn(&TrustedKey) -> bool {
+        move |key| key.kid.as_deref() == Some(name)
+    }
+
+    #[tokio::test]
+    async fn a_set_is_fetched_once_for_all_who_wait_and_not_for_whoever_invents_names() {
+        let (remote, asked) = provider("200 OK", "", SET).await;
+        let set = Arc::new(KeySet::Remote(remote));
+        let waiting: Vec<_> = (0..20)
+            .map(|_| {
+                let set = Arc::clone(&set);
+                tokio::spawn(async move { set.find(named("ed")).await.expect("was had").len() })
+            })
+            .collect();
+        for one in waiting {
+            assert_eq!(one.await.expect("ends"), 1);
+        }
+        for _ in 0..5 {
+            assert!(set.find(named("other")).await.expect("was had").is_empty());
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_set_that_is_no_longer_fresh_counts_while_another_is_fetched() {
+        let (remote, asked) = provider("200 OK", "", r#"{ "keys": [] }"#).await;
+        let keys = parse(SET).expect("a set");
+        remote.fetched.store(Some(Arc::new(Fetched { keys, fresh_until: Instant::now() })));
+        let set = KeySet::Remote(Arc::clone(&remote));
+        assert_eq!(set.find(named("ed")).await.expect("was had").len(), 1, "nobody waits");
+        while !set.find(named("ed")).await.expect("was had").is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_no_set_changes_nothing() {
+        let too_long = format!("{{\"keys\":[],\"more\":\"{}\"}}", "x".repeat(LEN_MAX));
+        for (status, body) in [("500 Oops", SET), ("200 OK", "no set"), ("200 OK", &*too_long)] {
+            let (remote, asked) = provider(status, "", body).await;
+            let set = KeySet::Remote(Arc::clone(&remote));
+            assert!(set.find(named("ed")).await.is_err(), "{status}: none was ever had");
+            let keys = parse(SET).expect("a set");
+            remote.fetched.store(Some(Arc::new(Fetched { keys, fresh_until: Instant::now() })));
+            *remote.tried.lock().await = None;
+            remote.fetch_anew().await;
+            assert_eq!(set.find(named("ed")).await.expect("was had").len(), 1, "{status}");
+            assert_eq!(asked.load(Ordering::Relaxed), 2);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_set_is_kept_as_long_as_it_says_within_bounds() {
+        let cases = [
+            ("", 300),
+            ("Cache-Control: max-age=0\r\n", 60),
+            ("Cache-Control: public, max-age=600\r\n", 600),
+            ("Cache-Control: max-age=9000\r\n", 3600),
+        ];
+        for (fields, seconds) in cases {
+            let (remote, _) = provider("200 OK", fields, SET).await;
+            let begun = Instant::now();
+            let fetched = remote.fetch().await.expect("a set");
+            let kept = (fetched.fresh_until - begun).as_secs();
+            // However long the fetch took.
+            assert!((seconds..seconds + 30).contains(&kept), "{fields}: {kept} s");
         }
     }
 
