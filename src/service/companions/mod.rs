@@ -163,7 +163,7 @@ impl Companions {
     /// Why it cannot be read.
     pub async fn metadata(&self, id: &RecordingId) -> Result<Metadata, Error> {
         match self.find(id, None).await? {
-            Some(companion) => metadata_of(&self.read(&companion).await?),
+            Some(companion) => metadata_of(&self.read_beside(id, &companion).await?),
             None => Ok(Metadata::default()),
         }
     }
@@ -201,8 +201,20 @@ impl Companions {
         name: &SidecarName,
     ) -> Result<(Companion, Zeroizing<Vec<u8>>), Error> {
         let companion = self.find(id, Some(name)).await?.ok_or(Error::NotFound)?;
-        let content = self.read(&companion).await?;
+        let content = self.read_beside(id, &companion).await?;
         Ok((companion, content))
+    }
+
+    /// What lies in a companion. One that cannot be read is not damaged if its recording is being purged.
+    async fn read_beside(&self, id: &RecordingId, companion: &Companion) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let error = match self.read(companion).await {
+            Ok(content) => return Ok(content),
+            Err(error) => error,
+        };
+        match self.database.recording(id).await {
+            Ok(row) if row.as_ref().is_none_or(Recording::is_purging) => Err(Error::NotFound),
+            _ => Err(error),
+        }
     }
 
     async fn recording(&self, id: &RecordingId) -> Result<Recording, Error> {
