@@ -1,5 +1,7 @@
 //! Database keys as they lie in their rows.
 
+use core::iter;
+
 use super::{DefinitionKey, DefinitionKeyName, Error, Switch};
 use crate::base::{Fingerprint, Timestamp};
 use crate::crypto::{Key, WrappedRowKey, database_key_fingerprint};
@@ -158,7 +160,8 @@ impl KeyRow {
             row.check_name(definition_key)?;
         }
         let bound: Vec<_> = rows.iter().map(|row| (row.wrapped.clone(), row.aad())).collect();
-        let keys = definition_key.unwrap_all(&bound).await?;
+        // What is missing in a short answer did not verify.
+        let keys = definition_key.unwrap_all(&bound).await?.into_iter().chain(iter::repeat(None));
         rows.iter().zip(keys).map(|(row, key)| row.checked(key)).collect()
     }
 
@@ -330,11 +333,11 @@ mod tests {
         assert!(matches!(error, Error::RowNotAuthentic(fingerprint) if fingerprint == rows[2].fingerprint));
     }
 
-    /// A key manager that unwraps whatever it is given, whatever it was bound to.
-    struct Ignoring(DefinitionKeyName, Key);
+    /// A key manager that answers so, whatever it is asked.
+    struct Answering(DefinitionKeyName, Vec<Option<Key>>);
 
     #[async_trait::async_trait]
-    impl DefinitionKey for Ignoring {
+    impl DefinitionKey for Answering {
         fn name(&self) -> &DefinitionKeyName {
             &self.0
         }
@@ -344,20 +347,34 @@ mod tests {
         }
 
         async fn unwrap(&self, _: &WrappedRowKey, _: &[u8]) -> Result<Option<Key>, Error> {
-            Ok(Some(self.1.clone()))
+            Ok(self.1.first().cloned().flatten())
+        }
+
+        async fn unwrap_all(&self, _: &[(WrappedRowKey, Vec<u8>)]) -> Result<Vec<Option<Key>>, Error> {
+            Ok(self.1.clone())
         }
     }
 
     #[test]
     fn a_key_that_is_not_the_rows_is_refused_whoever_unwraps_it() {
-        let key = Key::take(&mut [7; 32]);
-        let ignoring = Ignoring(DefinitionKeyName("far".into()), key.clone());
-        let row = ready(KeyRow::import(&ignoring, &key, time(1), KeyState::Active, time(1))).expect("imports");
-        assert_eq!(ready(row.unwrap(&ignoring)).as_ref().ok(), Some(&key));
-        let other = ready(KeyRow::generate(&ignoring, time(1))).expect("generates");
+        let far = |answers| Answering(DefinitionKeyName("far".into()), answers);
+        let (key, other_key) = (Key::take(&mut [7; 32]), Key::take(&mut [8; 32]));
+        let row = |key| ready(KeyRow::import(&far(vec![]), key, time(1), KeyState::Active, time(1))).expect("imports");
+        let (row, other) = (row(&key), row(&other_key));
+        let [key, other_key] = [key, other_key].map(Some);
+
+        assert_eq!(ready(row.unwrap(&far(vec![key.clone()]))).ok(), key);
+        let both = vec![key.clone(), other_key.clone()];
+        assert!(ready(KeyRow::unwrap_all(&[&row, &other], &far(both))).is_ok_and(|keys| keys.len() == 2));
+
         let refused = |error| matches!(error, Error::RowNotAuthentic(fingerprint) if fingerprint == other.fingerprint);
-        assert!(ready(other.unwrap(&ignoring)).is_err_and(refused));
-        assert!(ready(KeyRow::unwrap_all(&[&row, &other], &ignoring)).is_err_and(refused));
+        for answer in [vec![key.clone()], vec![None], vec![]] {
+            assert!(ready(other.unwrap(&far(answer))).is_err_and(refused));
+        }
+        // The last is an answer that is too short.
+        for answers in [vec![key.clone(), key.clone()], vec![key.clone(), None], vec![key.clone()]] {
+            assert!(ready(KeyRow::unwrap_all(&[&row, &other], &far(answers))).is_err_and(refused));
+        }
     }
 
     /// Rows and exports that are there hold these words.
