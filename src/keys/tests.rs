@@ -192,6 +192,15 @@ fn a_holder_is_asked_for_what_is_new_alone() {
     }
     assert!(after.opening(&rows[2].fingerprint).is_err(), "it is deactivated now");
 
+    rows[0].exported_at = Some(time(8));
+    rows.pop();
+    let after = ready(KeyRing::load_after(Some(&after), &table(&rows), &holder)).expect("loads");
+    assert_eq!(
+        (holder.asked(), after.len()),
+        ([(0, 0); 2], 3),
+        "nor does the next one, and a row that is gone is gone"
+    );
+
     // What was verified before says nothing of what was changed since.
     rows[0].state = KeyState::Deactivated;
     assert!(ready(KeyRing::load_after(Some(&after), &table(&rows), &holder)).is_err());
