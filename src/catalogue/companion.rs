@@ -50,3 +50,29 @@ impl Companion {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_needs_its_key_and_nothing_else_does() {
+        let of = |kept| Companion {
+            id: "call-1".parse().expect("an ID"),
+            name: None,
+            version: SealId([1; 16]),
+            media_type: "application/json".parse().expect("a media type"),
+            content_len: 2,
+            kept,
+        };
+        let fingerprint = Fingerprint([7; 32]);
+        assert_eq!(of(Kept::Sealed { fingerprint }).fingerprint(), Some(fingerprint));
+        assert_eq!(of(Kept::Plain { digest: [7; 32] }).fingerprint(), None);
+    }
+
+    /// The manual says 16 MiB.
+    #[test]
+    fn the_longest_is_as_long_as_is_promised() {
+        assert_eq!(COMPANION_LEN_MAX, 16_777_216);
+    }
+}

@@ -43,3 +43,26 @@ impl Filter {
         *self == Self::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever takes one that wants something for one that wants nothing lists what was not asked for.
+    #[test]
+    fn one_that_wants_anything_is_not_empty() {
+        assert!(Filter::default().is_empty());
+        let time = Timestamp::from_millis(0);
+        for filter in [
+            Filter { words: vec!["zoë".into()], ..Filter::default() },
+            Filter { group: Some("g-7".into()), ..Filter::default() },
+            Filter { tag: Some("complaint".into()), ..Filter::default() },
+            Filter { agent: Some("a.smith".into()), ..Filter::default() },
+            Filter { from: time, ..Filter::default() },
+            Filter { to: time, ..Filter::default() },
+            Filter { state: Some(ListedState::Complete), ..Filter::default() },
+        ] {
+            assert!(!filter.is_empty(), "{filter:?}");
+        }
+    }
+}

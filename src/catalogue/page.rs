@@ -54,6 +54,45 @@ impl fmt::Display for Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::{Fingerprint, SealId};
+    use crate::catalogue::{About, Content, Metadata, RecordingState};
+
+    fn at(created_at: Timestamp) -> Recording {
+        let fingerprint = Fingerprint([1; 32]);
+        Recording {
+            id: format!("call-{}", created_at.millis()).parse().expect("an ID"),
+            media_type: "audio/ogg".parse().expect("a media type"),
+            media_len: 1,
+            state: RecordingState::Complete,
+            mended: false,
+            created_at,
+            content: Content::Sealed { fingerprint, seal_id: SealId([1; 16]), replacement: None },
+            spool: None,
+            about: None,
+        }
+    }
+
+    #[test]
+    fn a_page_says_where_to_go_on_when_there_is_more() {
+        let rows = |count: u64| (1..=count).rev().map(|millis| at(Timestamp::from_millis(millis).expect("in range")));
+        for (count, len, next) in
+            [(0, 0, None), (1, 1, None), (2, 2, None), (3, 2, Some("2~call-2")), (9, 2, Some("8~call-8"))]
+        {
+            let page = Page::cut(rows(count).collect(), 2);
+            assert!(page.recordings.into_iter().eq(rows(count).take(len)), "{count}");
+            assert_eq!(page.next.map(|next| next.to_string()).as_deref(), next, "{count}");
+        }
+    }
+
+    /// Pages that are in another order than their cursors would skip recordings.
+    #[test]
+    fn a_page_goes_on_by_when_a_recording_began() {
+        let stored = at(Timestamp::MAX);
+        let metadata = Metadata { started_at: Some("1970-01-01T00:00:01Z".into()), ..Metadata::default() };
+        let begun = Recording { about: Some(About { metadata, ..About::default() }.into()), ..stored.clone() };
+        let next = Page::cut(vec![begun, stored], 1).next.expect("there is more");
+        assert_eq!(next.listed_at.millis(), 1000);
+    }
 
     #[test]
     fn cursors_round_trip_and_nothing_else_is_one() {

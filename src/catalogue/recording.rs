@@ -218,3 +218,98 @@ impl RecordingState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Fingerprint = Fingerprint([1; 32]);
+    const NEXT_KEY: Fingerprint = Fingerprint([2; 32]);
+    const SEAL_ID: SealId = SealId([3; 16]);
+    const NEXT_SEAL_ID: SealId = SealId([4; 16]);
+
+    fn sealed(replacement: Option<Replacement>) -> Content {
+        Content::Sealed { fingerprint: KEY, seal_id: SEAL_ID, replacement }
+    }
+
+    fn plain(outside: Option<Location>) -> Content {
+        Content::Plain { digest: [5; 32], exempt: false, outside }
+    }
+
+    fn recording(content: Content) -> Recording {
+        Recording {
+            id: "call-1".parse().expect("an ID"),
+            media_type: "audio/ogg".parse().expect("a media type"),
+            media_len: 1,
+            state: RecordingState::Complete,
+            mended: false,
+            created_at: time(9),
+            content,
+            spool: None,
+            about: None,
+        }
+    }
+
+    fn time(millis: u64) -> Timestamp {
+        Timestamp::from_millis(millis).expect("in range")
+    }
+
+    /// While something takes the place of header or file, either may lie there.
+    #[test]
+    fn what_may_lie_under_a_name_is_what_its_row_says() {
+        let header = Box::new([7; HEADER_LEN]);
+        let rewrapping = Replacement::Header { fingerprint: NEXT_KEY, header: header.clone() };
+        let resealing = Replacement::Sealing { fingerprint: NEXT_KEY, seal_id: NEXT_SEAL_ID };
+        assert_eq!([rewrapping.fingerprint(), resealing.fingerprint()], [NEXT_KEY; 2]);
+        let location: Location = "file:///srv/archive/call.wav".parse().expect("a location");
+        for (content, seal_ids, pending_header, outside) in [
+            (sealed(None), [Some(SEAL_ID), None], None, None),
+            (sealed(Some(rewrapping)), [Some(SEAL_ID), None], Some(&*header), None),
+            (sealed(Some(resealing)), [Some(SEAL_ID), Some(NEXT_SEAL_ID)], None, None),
+            (plain(None), [None, None], None, None),
+            (plain(Some(location.clone())), [None, None], None, Some(&location)),
+        ] {
+            assert_eq!(content.seal_ids(), seal_ids, "{content:?}");
+            assert_eq!(content.pending_header(), pending_header, "{content:?}");
+            assert_eq!(content.outside(), outside, "{content:?}");
+            let is_sealed = matches!(content, Content::Sealed { .. });
+            let recording = recording(content);
+            assert_eq!((recording.is_sealed(), recording.fingerprint()), (is_sealed, is_sealed.then_some(KEY)));
+        }
+    }
+
+    /// A writer that renews in the very last millisecond is alive.
+    #[test]
+    fn a_writer_is_dead_when_its_lease_has_lapsed() {
+        let lease = RecordingState::Recording { lease_until: time(5) };
+        let writing = Recording { state: lease, ..recording(sealed(None)) };
+        for (now, state) in [(4, lease), (5, lease), (6, RecordingState::Unfinished)] {
+            assert_eq!(writing.state_at(time(now)), state, "at {now}");
+        }
+        for state in [RecordingState::Unfinished, RecordingState::Complete] {
+            assert_eq!(Recording { state, ..writing.clone() }.state_at(Timestamp::MAX), state);
+        }
+    }
+
+    #[test]
+    fn what_is_known_beside_decides_about_order_and_purge() {
+        let of = |about| Recording { about: Some(Arc::new(about)), ..recording(sealed(None)) };
+        let started = |text: &str| Metadata { started_at: Some(text.into()), ..Metadata::default() };
+        for (recording, listed_at, is_purging) in [
+            (recording(sealed(None)), time(9), false),
+            (of(About::default()), time(9), false),
+            (of(About { is_purging: true, ..About::default() }), time(9), true),
+            (of(About { metadata: started("1970-01-01T00:00:01Z"), ..About::default() }), time(1000), false),
+        ] {
+            assert_eq!((recording.listed_at(), recording.is_purging()), (listed_at, is_purging), "{recording:?}");
+        }
+    }
+
+    /// Listings, and those who ask for them by state, hold these words.
+    #[test]
+    fn states_are_written_as_ever() {
+        let lease = RecordingState::Recording { lease_until: time(1) };
+        let words = [lease, RecordingState::Unfinished, RecordingState::Complete].map(RecordingState::as_str);
+        assert_eq!(words, ["recording", "unfinished", "complete"]);
+    }
+}

@@ -25,3 +25,17 @@ impl Key {
         Ok(key)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A nonce that came twice would give a key away. That 32 random bytes do, or are all zeros, happens to nobody.
+    #[test]
+    fn nothing_comes_twice() {
+        let bytes = [(); 3].map(|()| random::<32>().expect("random"));
+        assert!(bytes[0] != bytes[1] && bytes[1] != bytes[2] && bytes[0] != bytes[2]);
+        let keys = [Key::zeroed(), Key::generate().expect("random"), Key::generate().expect("random")];
+        assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2]);
+    }
+}

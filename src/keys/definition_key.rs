@@ -101,9 +101,11 @@ pub async fn definition_key_of(
 ///
 /// Those of [`definition_key_of`] and of [`KeyRow::unwrap`].
 pub async fn unwrap_rows(rows: &[&KeyRow], holder: &dyn DefinitionKeyHolder) -> Result<Vec<Key>, Error> {
-    let mut keys: Vec<Option<Key>> = rows.iter().map(|_| None).collect();
-    while let Some(first) = keys.iter().position(Option::is_none) {
-        let Some(row) = rows.get(first) else { break };
+    let mut keys: Vec<Option<Key>> = vec![None; rows.len()];
+    for (first, row) in rows.iter().enumerate() {
+        if keys[first].is_some() {
+            continue;
+        }
         let definition_key = definition_key_of(row, holder).await?;
         let its: Vec<usize> = (first..rows.len()).filter(|at| rows[*at].definition_key == row.definition_key).collect();
         let of_it: Vec<&KeyRow> = its.iter().map(|at| rows[*at]).collect();

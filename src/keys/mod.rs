@@ -10,6 +10,8 @@ mod definition_key;
 mod definition_key_line;
 mod ring;
 mod row;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "app")]
 mod transfer;
 

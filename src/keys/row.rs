@@ -1,5 +1,7 @@
 //! Database keys as they lie in their rows.
 
+use core::iter;
+
 use super::{DefinitionKey, DefinitionKeyName, Error, Switch};
 use crate::base::{Fingerprint, Timestamp};
 use crate::crypto::{Key, WrappedRowKey, database_key_fingerprint};
@@ -158,7 +160,8 @@ impl KeyRow {
             row.check_name(definition_key)?;
         }
         let bound: Vec<_> = rows.iter().map(|row| (row.wrapped.clone(), row.aad())).collect();
-        let keys = definition_key.unwrap_all(&bound).await?;
+        // What is missing in a short answer did not verify.
+        let keys = definition_key.unwrap_all(&bound).await?.into_iter().chain(iter::repeat(None));
         rows.iter().zip(keys).map(|(row, key)| row.checked(key)).collect()
     }
 
@@ -238,17 +241,13 @@ fn aad(fingerprint: &Fingerprint, created_at: Timestamp, origin: KeyOrigin, stat
 
 #[cfg(test)]
 mod tests {
-    use std::{pin::pin, task};
-
     use super::*;
+    use crate::crypto::unwrap_row_key;
     use crate::keys::LocalDefinitionKey;
+    use crate::keys::tests::{ready, time};
 
-    /// Runs a future that never waits: local definition keys do not.
-    fn ready<T>(future: impl Future<Output = T>) -> T {
-        match pin!(future).poll(&mut task::Context::from_waker(task::Waker::noop())) {
-            task::Poll::Ready(output) => output,
-            task::Poll::Pending => panic!("a local key does not wait"),
-        }
+    fn definition_key(byte: u8) -> LocalDefinitionKey {
+        LocalDefinitionKey::new(Key::take(&mut [byte; 32]))
     }
 
     #[test]
@@ -271,6 +270,118 @@ mod tests {
         for (what, row) in changed {
             assert!(matches!(ready(row.unwrap(&definition_key)), Err(Error::RowNotAuthentic(_))), "{what}");
         }
+    }
+
+    /// The associated data byte by byte: a row that is there already opens with no other.
+    #[test]
+    fn a_row_is_bound_as_is_promised() {
+        let opens = |row: &KeyRow, rest: [u8; 10]| {
+            let aad = [&b"sealtape/v1/database-key-row"[..], &row.fingerprint.0, &rest].concat();
+            let key = unwrap_row_key(&Key::take(&mut [1; 32]), &row.wrapped, &aad);
+            key.is_ok_and(|key| database_key_fingerprint(&key) == row.fingerprint)
+        };
+        let at = time(0x0102_0304_0506);
+        let generated = ready(KeyRow::generate(&definition_key(1), at)).expect("generates");
+        assert!(opens(&generated, [0, 0, 1, 2, 3, 4, 5, 6, 0, 0]));
+        let generated = ready(generated.with_state(KeyState::Deactivated, &definition_key(1))).expect("changes");
+        assert!(opens(&generated, [0, 0, 1, 2, 3, 4, 5, 6, 0, 1]));
+        for (state, byte) in [(KeyState::Active, 0), (KeyState::Deactivated, 1)] {
+            let row = ready(KeyRow::import(&definition_key(1), &Key::take(&mut [7; 32]), at, state, time(9)));
+            assert!(opens(&row.expect("imports"), [0, 0, 1, 2, 3, 4, 5, 6, 1, byte]));
+        }
+    }
+
+    #[test]
+    fn rows_say_what_became_of_their_keys() {
+        let key = Key::take(&mut [7; 32]);
+        let generated = ready(KeyRow::generate(&definition_key(1), time(5))).expect("generates");
+        assert_eq!((generated.origin, generated.state), (KeyOrigin::Generated, KeyState::Active));
+        assert_eq!((generated.created_at, generated.exported_at), (time(5), None));
+
+        let row = ready(KeyRow::import(&definition_key(1), &key, time(5), KeyState::Deactivated, time(9)));
+        let row = row.expect("imports");
+        assert_eq!((row.origin, row.state), (KeyOrigin::Imported, KeyState::Deactivated));
+        assert_eq!((row.created_at, row.exported_at), (time(5), Some(time(9))), "its export is a backup");
+        assert_eq!(row.fingerprint, database_key_fingerprint(&key));
+
+        let active = ready(row.with_state(KeyState::Active, &definition_key(1))).expect("changes");
+        assert_eq!(ready(active.unwrap(&definition_key(1))).as_ref().ok(), Some(&key));
+        assert_eq!(active, KeyRow { state: KeyState::Active, wrapped: active.wrapped.clone(), ..row.clone() });
+        let forged = KeyRow { state: KeyState::Active, ..row };
+        assert!(ready(forged.with_state(KeyState::Deactivated, &definition_key(1))).is_err(), "it is verified first");
+    }
+
+    #[test]
+    fn rows_move_to_another_definition_key_all_or_none() {
+        let (from, to) = (definition_key(1), definition_key(2));
+        let rows = [1, 2, 3].map(|at| ready(KeyRow::generate(&from, time(at))).expect("generates"));
+        let all: Vec<&KeyRow> = rows.iter().collect();
+        let keys = ready(KeyRow::unwrap_all(&all, &from)).expect("unwraps");
+        let moved = ready(KeyRow::wrap_all(&rows, keys.clone(), &to)).expect("wraps");
+        assert_eq!((keys.len(), moved.len()), (3, 3));
+        for ((row, moved), key) in rows.iter().zip(&moved).zip(&keys) {
+            assert_eq!(database_key_fingerprint(key), row.fingerprint, "in their order");
+            assert_eq!(ready(moved.unwrap(&to)).as_ref().ok(), Some(key));
+            let back = KeyRow { definition_key: from.name().clone(), wrapped: row.wrapped.clone(), ..moved.clone() };
+            assert_eq!(back, *row, "nothing else changes");
+        }
+        let mixed = [&rows[0], &moved[1]];
+        let error = ready(KeyRow::unwrap_all(&mixed, &from)).expect_err("another key's");
+        assert!(matches!(error, Error::OtherDefinitionKey { fingerprint, .. } if fingerprint == rows[1].fingerprint));
+        let forged = KeyRow { state: KeyState::Deactivated, ..rows[2].clone() };
+        let error = ready(KeyRow::unwrap_all(&[&rows[0], &forged], &from)).expect_err("forged");
+        assert!(matches!(error, Error::RowNotAuthentic(fingerprint) if fingerprint == rows[2].fingerprint));
+    }
+
+    /// A key manager that answers so, whatever it is asked.
+    struct Answering(DefinitionKeyName, Vec<Option<Key>>);
+
+    #[async_trait::async_trait]
+    impl DefinitionKey for Answering {
+        fn name(&self) -> &DefinitionKeyName {
+            &self.0
+        }
+
+        async fn wrap(&self, _: &Key, _: &[u8]) -> Result<WrappedRowKey, Error> {
+            Ok(WrappedRowKey { nonce: vec![1; 12], ciphertext: [1; 48] })
+        }
+
+        async fn unwrap(&self, _: &WrappedRowKey, _: &[u8]) -> Result<Option<Key>, Error> {
+            Ok(self.1.first().cloned().flatten())
+        }
+
+        async fn unwrap_all(&self, _: &[(WrappedRowKey, Vec<u8>)]) -> Result<Vec<Option<Key>>, Error> {
+            Ok(self.1.clone())
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_not_the_rows_is_refused_whoever_unwraps_it() {
+        let far = |answers| Answering(DefinitionKeyName("far".into()), answers);
+        let (key, other_key) = (Key::take(&mut [7; 32]), Key::take(&mut [8; 32]));
+        let row = |key| ready(KeyRow::import(&far(vec![]), key, time(1), KeyState::Active, time(1))).expect("imports");
+        let (row, other) = (row(&key), row(&other_key));
+        let [key, other_key] = [key, other_key].map(Some);
+
+        assert_eq!(ready(row.unwrap(&far(vec![key.clone()]))).ok(), key);
+        let both = vec![key.clone(), other_key.clone()];
+        assert!(ready(KeyRow::unwrap_all(&[&row, &other], &far(both))).is_ok_and(|keys| keys.len() == 2));
+
+        let refused = |error| matches!(error, Error::RowNotAuthentic(fingerprint) if fingerprint == other.fingerprint);
+        for answer in [vec![key.clone()], vec![None], vec![]] {
+            assert!(ready(other.unwrap(&far(answer))).is_err_and(refused));
+        }
+        // The last is an answer that is too short.
+        for answers in [vec![key.clone(), key.clone()], vec![key.clone(), None], vec![key.clone()]] {
+            assert!(ready(KeyRow::unwrap_all(&[&row, &other], &far(answers))).is_err_and(refused));
+        }
+    }
+
+    /// Rows and exports that are there hold these words.
+    #[test]
+    fn origins_and_states_are_written_as_ever() {
+        assert_eq!([KeyOrigin::Generated, KeyOrigin::Imported].map(KeyOrigin::as_str), ["generated", "imported"]);
+        assert_eq!([KeyState::Active, KeyState::Deactivated].map(KeyState::as_str), ["active", "deactivated"]);
     }
 
     #[test]
