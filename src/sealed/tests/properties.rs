@@ -96,6 +96,34 @@ proptest! {
     }
 }
 
+/// "Media byte p lies at file offset 512 + (p / C) * R + p % C": what is read is the range's records, whole, and
+/// no others.
+#[test]
+fn a_span_is_the_records_of_its_range() {
+    let len = 3 * C as u64 + 77;
+    let (file, _) = seal("a", ChunkLen::LIVE, &media(len as usize), C);
+    let opener = open(&file, &key(1).0, &id("a"), NameClaim::Final).expect("opens");
+    let (c, r) = (C as u64, R as u64);
+    for (media, records) in [
+        (0..1, 0..1),
+        (0..c, 0..1),
+        (c - 1..c + 1, 0..2),
+        (c..2 * c, 1..2),
+        (c..2 * c + 1, 1..3),
+        (3 * c - 1..3 * c, 2..3),
+        (3 * c..3 * c + 1, 3..4),
+        (2 * c + 5..len, 2..4),
+        (0..len, 0..4),
+    ] {
+        let span = opener.span(media.clone()).expect("within");
+        let bytes = 512 + records.start * r..(512 + records.end * r).min(file.len() as u64);
+        assert_eq!((span.media(), span.records(), span.file()), (&media, &records, &bytes));
+    }
+    for (from, to) in [(0, 0), (5, 5), (6, 5), (len, len), (len - 1, len + 1), (len, len + 1), (0, u64::MAX)] {
+        assert_eq!(opener.span(from..to), None, "{from}..{to}");
+    }
+}
+
 /// Of a damaged file the catalogue knows best how long it was, unless so much does not fit into it.
 #[test]
 fn what_the_catalogue_says_is_presumed_where_it_fits() {
@@ -129,6 +157,8 @@ fn a_header_wrapped_anew_is_of_the_same_sealing() {
     let new = header.rewrap(&from, to_fingerprint, &to).expect("wraps");
     let differing: Vec<usize> = (0..512).filter(|at| new[*at] != file[*at]).collect();
     assert!(differing.iter().all(|at| (32..104).contains(at) || (480..512).contains(at)), "{differing:?}");
+    let found_by = UnverifiedHeader::read(&new).map(|header| header.fingerprint());
+    assert_eq!(found_by, Ok(to_fingerprint), "or nobody finds the key that it is under");
     let mut moved = file.clone();
     moved[..512].copy_from_slice(&new);
     let opener = open(&moved, &to, &id("a"), NameClaim::Final).expect("opens under the new key");
