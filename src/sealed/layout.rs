@@ -2,6 +2,7 @@
 //!
 //! Each offset is defined from the one before, so that the picture in the manual has one twin and not two.
 
+use super::Corruption;
 use crate::crypto::TAG_LEN;
 
 /// `\x89STP\r\n\x1a\n`: catches text-mode transfer, as PNG's signature does.
@@ -93,12 +94,16 @@ impl ChunkLen {
         Some(HEADER_LEN_U64 + media_len + records * TAG_LEN_U64)
     }
 
-    /// The shape of a file of `file_len` bytes; `None` when it is shorter than a header or longer than any recording.
-    pub(super) fn shape(self, file_len: u64) -> Option<Shape> {
-        let body = file_len.checked_sub(HEADER_LEN_U64)?;
+    /// The shape of a file of `file_len` bytes, unless it is shorter than a header or longer than any recording.
+    pub(super) fn shape(self, file_len: u64) -> Result<Shape, Corruption> {
+        let body = file_len.checked_sub(HEADER_LEN_U64).ok_or(Corruption::ShortHeader)?;
         let (full, rest) = (body / self.record_bytes(), body % self.record_bytes());
         let full_max = MEDIA_LEN_MAX >> self.0;
-        (full < full_max || (full == full_max && rest == 0)).then_some(Shape { full, rest })
+        if full < full_max || (full == full_max && rest == 0) {
+            Ok(Shape { full, rest })
+        } else {
+            Err(Corruption::TooLong)
+        }
     }
 }
 

@@ -167,7 +167,7 @@ impl Opener {
     /// Which records hold a range of media; `None` when the range is empty or reaches past the verified end.
     #[must_use]
     pub fn span(&self, media: Range<u64>) -> Option<Span> {
-        Span::new(self.chunk_len(), self.state.media_len(), media)
+        Span::locate(self.chunk_len(), self.state.media_len(), media)
     }
 
     /// Verifies the records of a span, as read from [`Span::file`], and decrypts its media into `plaintext`.

@@ -165,3 +165,27 @@ impl Sealer {
         self.pending.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sealed::tests::{key, sealing};
+
+    /// Nobody seals 2^60 bytes in a test, so this sealer is told that it sealed all of them but the last chunk.
+    #[test]
+    fn the_last_byte_that_a_file_holds_is_taken_and_none_after_it() {
+        let (database_key, fingerprint) = key(1);
+        let (mut sealer, _) = Sealer::new(sealing("a", ChunkLen::LIVE), fingerprint, &database_key).expect("random");
+        sealer.index = (1 << 60) / 4096 - 1;
+        let mut records = vec![];
+        assert_eq!(sealer.update(&[1; 4097], &mut records), Err(Error::TooLong));
+        assert_eq!(sealer.update(&[1; 4095], &mut records), Ok(()), "nothing was taken of what was too long");
+        assert_eq!(sealer.update(&[1; 2], &mut records), Err(Error::TooLong));
+        assert_eq!(sealer.update(&[1], &mut records), Ok(()));
+        assert_eq!(sealer.update(&[1], &mut records), Err(Error::TooLong));
+        assert_eq!(sealer.update(&[], &mut records), Ok(()));
+        assert!(records.is_empty(), "the last chunk may be the final one");
+        assert_eq!(sealer.finish(&mut records).media_len, 1 << 60);
+        assert_eq!(records.len(), 4096 + 16);
+    }
+}

@@ -48,19 +48,19 @@ impl State {
 
 /// The bytes of a file that decide its state: its last whole record and what follows it.
 pub(super) fn tail(chunk_len: ChunkLen, file_len: u64) -> Result<Range<u64>, Error> {
-    let shape = shape(chunk_len, file_len)?;
+    let shape = chunk_len.shape(file_len)?;
     Ok(chunk_len.record_offset(shape.full.saturating_sub(1))..file_len)
 }
 
 /// Bytes of media in the whole records of a file.
 pub(super) fn whole_len(chunk_len: ChunkLen, file_len: u64) -> Result<u64, Error> {
-    Ok(shape(chunk_len, file_len)?.full * chunk_len.bytes())
+    Ok(chunk_len.shape(file_len)?.full * chunk_len.bytes())
 }
 
 /// The same of a file that is being written, and the whole record before them, which decides when they are not there
 /// yet.
 pub(super) fn growing_tail(chunk_len: ChunkLen, file_len: u64) -> Result<Range<u64>, Error> {
-    let shape = shape(chunk_len, file_len)?;
+    let shape = chunk_len.shape(file_len)?;
     Ok(chunk_len.record_offset(shape.full.saturating_sub(2))..file_len)
 }
 
@@ -72,7 +72,7 @@ pub(super) fn judge_growing(
     file_len: u64,
     growing_tail: &[u8],
 ) -> Result<State, Error> {
-    let Shape { full, .. } = shape(chunk_len, file_len)?;
+    let Shape { full, .. } = chunk_len.shape(file_len)?;
     let record_len = usize::try_from(chunk_len.record_bytes()).map_err(|_| Corruption::TooLong)?;
     let (before, tail) = if full < 2 {
         (&[][..], growing_tail)
@@ -91,7 +91,7 @@ pub(super) fn judge_growing(
 
 /// Decides the state of a file from the bytes of its [`tail`], by the four rules of the format, in their order.
 pub(super) fn judge(tag_key: &TagKey, chunk_len: ChunkLen, file_len: u64, tail: &[u8]) -> Result<State, Error> {
-    let Shape { full, rest } = shape(chunk_len, file_len)?;
+    let Shape { full, rest } = chunk_len.shape(file_len)?;
     let rest_len = usize::try_from(rest).map_err(|_| Corruption::TooLong)?;
     let Some(whole_len) = tail.len().checked_sub(rest_len) else { return Err(Corruption::ShortRead.into()) };
     let (last_whole, short) = tail.split_at(whole_len);
@@ -118,11 +118,4 @@ pub(super) fn verify_record(tag_key: &TagKey, kind: ChunkKind, index: u64, recor
     let damaged = Corruption::Chunk(index);
     let Some((ciphertext, tag)) = record.split_last_chunk::<TAG_LEN>() else { return Err(damaged) };
     tag_key.verify(kind, index, ciphertext, tag).map_err(|_| damaged)
-}
-
-fn shape(chunk_len: ChunkLen, file_len: u64) -> Result<Shape, Error> {
-    chunk_len.shape(file_len).ok_or_else(|| {
-        let too_long = file_len > super::HEADER_LEN as u64;
-        if too_long { Corruption::TooLong.into() } else { Corruption::ShortHeader.into() }
-    })
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{id, open_as, play};
 use crate::base::{Fingerprint, SidecarName, Timestamp};
 use crate::crypto::{Key, Sha256Digest, database_key_fingerprint};
-use crate::sealed::{ChunkLen, Error, NameClaim, Role, Sealer, Sealing, UnverifiedHeader};
+use crate::sealed::{ChunkLen, Error, NameClaim, Role, Sealer, Sealing, State, UnverifiedHeader};
 
 struct DatabaseKey {
     key: Key,
@@ -91,12 +91,21 @@ fn check(entry: &Value, keys: &HashMap<String, DatabaseKey>) {
     assert_eq!(if opener.state().is_complete() { "complete" } else { "unfinished" }, expect, "{name}");
     assert_eq!(opener.state().media_len(), entry["media_len"].as_u64().expect("length"), "{name}");
     assert_eq!(opener.seal_id().to_string(), entry["seal_id"].as_str().expect("seal id"), "{name}");
+    let chunk_len = opener.header().chunk_len;
+    let known_len = match opener.state() {
+        State::Complete { media_len } => {
+            assert_eq!(chunk_len.file_len(media_len), Some(file.len() as u64), "{name}");
+            file.len() as u64
+        }
+        State::Unfinished { media_len } => 512 + media_len / chunk_len.bytes() * chunk_len.record_bytes(),
+    };
+    assert_eq!(opener.file_len(), known_len, "{name}");
     assert_eq!(opener.header().mended, entry["mended"].as_bool().expect("mended"), "{name}");
     assert_eq!(opener.header().media_type.as_str(), entry["media_type"].as_str().expect("type"), "{name}");
     assert_eq!(opener.header().sealed_at.millis(), entry["sealed_at"].as_u64().expect("time"), "{name}");
 
     let media = media_of(entry);
-    let chunk = opener.header().chunk_len.bytes() as usize;
+    let chunk = chunk_len.bytes() as usize;
     let bad: Vec<u64> = entry["bad_chunks"]
         .as_array()
         .expect("bad chunks")

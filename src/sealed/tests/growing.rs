@@ -31,6 +31,31 @@ fn name(looked: Result<Opener, Error>) -> Corruption {
     }
 }
 
+/// A tail of another length than was asked for is a file that changed in between, or a read that came short.
+#[test]
+fn a_tail_that_is_not_the_one_asked_for_is_refused() {
+    let (file, _) = seal("a", ChunkLen::LIVE, &media(3 * C + 77), C);
+    let opener = begun(&file);
+    let short = Err(Error::Corrupt(Corruption::ShortRead));
+    for cut in [512, 512 + 1, 512 + R, 512 + R + 1, 512 + 2 * R, 512 + 2 * R + 20, 512 + 3 * R + 5, file.len()] {
+        let len = cut as u64;
+        let tail = opener.tail(len).expect("a header's length or more");
+        let growing = opener.growing_tail(len).expect("the same");
+        assert_eq!((tail.end, growing.end), (len, len));
+        for start in (0..cut).filter(|start| *start == 0 || start % R < 40 || start % R > R - 40) {
+            let shown = &file[start..cut];
+            if start as u64 != tail.start {
+                assert_eq!(opener.ended(len, shown).map(|opener| opener.state()), short, "{start}..{cut}");
+            }
+            if start as u64 != growing.start {
+                assert_eq!(opener.grown(len, shown).map(|opener| opener.state()), short, "{start}..{cut}");
+            }
+        }
+        assert!(opener.ended(len, &file[tail.start as usize..cut]).is_ok(), "{cut}");
+        assert!(opener.grown(len, &file[growing.start as usize..cut]).is_ok(), "{cut}");
+    }
+}
+
 /// However few bytes come at a time: every whole record plays, and the end is seen when its last byte is there.
 #[test]
 fn every_length_is_judged_by_its_whole_records() {
@@ -45,6 +70,8 @@ fn every_length_is_judged_by_its_whole_records() {
             let media_len = if cut == file.len() { len } else { (cut.min(last) - 512) / R * C };
             assert_eq!(opener.state().is_complete(), cut == file.len(), "{len}, {cut}");
             assert_eq!(opener.state().media_len(), media_len as u64, "{len}, {cut}");
+            let known_len = if cut == file.len() { cut } else { 512 + media_len / C * R };
+            assert_eq!(opener.file_len(), known_len as u64, "{len}, {cut}");
         }
         if len > 0 {
             assert_eq!(play(&opener, &file, 0..len as u64).expect("verifies"), plain);

@@ -6,8 +6,11 @@ mod golden;
 mod growing;
 mod properties;
 
-use super::{Corruption, Damage, Error, NameClaim, Opener, Role, Sealed, Sealer, Sealing, UnverifiedHeader};
-use crate::base::{Fingerprint, RecordingId, Timestamp};
+use super::{
+    Corruption, Damage, Error, NameClaim, Opener, Role, Sealed, Sealer, Sealing, UnverifiedHeader, VerifiedHeader,
+    has_magic,
+};
+use crate::base::{ErrorCode, Fingerprint, RecordingId, Timestamp};
 use crate::crypto::{Key, database_key_fingerprint};
 use crate::sealed::ChunkLen;
 
@@ -28,8 +31,10 @@ fn play(opener: &Opener, file: &[u8], media: core::ops::Range<u64>) -> Result<Ve
     let span = opener.span(media.clone()).expect("a range within the media");
     let sealed = file.get(span.file().start as usize..span.file().end as usize).unwrap_or_default();
     let mut plaintext = vec![0xEE; (media.end - media.start) as usize];
-    opener.open_span(&span, sealed, &mut plaintext)?;
-    Ok(plaintext)
+    let opened = opener.open_span(&span, sealed, &mut plaintext);
+    let verified = opener.verify_span(&span, sealed);
+    assert_eq!(verified.err().as_ref(), opened.as_ref().err().map(|damage| &damage.corruption), "both find the same");
+    opened.map(|()| plaintext)
 }
 
 /// Everything that a file plays; the first fault when there is one.
@@ -44,7 +49,7 @@ fn play_all(file: &[u8], key: &Key, id: &RecordingId, claim: NameClaim) -> Resul
     }
 }
 
-fn key(byte: u8) -> (Key, Fingerprint) {
+pub(super) fn key(byte: u8) -> (Key, Fingerprint) {
     let key = Key::take(&mut [byte; 32]);
     let fingerprint = database_key_fingerprint(&key);
     (key, fingerprint)
@@ -54,7 +59,8 @@ fn id(text: &str) -> RecordingId {
     text.parse().expect("an ID")
 }
 
-fn sealing(of: &str, chunk_len: ChunkLen) -> Sealing {
+/// For the tests beside the sealer too.
+pub(super) fn sealing(of: &str, chunk_len: ChunkLen) -> Sealing {
     Sealing {
         id: id(of),
         role: Role::Media,
@@ -63,6 +69,11 @@ fn sealing(of: &str, chunk_len: ChunkLen) -> Sealing {
         mended: false,
         sealed_at: Timestamp::from_millis(1_764_000_000_000).expect("in range"),
     }
+}
+
+/// The header of a file, verified.
+fn header(file: &[u8]) -> VerifiedHeader {
+    UnverifiedHeader::read(file).and_then(|header| header.verify(&key(1).0)).expect("verifies")
 }
 
 /// Seals `media` in pieces of `piece` bytes.
@@ -75,6 +86,25 @@ fn seal(of: &str, chunk_len: ChunkLen, media: &[u8], piece: usize) -> (Vec<u8>, 
     }
     let sealed = sealer.finish(&mut file);
     (file, sealed)
+}
+
+#[test]
+fn a_sealed_file_is_known_by_its_first_eight_bytes() {
+    let (file, _) = seal("a", ChunkLen::LIVE, b"x", 1);
+    assert!(has_magic(&file) && has_magic(&file[..8]));
+    assert!(!has_magic(&file[..7]) && !has_magic(b"RIFF____WAVEfmt "));
+}
+
+/// What is wrong with a file is not its reader's fault, and what a caller or a machine cannot do is no damage.
+#[test]
+fn errors_say_who_must_act() {
+    let code = |error: Error| error.code();
+    assert_eq!(code(Error::UnsupportedVersion(2)), ErrorCode::UnsupportedFormat);
+    assert_eq!(code(Error::UnsupportedSuite(2)), ErrorCode::UnsupportedFormat);
+    assert_eq!(code(Corruption::Tail.into()), ErrorCode::RecordingCorrupt);
+    assert_eq!(code(crate::crypto::Error::NotAuthentic.into()), ErrorCode::RecordingCorrupt);
+    assert_eq!(code(Error::TooLong), ErrorCode::MediaTooLarge);
+    assert_eq!(code(crate::crypto::Error::NoRandom.into()), ErrorCode::Internal);
 }
 
 /// Media in which no two stretches are alike.
