@@ -234,9 +234,11 @@ mod tests {
     #[test]
     fn scopes_are_read_as_they_are_written() {
         for scope in Scope::ALL {
-            assert_eq!(scope.as_str().parse(), Ok(scope));
+            assert_eq!((scope.as_str().parse(), scope.to_string().as_str()), (Ok(scope), scope.as_str()));
             assert!(Scopes::ALL.has(scope) && !Scopes::default().has(scope));
         }
         assert_eq!(Scope::ALL.into_iter().collect::<Scopes>(), Scopes::ALL);
+        let twice = Scopes::of_claim("recordings:play recordings:list recordings:play");
+        assert_eq!(twice, [Scope::List, Scope::Play].into_iter().collect(), "one that is named twice is granted");
     }
 }

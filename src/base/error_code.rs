@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn names_are_unique_and_found_again() {
         for code in ErrorCode::ALL {
-            assert_eq!(code.as_str().parse(), Ok(*code));
+            assert_eq!((code.as_str().parse(), code.to_string().as_str()), (Ok(*code), code.as_str()));
         }
         assert_eq!("no-such-code".parse::<ErrorCode>(), Err(()));
     }

@@ -109,9 +109,22 @@ mod tests {
         let fingerprint = Fingerprint([0xC4; 32]);
         assert_eq!(fingerprint.to_string().parse(), Ok(fingerprint));
         assert!("C4C4C4C4".parse::<FingerprintPrefix>().is_ok_and(|prefix| prefix.matches(&fingerprint)));
+        assert_eq!("C4c4C4c4".parse::<FingerprintPrefix>().map(|prefix| prefix.to_string()), Ok("c4c4c4c4".to_owned()));
         assert!("c4c4c4c5".parse::<FingerprintPrefix>().is_ok_and(|prefix| !prefix.matches(&fingerprint)));
         for bad in ["", "c4c4c4c", "c4c4c4cx", &"c".repeat(65)] {
             assert!(bad.parse::<FingerprintPrefix>().is_err(), "{bad:?}");
+        }
+    }
+
+    /// It is part of names in stores, where two ways to write one would be two objects.
+    #[test]
+    fn a_seal_id_is_written_in_one_way() {
+        let text = "0123456789abcdef0123456789abcdef";
+        let seal_id =
+            SealId([0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF, 0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF]);
+        assert_eq!((text.parse(), seal_id.to_string().as_str()), (Ok(seal_id), text));
+        for bad in ["", &text[..30], &text.to_uppercase(), &format!("{text}00"), &text.replace('f', "g")] {
+            assert_eq!(bad.parse::<SealId>(), Err(()), "{bad:?}");
         }
     }
 }

@@ -52,4 +52,11 @@ mod tests {
             assert!(bad.parse::<Location>().is_err(), "{bad:?}");
         }
     }
+
+    #[test]
+    fn the_longest_path_has_room_however_much_of_it_is_escaped() {
+        let longest = format!("file://{}", "%2F".repeat(4096));
+        assert_eq!(longest.parse::<Location>().as_ref().map(Location::as_str), Ok(longest.as_str()));
+        assert!(format!("file://{}", "%2F".repeat(4100)).parse::<Location>().is_err());
+    }
 }

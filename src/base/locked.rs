@@ -84,7 +84,8 @@ impl Arena {
             self.unlocked_pages += 1;
         }
         self.slots += page.0.len();
-        self.free.reserve(self.slots - self.free.len());
+        // None is free, or no page would be added.
+        self.free.reserve(self.slots);
         self.free.extend(page.0.iter_mut().map(<[u8; SLOT_LEN]>::as_mut_slice));
     }
 }
@@ -151,6 +152,24 @@ mod tests {
         let room = arena.free.capacity();
         taken.into_iter().for_each(|slot| arena.put_back(slot));
         assert_eq!((arena.free.len(), arena.free.capacity()), (3 * SLOTS, room), "no memory is asked for");
+    }
+
+    #[test]
+    fn what_is_dropped_is_taken_again() {
+        const MORE_THAN_ARE_HELD_ELSEWHERE: usize = 20_000;
+        (0..MORE_THAN_ARE_HELD_ELSEWHERE).for_each(|_| drop(Slot::take()));
+        assert!(arena().slots < MORE_THAN_ARE_HELD_ELSEWHERE, "{} slots", arena().slots);
+    }
+
+    /// Without the application nothing is locked.
+    #[cfg(not(feature = "app"))]
+    #[test]
+    fn pages_that_are_not_locked_are_told_of() {
+        let mut arena = Arena::new();
+        let taken: Vec<_> = (0..=2 * SLOTS).map(|_| arena.take()).collect();
+        assert_eq!((taken.len(), arena.unlocked_pages), (2 * SLOTS + 1, 3));
+        let _slot = Slot::take();
+        assert!(!is_locked());
     }
 
     #[test]

@@ -51,3 +51,16 @@ impl fmt::Display for MetadataField {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_read_as_they_are_shown() {
+        for field in MetadataField::ALL {
+            assert_eq!((field.to_string().parse(), field.to_string().as_str()), (Ok(*field), field.as_str()));
+        }
+        assert_eq!("Tags".parse::<MetadataField>(), Err(()));
+    }
+}

@@ -5,15 +5,13 @@
 /// secrets that Kubernetes mounts (the group is the pod's own). `owner` and `reader` are numbers of users.
 #[must_use]
 pub fn is_private_mode(mode: u32, owner: u32, reader: u32) -> bool {
-    let is_handed_out = owner == ROOT && reader != ROOT && mode & (GROUP_MORE | OTHERS) == 0;
-    mode & (GROUP | OTHERS) == 0 || is_handed_out
+    let is_handed_out = owner == ROOT && reader != ROOT && mode & MORE_THAN_A_GROUP_READS == 0;
+    mode & MORE_THAN_THE_OWNER == 0 || is_handed_out
 }
 
 const ROOT: u32 = 0;
-const GROUP: u32 = 0o070;
-/// All but reading.
-const GROUP_MORE: u32 = 0o030;
-const OTHERS: u32 = 0o007;
+const MORE_THAN_THE_OWNER: u32 = 0o077;
+const MORE_THAN_A_GROUP_READS: u32 = 0o037;
 
 #[cfg(test)]
 mod tests {

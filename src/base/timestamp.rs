@@ -86,6 +86,12 @@ mod tests {
     }
 
     #[test]
+    fn seconds_are_those_that_are_over() {
+        let seconds = |millis| Timestamp::from_millis(millis).map(Timestamp::seconds);
+        assert_eq!((seconds(999), seconds(1000), seconds(2999)), (Some(0), Some(1), Some(2)));
+    }
+
+    #[test]
     fn times_outside_the_format_are_refused() {
         assert_eq!(Timestamp::from_millis(Timestamp::MAX.millis() + 1), None);
         for bad in ["", "yesterday", "1969-12-31T23:59:59Z", "2026-13-01T00:00:00Z"] {

@@ -200,14 +200,12 @@ pub trait MediaStore: Send + Sync {
     async fn keep(&self, object: &MediaObject, seal_id: &SealId) -> Result<String, Error>;
 
     /// What is kept at a URL that [`Self::list`] gave, and of which sealing it is; `None` when this store does not tell.
-    fn kept(&self, location: &str) -> Option<(MediaObject, SealId)> {
-        let _untold = location;
+    fn kept(&self, _location: &str) -> Option<(MediaObject, SealId)> {
         None
     }
 
     /// Opens what [`Self::keep`] kept of an object; `None` when there is nothing.
-    async fn open_kept(&self, object: &MediaObject, seal_id: &SealId) -> Result<Option<Arc<dyn MediaFile>>, Error> {
-        let _untold = (object, seal_id);
+    async fn open_kept(&self, _object: &MediaObject, _seal_id: &SealId) -> Result<Option<Arc<dyn MediaFile>>, Error> {
         Ok(None)
     }
 
@@ -371,3 +369,6 @@ impl Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
