@@ -10,6 +10,7 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -332,14 +333,15 @@ async fn a_store_that_fails_is_told_to_all_who_wait_and_asked_again() {
     settled(&place.cache()).await;
     way.take_reads();
     way.fail(true);
-    let waiting: Vec<_> = (0..50)
-        .map(|_| {
-            let file = Arc::clone(&file);
-            tokio::spawn(async move { read(&*file, 3 * BLOCK..4 * BLOCK).await })
-        })
-        .collect();
+    // Held until all of them have asked: whoever comes after a failure asks anew.
+    way.hold(true);
+    let mut waiting: Vec<_> = (0..50).map(|_| Box::pin(read(&*file, 3 * BLOCK..4 * BLOCK))).collect();
+    let asked =
+        std::future::poll_fn(|cx| Poll::Ready(waiting.iter_mut().all(|one| one.as_mut().poll(cx).is_pending())));
+    assert!(asked.await);
+    way.hold(false);
     for one in waiting {
-        assert!(matches!(one.await.expect("ends"), Err(Error::Unavailable { .. })));
+        assert!(matches!(one.await, Err(Error::Unavailable { .. })));
     }
     assert_eq!(way.take_reads(), [(3 * BLOCK as u64..4 * BLOCK as u64, 1)], "asked once for all");
     assert!(read(&*file, 600..BLOCK).await.expect("from the disk") == bytes[600..BLOCK]);
