@@ -81,6 +81,7 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
             "rustix",
             "zeroize",
             "ipnet",
+            "jiff",
             "jsonwebtoken",
             "metrics",
             "socket2",

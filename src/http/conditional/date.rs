@@ -8,18 +8,19 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::civil::{DateTime, Weekday};
+
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-const SECONDS_A_DAY: i64 = 24 * 60 * 60;
 /// "More than 50 years in the future", in which every fourth has a day more.
-const FIFTY_YEARS: i64 = (50 * 365 + 12) * SECONDS_A_DAY;
+const FIFTY_YEARS: i64 = (50 * 365 + 12) * 24 * 60 * 60;
 
 /// A day and a time as they were written.
 struct Written<'a> {
     weekday: &'a str,
     day: &'a str,
     month: &'a str,
-    year: i64,
+    year: i16,
     time: &'a str,
 }
 
@@ -41,21 +42,18 @@ fn imf_fixdate<'a>(weekday: &'a str, rest: &'a str) -> Option<Written<'a>> {
     is_whole.then_some(Written { weekday, day, month, year: number(year, 4)?, time })
 }
 
-/// The year has two digits; of those years it is the one that is at most 50 years ahead.
+/// The year has two digits; of those years it is the last one that is at most 50 years ahead.
 fn rfc850(weekday: &str, rest: &str, now: SystemTime) -> Option<i64> {
     let (date, time) = rest.strip_suffix(" GMT")?.split_once(' ')?;
     let mut words = date.split('-');
     let (day, month, year) = (words.next()?, words.next()?, words.next()?);
-    let (None, 2, Some(weekday), year) = (words.next(), day.len(), short_day(weekday), number(year, 2)?) else {
+    let (None, 2, Some(weekday), year) = (words.next(), day.len(), short_day(weekday), number::<i16>(year, 2)?) else {
         return None;
     };
     let now = now.duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_secs()).ok())?;
-    let within = |century: &i64| {
-        let written = Written { weekday, day, month, year: century * 100 + year, time };
-        written.seconds_of_any_weekday().is_some_and(|seconds| seconds - now <= FIFTY_YEARS)
-    };
-    let century = (0..=99).rev().find(within)?;
-    Written { weekday, day, month, year: century * 100 + year, time }.seconds()
+    let of_century = |century: i16| Written { weekday, day, month, year: century * 100 + year, time };
+    let is_near = |date: &Written<'_>| date.date_time().is_some_and(|date| seconds(date) - now <= FIFTY_YEARS);
+    (0..=99).rev().map(of_century).find(is_near)?.seconds()
 }
 
 fn asctime(text: &str) -> Option<Written<'_>> {
@@ -64,38 +62,32 @@ fn asctime(text: &str) -> Option<Written<'_>> {
     let (day, time, year) = (text.get(8..10)?, text.get(11..19)?, text.get(20..)?);
     let are_spaces = [3, 7, 10, 19].iter().all(|at| text.as_bytes()[*at] == b' ');
     let day = day.strip_prefix(' ').unwrap_or(day);
-    let is_padded = day.len() == 2 || text.as_bytes()[8] == b' ';
-    (are_spaces && is_padded).then_some(Written { weekday, day, month, year: number(year, 4)?, time })
+    are_spaces.then_some(Written { weekday, day, month, year: number(year, 4)?, time })
 }
 
 impl Written<'_> {
     fn seconds(&self) -> Option<i64> {
-        let seconds = self.seconds_of_any_weekday()?;
+        let date = self.date_time()?;
         let weekday = DAYS.iter().position(|day| day[..3] == *self.weekday)?;
-        // 1 January 1970 was a Thursday.
-        let actual = (seconds.div_euclid(SECONDS_A_DAY) + 3).rem_euclid(7);
-        (i64::try_from(weekday) == Ok(actual)).then_some(seconds)
+        let weekday = Weekday::from_monday_zero_offset(i8::try_from(weekday).ok()?).ok()?;
+        (weekday == date.weekday()).then(|| seconds(date))
     }
 
-    /// The same, whatever the day of the week. A leap second counts as the one before it.
-    fn seconds_of_any_weekday(&self) -> Option<i64> {
+    /// Whatever the day of the week. A leap second counts as the one before it.
+    fn date_time(&self) -> Option<DateTime> {
         let month = MONTHS.iter().position(|month| *month == self.month)?;
-        let day = number(self.day, self.day.len().min(2))?;
-        let is_leap = self.year % 4 == 0 && (self.year % 100 != 0 || self.year % 400 == 0);
-        let day_max = [31, if is_leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month];
-        let (hour, minute, second) = self.time()?;
-        if !(1..=day_max).contains(&day) || hour > 23 || minute > 59 || second > 60 {
-            return None;
-        }
-        let days = days_since_1970(self.year, i64::try_from(month).ok()? + 1, day);
-        Some(days * SECONDS_A_DAY + hour * 3600 + minute * 60 + second.min(59))
-    }
-
-    fn time(&self) -> Option<(i64, i64, i64)> {
+        let (month, day) = (i8::try_from(month).ok()? + 1, number(self.day, self.day.len())?);
         let mut numbers = self.time.split(':').map(|text| number(text, 2));
-        let time = (numbers.next()??, numbers.next()??, numbers.next()??);
-        numbers.next().is_none().then_some(time)
+        let (hour, minute, second) = (numbers.next()??, numbers.next()??, numbers.next()??);
+        let second = if second == 60 { 59 } else { second };
+        let date = DateTime::new(self.year, month, day, hour, minute, second, 0).ok()?;
+        numbers.next().is_none().then_some(date)
     }
+}
+
+/// Since 1970, in UTC.
+fn seconds(date: DateTime) -> i64 {
+    date.duration_since(DateTime::constant(1970, 1, 1, 0, 0, 0, 0)).as_secs()
 }
 
 fn short_day(long: &str) -> Option<&str> {
@@ -103,19 +95,9 @@ fn short_day(long: &str) -> Option<&str> {
 }
 
 /// Exactly `len` digits.
-fn number(text: &str, len: usize) -> Option<i64> {
+fn number<T: core::str::FromStr>(text: &str, len: usize) -> Option<T> {
     let is_number = text.len() == len && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().ok()).flatten()
-}
-
-/// Of the Gregorian calendar, carried back before its time. Years are counted from March, so that the leap day is a
-/// year's last.
-fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    // From March on, month lengths repeat every five months: 153 days.
-    let day_of_year = (153 * month + 2) / 5 + day - 1;
-    year * 365 + leap_days + day_of_year - 719_468
 }
 
 #[cfg(test)]
