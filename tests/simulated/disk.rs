@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
+use sealtape::base::SealId;
 use sealtape::media::{MediaKind, MediaObject, ObjectRole, Stage, Version};
 
 use super::fate::Dice;
@@ -27,29 +28,57 @@ impl Name {
             Stage::Part => ".part",
             Stage::Next => ".next",
         };
-        let beside = if object.role == ObjectRole::Media { "" } else { "~beside" };
+        let beside = match &object.role {
+            ObjectRole::Media => String::new(),
+            ObjectRole::Metadata { version } => format!("/{version}"),
+            ObjectRole::Sidecar { name, .. } => panic!("no world has sidecars: {name}"),
+        };
         Self(format!("{}{beside}.{kind}{end}", object.id))
+    }
+
+    /// Under which an object is kept that another one takes the place of.
+    pub fn kept(object: &MediaObject, seal_id: &SealId) -> Self {
+        Self(format!("{KEPT}{seal_id}/{}", Self::of(object).0))
+    }
+
+    pub fn is_kept(&self) -> bool {
+        self.0.starts_with(KEPT)
     }
 
     /// The recording whose it is.
     pub fn id(&self) -> &str {
-        self.0.split('.').next().unwrap_or_default()
+        let name =
+            self.0.strip_prefix(KEPT).and_then(|kept| kept.split_once('/')).map_or(self.0.as_str(), |kept| kept.1);
+        let (name, _) = stage_of(name);
+        let name = name.rsplit_once('.').map_or(name, |(name, _)| name);
+        name.split('/').next().unwrap_or_default()
     }
 
     pub fn is_sealed(&self) -> bool {
-        self.0.contains(".sealed")
+        stage_of(&self.0).0.ends_with(".sealed")
     }
 
     /// The object of that name.
     pub fn object(&self) -> MediaObject {
-        let stage = match self.0.rsplit('.').next() {
-            Some("part") => Stage::Part,
-            Some("next") => Stage::Next,
-            _ => Stage::Final,
-        };
+        let (name, stage) = stage_of(&self.0);
         let kind = if self.is_sealed() { MediaKind::Sealed } else { MediaKind::Plain };
-        MediaObject::media(self.id().parse().expect("an ID"), kind, stage)
+        let media = MediaObject::media(self.id().parse().expect("an ID"), kind, stage);
+        match name.split_once('/').and_then(|(_, beside)| beside.split_once('.')) {
+            None => media,
+            Some((version, _)) => {
+                MediaObject { role: ObjectRole::Metadata { version: version.parse().expect("a version") }, ..media }
+            }
+        }
     }
+}
+
+/// No recording has a name with a slash.
+const KEPT: &str = "kept/";
+
+/// What stands before the stage in a name, and the stage.
+fn stage_of(name: &str) -> (&str, Stage) {
+    let part = name.strip_suffix(".part").map(|name| (name, Stage::Part));
+    part.or_else(|| name.strip_suffix(".next").map(|name| (name, Stage::Next))).unwrap_or((name, Stage::Final))
 }
 
 /// One file, whatever names it has.
@@ -146,6 +175,13 @@ impl Disk {
         names.now.insert(name.clone(), Arc::clone(&file));
         names.pending.push(vec![NameChange::Link(name.clone(), Arc::clone(&file))]);
         file
+    }
+
+    /// Gives a file another name beside its own.
+    pub fn link(&self, file: &Arc<File>, name: &Name) {
+        let mut names = self.names();
+        names.now.insert(name.clone(), Arc::clone(file));
+        names.pending.push(vec![NameChange::Link(name.clone(), Arc::clone(file))]);
     }
 
     pub fn rename(&self, from: &Name, to: &Name) {

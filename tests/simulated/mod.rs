@@ -11,7 +11,7 @@ pub mod fate;
 mod model;
 mod player;
 mod server;
-mod store;
+pub mod store;
 mod world;
 
 use std::{

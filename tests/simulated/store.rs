@@ -107,8 +107,10 @@ impl MediaStore for SimulatedStore {
 
     async fn list(&self, _after: Option<&str>) -> Result<Listing, Error> {
         self.step("list", &Name(String::new())).await?;
-        let objects = self.disk.all().iter().map(|(name, _)| name.object()).collect();
-        Ok(Listing { objects, ..Listing::default() })
+        let (kept, names): (Vec<_>, Vec<_>) =
+            self.disk.all().into_iter().map(|(name, _)| name).partition(|name| name.is_kept());
+        let objects = names.iter().map(Name::object).collect();
+        Ok(Listing { objects, kept: kept.iter().map(location).collect(), ..Listing::default() })
     }
 
     async fn is_being_written(&self, object: &MediaObject) -> Result<bool, Error> {
@@ -137,8 +139,29 @@ impl MediaStore for SimulatedStore {
         Ok(())
     }
 
-    async fn keep(&self, object: &MediaObject, _: &SealId) -> Result<String, Error> {
-        Err(fail(&self.fate, "keep", &Name::of(object)))
+    async fn keep(&self, object: &MediaObject, seal_id: &SealId) -> Result<String, Error> {
+        let (name, kept) = (Name::of(object), Name::kept(object, seal_id));
+        self.step("keep", &name).await?;
+        let Some(file) = self.disk.find(&name) else { return Err(fail(&self.fate, "keep", &name)) };
+        match self.disk.find(&kept) {
+            Some(other) if !Arc::ptr_eq(&file, &other) => {
+                return Err(Error::Exists { location: location(&kept), being_written: false });
+            }
+            Some(_) => {}
+            None => self.disk.link(&file, &kept),
+        }
+        self.step("sync the name of", &kept).await?;
+        self.disk.sync_names();
+        Ok(location(&kept))
+    }
+
+    async fn open_kept(&self, object: &MediaObject, seal_id: &SealId) -> Result<Option<Arc<dyn MediaFile>>, Error> {
+        let name = Name::kept(object, seal_id);
+        self.step("open", &name).await?;
+        Ok(self.disk.find(&name).map(|file| {
+            let (fate, version) = (Arc::clone(&self.fate), file.version());
+            Arc::new(OpenFile { file, name, version, fate, has_copies: false }) as Arc<dyn MediaFile>
+        }))
     }
 
     async fn place(&self, from: &MediaObject, to: &MediaObject) -> Result<(), Error> {
@@ -148,7 +171,16 @@ impl MediaStore for SimulatedStore {
         self.replace(from, to).await
     }
 
-    async fn remove_kept(&self, _: &RecordingId, _: Range<usize>) -> Result<(), Error> {
+    async fn remove_kept(&self, id: &RecordingId, blank: Range<usize>) -> Result<(), Error> {
+        for (name, file) in self.disk.all().into_iter().filter(|(name, _)| name.is_kept() && name.id() == id.as_str()) {
+            self.step("blank", &name).await?;
+            let end = blank.end.min(file.content().bytes.len());
+            file.write_over(blank.start.min(end), &vec![0; end.saturating_sub(blank.start)]);
+            file.sync();
+            self.disk.unlink(&name);
+            self.step("sync the end of", &name).await?;
+        }
+        self.disk.sync_names();
         Ok(())
     }
 
@@ -253,6 +285,9 @@ impl MediaFile for OpenFile {
             _ => self.fate.below(len as u64 + 1) as usize,
         };
         let there = self.file.content().bytes.len().saturating_sub(offset).min(wanted);
+        if there == 0 {
+            return Ok(0);
+        }
         let part = &mut buffer[..there];
         self.fill(offset, part)?;
         self.spoil(offset, part);

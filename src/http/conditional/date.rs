@@ -133,6 +133,11 @@ mod tests {
         assert_eq!(of("Saturday, 01-Jan-77 00:00:00 GMT"), of("Sat, 01 Jan 1977 00:00:00 GMT"));
         assert!(of("Saturday, 01-Jan-77 00:00:00 GMT").is_some());
         assert!(of("Friday, 01-May-76 00:00:00 GMT").is_some());
+        // To the second, of years that have a leap day every four.
+        let limit = 1_790_000_000 + (50 * 365 + 12) * 86_400;
+        assert_eq!(of("Sunday, 20-Sep-76 14:13:20 GMT"), Some(limit));
+        assert_eq!(of("Sunday, 20-Sep-76 14:13:21 GMT"), None, "that day of 1976 was a Monday");
+        assert_eq!(of("Monday, 20-Sep-76 14:13:21 GMT"), of("Mon, 20 Sep 1976 14:13:21 GMT"));
     }
 
     #[test]
