@@ -67,8 +67,8 @@ impl App {
     /// The player that a request comes from, as the playback record tells it.
     pub(super) fn player(&self, request: &Request) -> Arc<Player> {
         let user_agent = request.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes);
-        let (caller, client) = (&request.caller, self.auth.client(&request.headers, &request.connection));
-        request.connection.client.player(caller, &client, user_agent)
+        let (Connection { peer, client, .. }, headers) = (&request.connection, &request.headers);
+        client.player(&request.caller, &self.auth.client(headers, *peer, &client.address), user_agent)
     }
 
     pub(super) fn now(&self) -> SystemTime {

@@ -292,6 +292,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_set_that_is_fresh_is_not_fetched_for_those_whom_it_names() {
+        let (remote, asked) = provider("200 OK", "", SET).await;
+        let fresh_until = Instant::now() + AGE_MIN;
+        remote.fetched.store(Some(Arc::new(Fetched { keys: parse(SET).expect("a set"), fresh_until })));
+        let set = KeySet::Remote(Arc::clone(&remote));
+        assert_eq!(set.find(named("ed")).await.expect("was had").len(), 1);
+        // A fetch that it began would be in line before this one, and make it needless.
+        tokio::task::yield_now().await;
+        assert!(remote.tried.try_lock().is_ok_and(|tried| tried.is_none()), "nobody fetches");
+        assert_eq!(asked.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn a_set_is_fetched_again_once_a_pause_is_over() {
+        let (remote, asked) = provider("200 OK", "", SET).await;
+        let ago = |time: Duration| Instant::now().checked_sub(time).expect("the machine has run for longer");
+        for (tried, fetches) in [(ago(FETCH_PAUSE / 2), 0), (ago(2 * FETCH_PAUSE), 1)] {
+            *remote.tried.lock().await = Some(tried);
+            remote.fetch_anew().await;
+            assert_eq!(asked.load(Ordering::Relaxed), fetches);
+        }
+    }
+
+    #[tokio::test]
     async fn an_answer_that_is_no_set_changes_nothing() {
         let too_long = format!("{{\"keys\":[],\"more\":\"{}\"}}", "x".repeat(LEN_MAX));
         for (status, body) in [("500 Oops", SET), ("200 OK", "no set"), ("200 OK", &*too_long)] {

@@ -24,11 +24,7 @@ use std::{borrow::Cow, path::PathBuf};
 
 use hyper::{HeaderMap, Uri, header};
 
-use super::{
-    Problem,
-    app::{Connection, Peer},
-    routes::Route,
-};
+use super::{Problem, app::Peer, routes::Route};
 use crate::access::{Credential, Grant, LinkError, RecordingSet, Refusal, Scope, Scopes, Subject};
 use crate::base::{ErrorCode, RecordingId, Timestamp};
 use token::Tokens;
@@ -158,10 +154,9 @@ impl Auth {
         &self.settings.subject_header
     }
 
-    /// The address that a request came from, as trusted peers tell it.
-    pub(super) fn client<'a>(&self, headers: &HeaderMap, connection: &'a Connection) -> Cow<'a, str> {
-        let direct = Cow::Borrowed(&*connection.client.address);
-        peer::client(headers, connection.peer, direct, &self.settings.trusted_proxies)
+    /// The address that a request came from, as trusted peers tell it, or else `direct`: the peer's own.
+    pub(super) fn client<'a>(&self, headers: &HeaderMap, peer: Peer, direct: &'a str) -> Cow<'a, str> {
+        peer::client(headers, peer, direct.into(), &self.settings.trusted_proxies)
     }
 
     fn by_link(&self, link: &str, id: &RecordingId, now: Timestamp) -> Result<Grant, Problem> {

@@ -316,6 +316,38 @@ fn a_peer_names_somebody_only_if_it_is_believed() {
 }
 
 #[test]
+fn the_word_of_a_trusted_proxy_names_the_client() {
+    let place = Place::new();
+    let settings = place.settings(AuthMode::Token);
+    let trusted_proxies = settings.proxy_peers.clone();
+    let auth = Auth::new(AuthSettings { trusted_proxies, ..settings }).expect("good files");
+    let headers = HeaderMap::from_iter([(
+        hyper::header::HeaderName::from_static("x-forwarded-for"),
+        HeaderValue::from_static("203.0.113.66, 198.51.100.1"),
+    )]);
+    let client = |headers: &HeaderMap, peer: &str| {
+        let peer = Peer::Tcp(peer.parse().expect("an address"));
+        auth.client(headers, peer, &peer.to_string()).into_owned()
+    };
+    assert_eq!(client(&headers, PEER), "198.51.100.1");
+    assert_eq!(client(&HeaderMap::new(), PEER), "10.1.2.3");
+    assert_eq!(client(&headers, "192.0.2.9:4711"), "192.0.2.9", "a stranger");
+}
+
+/// As `tests/hostile` asks, and whoever fuzzes tokens.
+#[tokio::test]
+async fn a_bearer_token_that_counts_is_told_without_a_connection() {
+    let place = Place::new();
+    let (auth, now) = (place.auth(AuthMode::Token), at(NOW_S * 1000));
+    let shown = |value: String| HeaderMap::from_iter([(hyper::header::AUTHORIZATION, value.parse().expect("a value"))]);
+    let token = place.provider.sign(&claims());
+    let grant = auth.bearer_of(&shown(format!("Bearer {token}")), now).await;
+    assert_eq!(grant.ok().flatten().map(|grant| grant.subject.to_string()).as_deref(), Some("ann"));
+    assert_eq!(auth.bearer_of(&HeaderMap::new(), now).await, Ok(None));
+    assert!(auth.bearer_of(&shown(format!("Bearer {token}x")), now).await.is_err());
+}
+
+#[test]
 fn on_this_machine_alone_nobody_is_asked() {
     let place = Place::new();
     let auth = place.auth(AuthMode::None);
