@@ -54,9 +54,12 @@ impl SoftHsm {
         self.pkcs11_tool(&[&what[..], &["--label", LABEL, "--id", "02", "--usage-decrypt"]].concat());
     }
 
+    /// At once: a server looks at any time, and half a file is another mistake.
     pub fn write_pin(&self, pin: &str) {
-        fs::write(self.pin_file(), format!("{pin}\n")).expect("written");
-        fs::set_permissions(self.pin_file(), Permissions::from_mode(0o600)).expect("set");
+        let aside = self.folder.join("pin.new");
+        fs::write(&aside, format!("{pin}\n")).expect("written");
+        fs::set_permissions(&aside, Permissions::from_mode(0o600)).expect("set");
+        fs::rename(&aside, self.pin_file()).expect("renamed");
     }
 
     pub fn write_right_pin(&self) {

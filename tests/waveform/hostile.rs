@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -122,4 +123,22 @@ fn whatever_a_file_holds_it_is_answered() {
     let arguments: Vec<&str> = ["import"].into_iter().chain(paths.iter().map(String::as_str)).collect();
     system.ok(&arguments);
     ask_all(&system.serve(), &ids);
+}
+
+/// A file that fuzzing found, for which the decoder of today panics: whoever else is played hears nothing of that.
+#[test]
+fn what_a_decoder_cannot_bear_is_silent_and_plays() {
+    let system = System::with_key();
+    import(&system, &sample("call-billing-wav-pcm.wav"), "good");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus/waveform/decoder-panics.m4a");
+    import(&system, &file, "panics");
+    let server = system.serve();
+    let document = waveform(&server, "panics", 100);
+    assert_eq!(document["channels"], serde_json::json!([]), "{document}");
+    // Should it be mended one day, this asks nothing any more, and another file is to be found.
+    assert!(server.log().contains("its sound cannot be decoded"), "{}", server.log());
+    assert!(server.get("/recordings/panics/media").body == fs::read(&file).expect("read"));
+    assert_eq!(server.get("/recordings/panics").status, 200);
+    let good = waveform(&server, "good", 100);
+    assert_eq!(good["channels"].as_array().map(Vec::len), Some(2), "{good}");
 }

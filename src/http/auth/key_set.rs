@@ -214,6 +214,9 @@ mod tests {
             { "kty": "oct", "kid": "symmetric", "k": "c2VjcmV0", "alg": "HS256" },
             { "kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" },
             { "kty": "OKP", "crv": "Ed25519", "kid": "enc", "use": "enc", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" },
+            { "kty": "OKP", "crv": "P-256", "kid": "odd", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" },
+            { "kty": "EC", "crv": "P-256", "kid": "p256", "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+              "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM" },
             { "kty": "EC", "crv": "P-384", "kid": "p384", "x": "AAAA", "y": "AAAA" },
             { "kty": "RSA", "kid": "ps", "alg": "PS256", "n": "AQAB", "e": "AQAB" },
             { "kty": "RSA", "kid": "rs", "alg": "RS256", "use": "sig", "n": "AQAB", "e": "AQAB" },
@@ -222,7 +225,7 @@ mod tests {
         ]});
         let keys = parse(&set.to_string()).expect("a set");
         let kept: Vec<_> = keys.iter().map(|key| (key.kid.as_deref().expect("a name"), key.algorithm)).collect();
-        assert_eq!(kept, [("ed", Algorithm::EdDSA), ("rs", Algorithm::RS256)]);
+        assert_eq!(kept, [("ed", Algorithm::EdDSA), ("p256", Algorithm::ES256), ("rs", Algorithm::RS256)]);
         for bad in ["", "[]", "{}", "{\"keys\":{}}"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
@@ -329,6 +332,17 @@ mod tests {
             assert_eq!(set.find(named("ed")).await.expect("was had").len(), 1, "{status}");
             assert_eq!(asked.load(Ordering::Relaxed), 2);
         }
+    }
+
+    /// What is behind an error is what helps.
+    #[tokio::test]
+    async fn a_provider_that_does_not_answer_is_told_with_what_the_system_says() {
+        let nobody = TcpListener::bind("127.0.0.1:0").await.expect("listens");
+        let uri = format!("http://{}/keys", nobody.local_addr().expect("an address")).parse().expect("an address");
+        drop(nobody);
+        let KeySet::Remote(remote) = KeySet::new(KeySetSource::Url(uri)).expect("certificates") else { unreachable!() };
+        let reason = remote.fetch().await.err().expect("nobody is there");
+        assert!(reason.contains("refused"), "{reason}");
     }
 
     #[tokio::test]

@@ -143,10 +143,13 @@ mod tests {
         assert_eq!(lives(&free, None, Some(60)), 15 * 60);
         assert_eq!(lives(&free, None, Some(3600)), 7200);
         assert_eq!(lives(&free, Some(30), Some(3600)), 30);
+        // Thirty days, asked for or not.
+        assert_eq!(lives(&free, Some(2_592_000), None), 2_592_000);
+        assert_eq!(lives(&free, None, Some(2_000_000)), 2_592_000);
         let bound = Grant { expires_at: Timestamp::from_millis(1_090_000), ..Grant::everything() };
         assert_eq!(lives(&bound, None, Some(3600)), 90);
         assert_eq!(lives(&bound, Some(30), None), 30);
-        let too_long = minter.mint(&free, &id, Some(TTL_MAX + Duration::from_secs(1)), None, None, now);
+        let too_long = minter.mint(&free, &id, Some(Duration::from_millis(2_592_000_001)), None, None, now);
         assert!(matches!(too_long, Err(MintError::TooLong)));
     }
 
