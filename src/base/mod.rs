@@ -3,6 +3,7 @@
 //! Knows no cryptography, no file format and no protocol. Start with [`RecordingId`] and [`ErrorCode`].
 
 mod duration;
+mod ended;
 mod error_code;
 mod fingerprint;
 mod location;
@@ -18,6 +19,7 @@ mod secret;
 mod timestamp;
 
 pub use duration::parse_duration;
+pub use ended::Ended;
 pub use error_code::{ErrorClass, ErrorCode};
 pub use fingerprint::{Fingerprint, FingerprintPrefix, SealId};
 pub use location::Location;

@@ -13,6 +13,7 @@ use super::{
     warnings::warn_of_definition_key,
 };
 use crate::audit::{Event, EventKind};
+use crate::base::Ended;
 use crate::config::{DefinitionKeyKind, DefinitionKeySettings, Settings};
 use crate::keys::{DefinitionKeyHolder, DefinitionKeyName, KeyRow};
 use crate::kms::{CycleLock, DefinitionKeyKeeper, FileDefinitionKeys};
@@ -104,7 +105,7 @@ pub(super) async fn lock(
     }
     let files = FileDefinitionKeys::at(&settings.path);
     let locked = tokio::task::spawn_blocking(move || files.lock()).await;
-    Ok(Some(locked.map_err(|ended| Failure::new(format!("the lock of definition keys: {ended}")))??))
+    Ok(Some(locked.map_err(|_| Failure::new(format!("the lock of definition keys: {Ended}")))??))
 }
 
 /// A fresh key would open none of the database keys, and would hide that the right one is missing.

@@ -21,7 +21,7 @@ use super::{
     restore,
 };
 use crate::audit::{Event, EventKind, bounded};
-use crate::base::{Fingerprint, FingerprintPrefix};
+use crate::base::{Ended, Fingerprint, FingerprintPrefix};
 use crate::crypto::random;
 use crate::keys::{decode_export, encode_export};
 use crate::service::Imported;
@@ -199,6 +199,6 @@ async fn in_background<T: Send + 'static>(
 ) -> Result<T, Failure> {
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome,
-        Err(ended) => Err(Failure::new(ended)),
+        Err(_) => Err(Failure::new(Ended)),
     }
 }

@@ -25,6 +25,7 @@ mod keys_transfer;
 mod link;
 mod migrate;
 mod open;
+mod panics;
 mod passphrase;
 mod plain_folder;
 mod print;
@@ -161,6 +162,7 @@ impl Global {
 /// Parses the command line, does what it says, and prints what went wrong.
 #[must_use]
 pub fn run() -> ExitCode {
+    panics::withhold_messages();
     hardening::forbid_core_dumps();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

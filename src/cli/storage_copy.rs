@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use super::Failure;
+use crate::base::Ended;
 use crate::media;
 use crate::service::{Conduct, Copied, CopyError as Error, CopyItem, Copying, RatePace, Stop};
 
@@ -77,7 +78,7 @@ impl Run {
                 self.is_over.store(true, Ordering::Relaxed);
             }
         }
-        listing.await.map_err(Failure::new)?.map_err(Failure::from)
+        listing.await.map_err(|_| Failure::new(Ended))?.map_err(Failure::from)
     }
 
     fn is_over(&self) -> bool {

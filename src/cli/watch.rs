@@ -9,7 +9,7 @@ use tokio::{task::spawn_blocking, time::Instant};
 
 use crate::access::{Credential, Grant, Subject};
 use crate::audit::{Event, EventKind, bounded};
-use crate::base::{ErrorClass, ErrorCode, Pattern};
+use crate::base::{Ended, ErrorClass, ErrorCode, Pattern};
 use crate::config::IngestSettings;
 use crate::service::{
     Ingest, IngestError, IngestOutcome, IngestWay, Ingested, Listening, NewRecording, Player, ReaderSource, Stop,
@@ -109,7 +109,7 @@ impl Watched {
         let found = match spawn_blocking(move || folder.look()).await {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => return self.tell(format!("it cannot be read: {error}")),
-            Err(ended) => return self.tell(ended.to_string()),
+            Err(_) => return self.tell(Ended.to_string()),
         };
         let due = Instant::now() + self.settle;
         let mut before = std::mem::take(&mut self.seen);
@@ -176,7 +176,7 @@ impl Watched {
             Ok(Ok(Some(file))) => file,
             Ok(Ok(None)) => return Outcome::Changed,
             Ok(Err(error)) => return Outcome::Failed(format!("it cannot be read: {error}")),
-            Err(ended) => return Outcome::Passing(ended.to_string()),
+            Err(_) => return Outcome::Passing(Ended.to_string()),
         };
         let name = Path::new(&dropped.name);
         let stem = name.file_stem().unwrap_or_default().to_string_lossy();
@@ -208,7 +208,7 @@ impl Watched {
         match spawn_blocking(move || folder.remove(&wanted)).await {
             Ok(Ok(_)) => Outcome::Gone,
             Ok(Err(error)) => Outcome::Failed(format!("it was taken in, and cannot be removed: {error}")),
-            Err(ended) => Outcome::Failed(format!("it was taken in, and was not removed: {ended}")),
+            Err(_) => Outcome::Failed(format!("it was taken in, and was not removed: {Ended}")),
         }
     }
 

@@ -24,7 +24,7 @@ use super::{
     upload::{End, Upload},
 };
 use crate::audit::{Event, EventKind};
-use crate::base::{ErrorCode, MediaType, Pattern, RecordingId};
+use crate::base::{Ended, ErrorCode, MediaType, Pattern, RecordingId};
 use crate::catalogue::{Recording, RecordingState};
 use crate::service::{
     Ingest, IngestError, IngestOutcome, IngestWay, Ingested, Intake, Listening, NewRecording, Stop, count_ingest,
@@ -79,8 +79,8 @@ pub(super) async fn take_in(
             .with_detail("It is kept, and that is not on record: see to the playback record.")),
         Ok(Written::Not { error, end }) => Err(problem(&error, end, id, request)),
         Ok(Written::Unfinished { end }) => Err(broken_off(end, id)),
-        Err(panicked) => {
-            tracing::error!(request = %request.id, %id, %panicked, "a recording was not written");
+        Err(_) => {
+            tracing::error!(request = %request.id, %id, "a recording was not written: {Ended}");
             Err(Problem::new(ErrorCode::Internal))
         }
     }

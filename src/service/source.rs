@@ -5,6 +5,8 @@ use std::{fs::File, future::Future, io, io::Read};
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
+use crate::base::Ended;
+
 /// A piece of media on its way in.
 pub type Piece = Zeroizing<Vec<u8>>;
 
@@ -39,7 +41,7 @@ impl<R: Read + Send + 'static> Source for ReaderSource<R> {
             (reader, piece)
         })
         .await
-        .map_err(io::Error::other)?;
+        .map_err(|_| io::Error::other(Ended))?;
         self.reader = Some(reader);
         piece
     }

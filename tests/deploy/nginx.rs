@@ -308,5 +308,5 @@ fn players_resume_on_the_other_proxy_when_one_is_killed() {
     println!("{cut} of 8 players were cut and went on; the longest wait for an answer was {longest:?}");
     assert!((1..=8).contains(&cut), "{cut}");
     drop(one);
-    assert!(other.log().is_empty() || !other.log().contains("panicked"), "{}", other.log());
+    assert!(!other.log().contains("panic"), "{}", other.log());
 }

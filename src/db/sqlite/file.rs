@@ -14,6 +14,7 @@ use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, Transaction, mi
 use tokio::sync::Mutex;
 
 use super::{Adding, SqliteDatabase};
+use crate::base::Ended;
 use crate::catalogue::{DatabaseGuard, Error};
 use crate::db::{Touching, unavailable};
 
@@ -159,7 +160,7 @@ impl InPlace {
             let file = File::options().create(true).truncate(false).write(true).open(path)?;
             Ok(file.try_lock().map(|()| file))
         });
-        match locked.await.unwrap_or_else(|ended| Err(io::Error::other(ended))) {
+        match locked.await.unwrap_or_else(|_| Err(io::Error::other(Ended))) {
             Ok(Ok(file)) => Ok(Box::new(file)),
             Ok(Err(TryLockError::WouldBlock)) => Err(Error::Busy),
             Ok(Err(TryLockError::Error(error))) | Err(error) => Err(Error::Unavailable(error.to_string())),

@@ -29,7 +29,7 @@ use super::{
     memory_reader::MemoryReader,
     meter::{ActiveWaveform, METER, WaveformOutcome, count_waveform},
 };
-use crate::base::{ErrorCode, RecordingId};
+use crate::base::{Ended, ErrorCode, RecordingId};
 
 /// How many bytes of waveforms are remembered: those of about 120 calls of two channels.
 const KNOWN_BYTES_MAX: u64 = 32 << 20;
@@ -296,8 +296,8 @@ impl Waveforms {
         // A fault of a decoder is no fault of the recording, which plays.
         match timeout(TIME_MAX + GRACE, decoding).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => {
-                tracing::warn!(%id, %error, "its sound cannot be decoded");
+            Ok(Err(_)) => {
+                tracing::warn!(%id, "its sound cannot be decoded: {Ended}");
                 Ok(Waveform::silent(None))
             }
             // It looks at the time between packets alone. Its turn is another one's now.

@@ -36,7 +36,7 @@ use self::{
     key::{FileKey, hash_of_id},
     meter::METER,
 };
-use crate::base::{RecordingId, SealId};
+use crate::base::{Ended, RecordingId, SealId};
 use crate::media::{
     Error, Listing, MaintenanceGuard, MediaFile, MediaKind, MediaObject, MediaStore, MediaWriter, ObjectRole, Spool,
     Stage, Version,
@@ -151,7 +151,7 @@ fn is_cached(object: &MediaObject) -> bool {
 
 async fn take(settings: CacheSettings) -> io::Result<Option<Arc<Blocks>>> {
     let take = move || Blocks::open(&settings.path, settings.size_bytes, settings.block_len_bytes);
-    spawn_blocking(take).await.map_err(io::Error::other)?
+    spawn_blocking(take).await.map_err(|_| io::Error::other(Ended))?
 }
 
 /// Takes the folder when the process that has it has gone.

@@ -31,7 +31,7 @@ use url::Url;
 pub(super) use self::claims::Claim;
 use self::{folders::Folders, lanes::Lanes, names::Names};
 use super::object_name::suffix;
-use crate::base::{Location, RecordingId, SealId};
+use crate::base::{Ended, Location, RecordingId, SealId};
 use crate::crypto::Sha256Digest;
 use crate::media::{
     Error, Listing, MaintenanceGuard, MediaFile, MediaObject, MediaStore, MediaWriter, ObjectRole, Stage, Version,
@@ -346,6 +346,6 @@ async fn in_background<T: Send + 'static>(
 ) -> Result<T, Error> {
     match spawn_blocking(work).await {
         Ok(result) => result,
-        Err(ended) => Err(Error::Unavailable { location: String::new(), reason: ended.to_string() }),
+        Err(_) => Err(Error::Unavailable { location: String::new(), reason: Ended.to_string() }),
     }
 }

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{Waits, location, sync_parent, unavailable};
+use crate::base::Ended;
 use crate::media::{Error, MediaWriter};
 
 pub(super) struct LocalWriter {
@@ -108,7 +109,7 @@ impl LocalWriter {
     /// answer counts as much as that of the sync at the end.
     async fn taken(&mut self) -> Result<(), Error> {
         if let Some(taking) = &mut self.taking {
-            let taken = taking.await.unwrap_or_else(|ended| Err(io::Error::other(ended)));
+            let taken = taking.await.unwrap_or_else(|_| Err(io::Error::other(Ended)));
             self.taking = None;
             self.note(taken);
         }

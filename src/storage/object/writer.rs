@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::bucket::Bucket;
-use crate::base::SealId;
+use crate::base::{Ended, SealId};
 use crate::crypto::{Sha256Digest, random};
 use crate::media::{Error, MediaKind, MediaObject, MediaWriter, ObjectRole, Stage};
 
@@ -109,7 +109,7 @@ impl BucketWriter {
         match self.in_flight.join_next().await {
             None | Some(Ok(Ok(()))) => Ok(()),
             Some(Ok(Err(error))) => Err(self.bucket.failed(&self.path, &error)),
-            Some(Err(ended)) => Err(self.bucket.unavailable(self.path.as_ref(), ended.to_string())),
+            Some(Err(_)) => Err(self.bucket.unavailable(self.path.as_ref(), Ended.to_string())),
         }
     }
 
