@@ -95,7 +95,7 @@ pub(super) fn create(path: &Path, text: &str) -> Result<bool, Error> {
         // Whole before it has its name: a reader never sees half of it.
         let folder = path.parent().unwrap_or_else(|| Path::new("."));
         let random = hex::encode(crypto::random::<8>().map_err(io::Error::other)?);
-        let draft = folder.join(format!(".{}.{random}", file_name(path)));
+        let draft = folder.join(format!(".{}.{random}", path.file_name().unwrap_or_default().display()));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
@@ -119,10 +119,6 @@ fn read_text(path: &Path, file: File) -> Result<Zeroizing<String>, Error> {
     Ok(text)
 }
 
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -140,5 +136,20 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("chmod");
         assert!(matches!(read(&path), Err(Error::LooseMode { mode: 0o640, .. })));
         assert_eq!(read_public(&path).expect("read").as_str(), "one");
+        assert!(matches!(create(&folder.path().join("none/secrets"), "one"), Err(Error::Io { .. })));
+    }
+
+    #[test]
+    fn each_error_says_what_can_be_done() {
+        let path = || PathBuf::from("/srv/tape/secrets");
+        let way_out = "`sealtape token create`";
+        for (error, advice) in [
+            (Error::Io { path: path(), reason: "no".into() }, "see that the file can be read and its folder written"),
+            (Error::Missing { path: path(), way_out }, way_out),
+            (Error::LooseMode { path: path(), mode: 0o644 }, "`chmod 600 /srv/tape/secrets`"),
+            (Error::content(&path(), "no key"), "correct it there"),
+        ] {
+            assert_eq!(error.advice(), advice);
+        }
     }
 }

@@ -58,6 +58,15 @@ impl Signer {
     fn sign_under(&self, header: &Header, claims: &Value) -> String {
         jsonwebtoken::encode(header, claims, &EncodingKey::from_ed_der(&self.der)).expect("signed")
     }
+
+    /// A token of what is given, byte for byte.
+    fn sign_bytes(&self, header: &[u8], claims: &[u8]) -> String {
+        use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+        let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let key = EncodingKey::from_ed_der(&self.der);
+        let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, Algorithm::EdDSA).expect("signed");
+        format!("{signed}.{signature}")
+    }
 }
 
 impl Place {
@@ -154,6 +163,9 @@ fn a_token_that_was_signed_here_says_what_it_was_to_say() {
     // To the last millisecond, and not in the next.
     assert!(verify_at(&place, &signed.token, at((NOW_S + 90) * 1000 - 1)).is_ok());
     assert_eq!(verify_at(&place, &signed.token, signed.expires_at), Err(token::Error::Expired));
+    // It names its key, as those do that count on it being found at once.
+    let header = jsonwebtoken::decode_header(&signed.token).expect("a header");
+    assert_eq!((header.alg, header.kid), (Algorithm::EdDSA, place.local.trusted().kid));
     // None is dead when it is born, and each has a name of its own.
     new.ttl = Duration::ZERO;
     let shortest = place.local.sign(&new, now).expect("signed");
@@ -169,7 +181,7 @@ fn a_token_that_was_signed_here_says_what_it_was_to_say() {
 
 #[test]
 fn a_providers_token_counts_only_for_what_it_says() {
-    use token::Error::{Expired, Malformed, NotForUs, NotTrusted, NotYet};
+    use token::Error::{Expired, KeysUnavailable, Malformed, NotForUs, NotTrusted, NotYet};
     let place = Place::new();
     let outcome = |claims: &Value| verify(&place, &place.provider.sign(claims));
     let whole = outcome(&claims()).expect("counts");
@@ -220,6 +232,10 @@ fn a_providers_token_counts_only_for_what_it_says() {
     let (signed, _) = token.rsplit_once('.').expect("three parts");
     assert!(verify(&place, &format!("{signed}.")).is_err());
     assert_eq!(verify(&place, "no token"), Err(Malformed));
+    // Each in its own words, for whoever showed it.
+    let details = [Malformed, NotTrusted, Expired, NotYet, NotForUs, KeysUnavailable].map(token::Error::detail);
+    assert!(details.iter().all(|detail| detail.starts_with("The ") && detail.ends_with('.')), "{details:?}");
+    assert_eq!(std::collections::HashSet::from(details).len(), details.len());
     // An extension that must be understood.
     let critical = Header { crit: Some(vec!["b64".into()]), ..Header::new(Algorithm::EdDSA) };
     assert_eq!(verify(&place, &place.provider.sign_under(&critical, &claims())), Err(NotTrusted));
@@ -252,19 +268,46 @@ fn a_token_that_names_no_key_is_tried_with_those_that_there_are() {
 }
 
 #[test]
+fn a_token_is_json_also_where_nobody_looks() {
+    let place = Place::new();
+    let (before, after) = (&b"{\"more\":"[..], claims().to_string().replacen('{', ",", 1));
+    let of = |in_header: &[u8], in_claims: &[u8]| {
+        let header = [before, in_header, br#","alg":"EdDSA","kid":"of-provider"}"#].concat();
+        let claims = [before, in_claims, after.as_bytes()].concat();
+        verify(&place, &place.provider.sign_bytes(&header, &claims))
+    };
+    assert!(of(b"0", b"0").is_ok());
+    for more in [&b"\"\xBC\""[..], b"1e999", b"\"\\ud800\""] {
+        assert_eq!(of(b"0", more), Err(token::Error::Malformed), "{more:?} among claims");
+        assert!(of(more, b"0").is_err(), "{more:?} in the header");
+    }
+}
+
+/// Whoever names the local key is held to that one, also where the provider has another of its name.
+#[test]
+fn a_token_that_names_the_local_key_is_signed_by_that_or_by_none() {
+    let place = Place::new();
+    let kid = place.local.trusted().kid.expect("it has one");
+    let namesake = Signer::new(Some(kid.leak()));
+    place.trust(&[&namesake]);
+    assert_eq!(verify(&place, &namesake.sign(&claims())), Err(token::Error::NotTrusted));
+}
+
+#[test]
 fn a_token_is_no_longer_than_it_may_be() {
     let place = Place::new();
-    let of_len = |wanted: usize| {
-        (0..wanted)
-            .map(|fill| place.provider.sign(&claims_with("fill", json!("x".repeat(fill)))))
-            .find(|token| token.len() >= wanted)
-            .expect("a token of that length")
+    // Base64 has no length of one more than three quarters: what claims cannot fill, the header does.
+    let of_two = |header: usize, claims: usize| {
+        let header = format!("{{\"alg\":\"EdDSA\",\"kid\":\"of-provider\"{}}}", " ".repeat(header));
+        let claims = claims_with("fill", json!("x".repeat(claims))).to_string();
+        place.provider.sign_bytes(header.as_bytes(), claims.as_bytes())
     };
-    // Base64 has no length of one more than three quarters: the longest that may be, and the next.
-    let (fits, too_long) = (of_len(8191), of_len(8193));
-    assert!(fits.len() <= 8192 && too_long.len() > 8192);
-    assert!(verify(&place, &fits).is_ok());
-    assert_eq!(verify(&place, &too_long), Err(token::Error::Malformed));
+    let of_len = |wanted: usize| {
+        let both = (0..3).flat_map(|header| (5700..6100).map(move |claims| (header, claims)));
+        both.map(|(header, claims)| of_two(header, claims)).find(|token| token.len() == wanted).expect("that length")
+    };
+    assert!(verify(&place, &of_len(8192)).is_ok());
+    assert_eq!(verify(&place, &of_len(8193)), Err(token::Error::Malformed));
 }
 
 #[test]
