@@ -6,6 +6,7 @@
 
 mod decoding;
 mod peaks;
+mod turns;
 
 use std::{
     collections::HashMap,
@@ -16,12 +17,14 @@ use std::{
 
 use moka::future::Cache;
 use tokio::{
-    sync::{Semaphore, watch},
-    task::spawn_blocking,
-    time::{MissedTickBehavior, interval, timeout},
+    sync::watch,
+    time::{MissedTickBehavior, interval},
 };
 
-use self::peaks::Peaks;
+use self::{
+    peaks::Peaks,
+    turns::{Lost, Turns},
+};
 use super::{
     OpenRecording, Playback, PlaybackError,
     media_duration::is_timed,
@@ -154,8 +157,7 @@ pub struct Waveforms {
     playback: Arc<Playback>,
     known: Cache<Key, Arc<Waveform>>,
     under_way: Mutex<HashMap<Key, Weak<UnderWay>>>,
-    /// For as many as are decoded at a time: players need the rest of the machine.
-    turns: Semaphore,
+    turns: Turns,
 }
 
 /// One version of a recording, as far as it is known.
@@ -198,7 +200,8 @@ impl Waveforms {
             .eviction_listener(|_, _, cause| METER.waveforms.count_removal(cause.was_evicted()))
             .build();
         let turns = available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
-        let waveforms = Self { playback, known, under_way: Mutex::default(), turns: Semaphore::new(turns) };
+        let waveforms =
+            Self { playback, known, under_way: Mutex::default(), turns: Turns::new(turns, TIME_MAX + GRACE) };
         let waveforms = Arc::new(waveforms);
         tokio::spawn(let_go_from_time_to_time(Arc::downgrade(&waveforms)));
         waveforms
@@ -253,25 +256,22 @@ impl Waveforms {
         reading: Reading,
         sender: watch::Sender<Option<Outcome>>,
     ) {
-        let turn = tokio::select! {
-            turn = self.turns.acquire() => turn.ok(),
-            () = sender.closed() => None,
-        };
-        let outcome = match turn {
-            Some(_turn) => self.decode(recording, reading).await,
-            None => Err(Cut::Abandoned),
+        let outcome = tokio::select! {
+            outcome = self.decode(recording, reading) => outcome,
+            () = sender.closed() => Ok(Err(Cut::Abandoned)),
         };
         count_waveform(match &outcome {
-            Ok(Waveform { sound: Some(_), .. }) => WaveformOutcome::Made,
-            Ok(Waveform { sound: None, .. }) => WaveformOutcome::Nothing,
-            Err(Cut::Abandoned) => WaveformOutcome::Abandoned,
-            Err(Cut::Playback(_) | Cut::Bounds) => WaveformOutcome::Failed,
+            Ok(Ok(Waveform { sound: Some(_), .. })) => WaveformOutcome::Made,
+            Ok(Ok(Waveform { sound: None, .. })) => WaveformOutcome::Nothing,
+            Ok(Err(Cut::Abandoned)) => WaveformOutcome::Abandoned,
+            Ok(Err(Cut::Playback(_) | Cut::Bounds)) | Err(_) => WaveformOutcome::Failed,
         });
         let outcome = match outcome {
-            Ok(waveform) => Some(Ok(Arc::new(waveform))),
-            Err(Cut::Playback(error)) => Some(Err(error.into())),
-            Err(Cut::Bounds) => Some(Ok(Arc::new(Waveform::not_now(None)))),
-            Err(Cut::Abandoned) => None,
+            Ok(Ok(waveform)) => Some(Ok(Arc::new(waveform))),
+            Ok(Err(Cut::Playback(error))) => Some(Err(error.into())),
+            Ok(Err(Cut::Bounds)) => Some(Ok(Arc::new(Waveform::not_now(None)))),
+            Ok(Err(Cut::Abandoned)) => None,
+            Err(error) => Some(Err(error)),
         };
         // What is not complete may be another thing soon.
         if let Some(Ok(waveform)) = &outcome
@@ -287,23 +287,26 @@ impl Waveforms {
         sender.send_replace(outcome);
     }
 
-    async fn decode(&self, recording: Arc<OpenRecording>, reading: Reading) -> Result<Waveform, Cut> {
-        let _active = ActiveWaveform::count();
-        let deadline = Instant::now() + TIME_MAX;
+    async fn decode(&self, recording: Arc<OpenRecording>, reading: Reading) -> Result<Result<Waveform, Cut>, Error> {
         let id = recording.id.clone();
-        let media = MediaReader::new(&self.playback, recording, reading.clone(), deadline);
-        let decoding = spawn_blocking(move || decoding::decode(media, &reading, deadline));
+        let playback = Arc::clone(&self.playback);
+        let decoding = self.turns.run(move || {
+            let _active = ActiveWaveform::count();
+            let deadline = Instant::now() + TIME_MAX;
+            let media = MediaReader::new(&playback, recording, reading.clone(), deadline);
+            decoding::decode(media, &reading, deadline)
+        });
         // A fault of a decoder is no fault of the recording, which plays.
-        match timeout(TIME_MAX + GRACE, decoding).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => {
+        match decoding.await {
+            Ok(outcome) => Ok(outcome),
+            Err(Lost::NoTurn) => Err(Error::TooMany),
+            Err(Lost::Ended) => {
                 tracing::warn!(%id, "its sound cannot be decoded: {Ended}");
-                Ok(Waveform::silent(None))
+                Ok(Ok(Waveform::silent(None)))
             }
-            // It looks at the time between packets alone. Its turn is another one's now.
-            Err(_) => {
-                tracing::warn!(%id, "its decoder does not come to an end");
-                Ok(Waveform::silent(None))
+            Err(Lost::Endless) => {
+                tracing::warn!(%id, "its decoder does not come to an end, and keeps others from their turn");
+                Ok(Ok(Waveform::silent(None)))
             }
         }
     }
