@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sealtape::{
-    access::{Link, LinkError, LinkSecrets, Subject},
+    access::{Link, LinkError, LinkSecrets, LinkSecretsError, Subject},
     base::{RecordingId, Timestamp},
     crypto::{Key, LinkMac},
 };
@@ -36,10 +36,16 @@ pub fn links(data: &[u8]) {
         (Err(LinkError::NotAuthentic), None) => {}
         (verified, expected) => panic!("{verified:?} and {expected:?}"),
     }
-    // A file of secrets is read or refused, and what stands in it is not shown.
-    if let Err(error) = LinkSecrets::read(&text) {
-        assert!(!error.to_string().contains(text.trim()) || text.trim().len() < 16, "{error}");
-    }
+    // A file of secrets is read whole, or refused for its first line that is none.
+    let is_secret = |line: &str| line.len() == 64 && line.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut lines =
+        (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let wrong = match lines.clone().find(|(_, line)| !is_secret(line)) {
+        Some((number, _)) => Some(LinkSecretsError::Line(number)),
+        None if lines.next().is_none() => Some(LinkSecretsError::Empty),
+        None => None,
+    };
+    assert_eq!(LinkSecrets::read(&text).err(), wrong);
 }
 
 static WAS_GIVEN: LazyLock<String> = LazyLock::new(|| {
