@@ -86,6 +86,8 @@ fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     #[test]
@@ -103,6 +105,10 @@ mod tests {
         fs::write(&path, "no number").expect("written");
         assert_eq!(watched.value().as_deref(), Some(&1));
         fs::write(&path, "23").expect("written");
+        assert_eq!(watched.value().as_deref(), Some(&23));
+        // A link that leads to itself: what cannot be looked at is not gone.
+        fs::remove_file(&path).expect("removed");
+        symlink(&path, &path).expect("linked");
         assert_eq!(watched.value().as_deref(), Some(&23));
         fs::remove_file(&path).expect("removed");
         assert_eq!(watched.value().as_deref(), None);
