@@ -32,7 +32,10 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::base::metrics::{self as names, MetricKind, MetricUnit};
+use crate::base::{
+    Ended,
+    metrics::{self as names, MetricKind, MetricUnit},
+};
 use crate::config::LogFormat;
 use crate::http::{Adopt, Observers, TRACE_TARGET};
 
@@ -239,7 +242,7 @@ impl opentelemetry_sdk::trace::SpanExporter for OnRuntime {
             }
             outcome
         });
-        async move { sending.await.unwrap_or_else(|error| Err(OTelSdkError::InternalFailure(error.to_string()))) }
+        async move { sending.await.unwrap_or_else(|_| Err(OTelSdkError::InternalFailure(Ended.to_string()))) }
     }
 }
 

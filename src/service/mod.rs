@@ -5,23 +5,15 @@
 mod back_off;
 mod buffers;
 mod bulk;
-mod cataloguing;
 mod checksum;
 mod companions;
 mod copying;
-mod dead_import;
-mod encoder;
 mod growth;
-mod incoming;
 mod ingest;
-mod ingest_plain;
-mod ingest_sealed;
-mod ingest_spool;
 mod key_ops;
 mod key_watch;
 mod listening;
 mod listening_session;
-mod live_row;
 mod live_writer;
 mod maintenance;
 mod media_duration;
@@ -40,7 +32,6 @@ mod salvage;
 mod source;
 mod span_stream;
 mod spooler;
-mod unsettled;
 mod verify;
 mod waveform;
 
@@ -49,8 +40,7 @@ pub use copying::{
     Copied, CopyItem, CopyPage, CopyParts, CopyWishes, Copying, Error as CopyError, Extent as CopyExtent,
     Left as LeftBehind, Proof,
 };
-pub use incoming::{Intake, Stop};
-pub use ingest::{Error as IngestError, Ingest, Ingested, NewRecording};
+pub use ingest::{Error as IngestError, Ingest, Ingested, Intake, NewRecording, Stop};
 pub use key_ops::{Imported, KeyOps, KeySummary, StateChange};
 pub use key_watch::{Error as KeyError, Health, KeyWatch};
 pub use listening::{Listening, ListeningError, ListeningSettings, OnFailure};

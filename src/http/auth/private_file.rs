@@ -68,7 +68,7 @@ impl Error {
         Self::Content { path: path.to_owned(), reason: reason.to_string() }
     }
 
-    fn io(path: &Path, error: &io::Error) -> Self {
+    pub(super) fn io(path: &Path, error: &io::Error) -> Self {
         Self::Io { path: path.to_owned(), reason: error.to_string() }
     }
 }

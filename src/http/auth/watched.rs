@@ -31,9 +31,9 @@ impl<T> Watched<T> {
     ///
     /// # Errors
     ///
-    /// It is there and cannot be used.
+    /// It is there and cannot be used, or whether it is there cannot be told.
     pub fn new(path: PathBuf, read: fn(&Path) -> Result<T, Error>) -> Result<Self, Error> {
-        let stamp = stamp(&path).ok().flatten();
+        let stamp = stamp(&path).map_err(|error| Error::io(&path, &error))?;
         let value = match stamp {
             Some(_) => Some(Arc::new(read(&path)?)),
             None => None,
@@ -110,6 +110,7 @@ mod tests {
         fs::remove_file(&path).expect("removed");
         symlink(&path, &path).expect("linked");
         assert_eq!(watched.value().as_deref(), Some(&23));
+        assert!(Watched::new(path.clone(), read).is_err(), "nor missing, at the start");
         fs::remove_file(&path).expect("removed");
         assert_eq!(watched.value().as_deref(), None);
         fs::write(&path, "x").expect("written");

@@ -189,6 +189,14 @@ impl Drop for UnderWay {
     }
 }
 
+/// Why a waveform was not made.
+enum NotMade {
+    /// There was nothing more to read.
+    Cut(Cut),
+    /// Others that decode do not come to an end.
+    NoTurn,
+}
+
 impl Waveforms {
     /// Of what `playback` plays. Must be called within a runtime: what nobody asks for is let go from time to time.
     #[must_use]
@@ -258,20 +266,20 @@ impl Waveforms {
     ) {
         let outcome = tokio::select! {
             outcome = self.decode(recording, reading) => outcome,
-            () = sender.closed() => Ok(Err(Cut::Abandoned)),
+            () = sender.closed() => Err(NotMade::Cut(Cut::Abandoned)),
         };
         count_waveform(match &outcome {
-            Ok(Ok(Waveform { sound: Some(_), .. })) => WaveformOutcome::Made,
-            Ok(Ok(Waveform { sound: None, .. })) => WaveformOutcome::Nothing,
-            Ok(Err(Cut::Abandoned)) => WaveformOutcome::Abandoned,
-            Ok(Err(Cut::Playback(_) | Cut::Bounds)) | Err(_) => WaveformOutcome::Failed,
+            Ok(Waveform { sound: Some(_), .. }) => WaveformOutcome::Made,
+            Ok(Waveform { sound: None, .. }) => WaveformOutcome::Nothing,
+            Err(NotMade::Cut(Cut::Abandoned)) => WaveformOutcome::Abandoned,
+            Err(NotMade::Cut(Cut::Playback(_) | Cut::Bounds) | NotMade::NoTurn) => WaveformOutcome::Failed,
         });
         let outcome = match outcome {
-            Ok(Ok(waveform)) => Some(Ok(Arc::new(waveform))),
-            Ok(Err(Cut::Playback(error))) => Some(Err(error.into())),
-            Ok(Err(Cut::Bounds)) => Some(Ok(Arc::new(Waveform::not_now(None)))),
-            Ok(Err(Cut::Abandoned)) => None,
-            Err(error) => Some(Err(error)),
+            Ok(waveform) => Some(Ok(Arc::new(waveform))),
+            Err(NotMade::Cut(Cut::Playback(error))) => Some(Err(error.into())),
+            Err(NotMade::Cut(Cut::Bounds)) => Some(Ok(Arc::new(Waveform::not_now(None)))),
+            Err(NotMade::Cut(Cut::Abandoned)) => None,
+            Err(NotMade::NoTurn) => Some(Err(Error::TooMany)),
         };
         // What is not complete may be another thing soon.
         if let Some(Ok(waveform)) = &outcome
@@ -287,7 +295,7 @@ impl Waveforms {
         sender.send_replace(outcome);
     }
 
-    async fn decode(&self, recording: Arc<OpenRecording>, reading: Reading) -> Result<Result<Waveform, Cut>, Error> {
+    async fn decode(&self, recording: Arc<OpenRecording>, reading: Reading) -> Result<Waveform, NotMade> {
         let id = recording.id.clone();
         let playback = Arc::clone(&self.playback);
         let decoding = self.turns.run(move || {
@@ -298,15 +306,15 @@ impl Waveforms {
         });
         // A fault of a decoder is no fault of the recording, which plays.
         match decoding.await {
-            Ok(outcome) => Ok(outcome),
-            Err(Lost::NoTurn) => Err(Error::TooMany),
+            Ok(outcome) => outcome.map_err(NotMade::Cut),
+            Err(Lost::NoTurn) => Err(NotMade::NoTurn),
             Err(Lost::Ended) => {
                 tracing::warn!(%id, "its sound cannot be decoded: {Ended}");
-                Ok(Ok(Waveform::silent(None)))
+                Ok(Waveform::silent(None))
             }
             Err(Lost::Endless) => {
                 tracing::warn!(%id, "its decoder does not come to an end, and keeps others from their turn");
-                Ok(Ok(Waveform::silent(None)))
+                Ok(Waveform::silent(None))
             }
         }
     }

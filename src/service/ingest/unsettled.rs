@@ -8,10 +8,11 @@ use tokio::sync::Notify;
 
 use super::{
     live_row::{self, Row},
-    meter::METER,
+    object_of,
 };
 use crate::catalogue::{Database, Recording};
 use crate::media::MediaStore;
+use crate::service::meter::METER;
 
 /// How often the catalogue is tried while something waits for it.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -67,7 +68,7 @@ impl Unsettled {
 
 /// Names a recording whose ID another one has.
 pub(super) fn name_taken(recording: &Recording, store: &dyn MediaStore) {
-    let file = store.location(&super::ingest::object_of(recording));
+    let file = store.location(&object_of(recording));
     tracing::error!(
         id = %recording.id, %file,
         "another recording of this ID was catalogued meanwhile; both stay as they are, and this one is not catalogued"

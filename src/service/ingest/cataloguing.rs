@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{
-    Stop,
-    ingest::{Error, Ingest, Ingested, object_of},
+    Error, Ingest, Ingested, Stop,
     live_row::{self, Row, is_away, is_same_content},
+    object_of,
 };
 use crate::catalogue::{self, Recording};
 

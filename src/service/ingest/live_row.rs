@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{task::JoinHandle, time::Instant};
 
-use super::{Clock, ingest::later};
-use crate::base::ErrorCode;
+use crate::base::{ErrorCode, Timestamp};
 use crate::catalogue::{self, Content, Database, Recording, RecordingState};
+use crate::service::Clock;
 
 /// How long a writer is held to be alive after it last said so, and how often it says so.
 pub(super) const LEASE: Duration = Duration::from_secs(30);
@@ -142,4 +142,9 @@ pub(super) fn is_same_content(row: &Content, written: &Content) -> bool {
         (Content::Plain { digest, .. }, Content::Plain { digest: written, .. }) => digest == written,
         (Content::Sealed { .. }, Content::Plain { .. }) | (Content::Plain { .. }, Content::Sealed { .. }) => false,
     }
+}
+
+pub(super) fn later(time: Timestamp, by: Duration) -> Timestamp {
+    let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+    Timestamp::from_millis(time.millis().saturating_add(millis)).unwrap_or(Timestamp::MAX)
 }

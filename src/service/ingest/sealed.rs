@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::{
-    Source,
-    incoming::{Stop, joined},
-    ingest::{Error, Ingest, Ingested, NewRecording, object_of},
-    source::Piece,
+    Error, Ingest, Ingested, NewRecording, Stop,
+    incoming::{self, joined},
+    object_of,
 };
 use crate::catalogue::{self, Content, Recording, RecordingState};
 use crate::media::{MediaFile, MediaKind, MediaObject, MediaWriter, Stage};
 use crate::sealed::{HEADER_LEN, NameClaim, Opener, Role, UnverifiedHeader};
+use crate::service::{Source, source::Piece};
 
 /// How much media is verified at a time.
 const VERIFY_LEN: u64 = 1 << 20;
@@ -123,7 +123,7 @@ async fn next(
     progress: &(dyn Fn(u64) + Send + Sync),
     piece: Piece,
 ) -> Result<Piece, Error> {
-    let piece = super::incoming::next(source, stop, piece).await?;
+    let piece = incoming::next(source, stop, piece).await?;
     progress(piece.len() as u64);
     Ok(piece)
 }

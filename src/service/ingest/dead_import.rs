@@ -1,7 +1,7 @@
 //! What an import left that was killed: the beginning of a recording whose source is whole, and which nobody was promised.
 //! It gives way to the next import of that ID.
 
-use super::ingest::{Error, Ingest};
+use super::{Error, Ingest};
 use crate::catalogue;
 use crate::media::{self, MediaFile, MediaKind, MediaObject, MediaWriter, Stage};
 use crate::sealed::{ChunkLen, HEADER_LEN, Role, UnverifiedHeader};

@@ -4,11 +4,11 @@ use std::io;
 
 use tokio::sync::watch;
 
-use super::{
+use crate::base::{MediaType, RecordingId};
+use crate::service::{
     meter::METER,
     source::{Piece, Source},
 };
-use crate::base::{MediaType, RecordingId};
 
 /// Asks an ingest to stop: at once, and in order.
 #[derive(Clone, Debug)]

@@ -1,16 +1,12 @@
 //! Catalogues plain files where they lie, outside the media store: each is read once, and not copied.
 
-use super::{
-    detect_media_type,
-    incoming::Stop,
-    ingest::{Error, Ingest, NewRecording, id},
-    pieces::Pieces,
-};
+use super::{Error, Ingest, NewRecording, Stop, id};
 use crate::base::Location;
 use crate::catalogue::{self, Content, Recording, RecordingState};
 use crate::crypto::Sha256Digest;
 use crate::media::{self, MediaKind, MediaObject, Stage};
 use crate::sealed;
+use crate::service::{detect_media_type, pieces::Pieces};
 
 impl Ingest {
     /// Catalogues the file at `outside` as plain; none when it is catalogued already. Its digest and length are what
