@@ -50,7 +50,8 @@ impl PyKmip {
         SHARED.get_or_init(|| {
             let server = Self::start();
             let group = server.child.lock().expect("whole").as_ref().expect("it runs").id();
-            stop_at_exit(&format!("kill -KILL -- -{group}"), server.folder.path());
+            // As the shell has it, which knows no `--` there.
+            stop_at_exit(&format!("kill -KILL -{group}"), server.folder.path());
             server
         })
     }
