@@ -148,7 +148,8 @@ async function standIn(context) {
 /** Starts the program and waits for a line; the process ends with the test. */
 async function start(t, args, wanted) {
   const child = spawn(PROGRAM, args, { env: environment(), stdio: ['ignore', 'pipe', 'pipe'] });
-  atEnd(t, () => ended(child, 'SIGKILL'));
+  // In order, so that the demo removes its folder; nobody waits for what others still have to hear.
+  atEnd(t, () => ended(child, args[0] === 'demo' ? 'SIGTERM' : 'SIGKILL'));
   let said = '';
   const line = await new Promise((resolve, reject) => {
     const patience = setTimeout(() => reject(new Error(`sealtape ${args[0]} said only: ${said}`)), PATIENCE_MS);
