@@ -94,6 +94,18 @@ fn a_stream_under_way_is_cut_when_encryption_is_switched_off() {
     assert!(came < media.len() / 2, "{came} bytes came after all");
 }
 
+/// Also by whoever writes rows, and says so to nobody.
+#[test]
+fn a_server_says_in_its_log_when_the_switch_is_turned() {
+    let system = System::with_key();
+    let server = system.serve();
+    for (turn, says) in [("disable", "encryption was switched off"), ("enable", "encryption was switched on")] {
+        assert!(!server.log().contains(says), "{}", server.log());
+        system.ok(&["encryption", turn]);
+        assert!(server.wait_until(WITHIN_A_SECOND, |server| server.log().contains(says)), "{}", server.log());
+    }
+}
+
 #[test]
 fn a_key_generated_while_it_runs_wraps_and_opens() {
     let system = System::with_key();

@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use super::{back_off::BackOff, meter::METER};
 use crate::base::{Fingerprint, FingerprintPrefix};
 use crate::catalogue::{self, Database};
-use crate::keys::{self, DefinitionKeyHolder, DefinitionKeyName, KeyRing};
+use crate::keys::{self, DefinitionKeyHolder, DefinitionKeyName, KeyRing, Switch};
 
 /// How often the database is asked whether anything changed: a change is seen well within a second.
 const CHANGE_POLL: Duration = Duration::from_millis(250);
@@ -204,7 +204,14 @@ impl KeyWatch {
         }
         match read {
             Ok(ring) => {
+                let turned = (self.ring.load().switch() == Switch::Disabled, ring.switch() == Switch::Disabled);
                 self.ring.store(ring);
+                // A command that turns it is on record; a row that somebody else changed is not.
+                match turned {
+                    (false, true) => tracing::warn!("encryption was switched off: new recordings stay plain"),
+                    (true, false) => tracing::info!("encryption was switched on"),
+                    (true, true) | (false, false) => {}
+                }
                 *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = counter;
                 self.note(Ok(()));
                 Ok(())

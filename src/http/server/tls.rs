@@ -20,6 +20,7 @@ use tokio_rustls::{
         version::{TLS12, TLS13},
     },
 };
+use zeroize::Zeroizing;
 
 /// How often the files are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -173,7 +174,8 @@ fn read(cert: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file(cert)?).collect();
     let chain = chain.ok().filter(|chain| !chain.is_empty());
     let chain = chain.ok_or_else(|| TlsError::NoCertificate(cert.to_owned()))?;
-    let private = PrivateKeyDer::from_pem_slice(&file(key)?).map_err(|_| TlsError::NoKey(key.to_owned()))?;
+    let private = Zeroizing::new(file(key)?);
+    let private = PrivateKeyDer::from_pem_slice(&private).map_err(|_| TlsError::NoKey(key.to_owned()))?;
     CertifiedKey::from_der(chain, private, &provider()).map_err(|source| TlsError::Pair {
         cert: cert.to_owned(),
         key: key.to_owned(),
