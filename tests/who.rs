@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::support::{Reply, Server, System, get, media, request, text, tool};
 
+mod limits;
 mod provider;
 
 const PATH: &str = "/recordings/team-a.1/media";
