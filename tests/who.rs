@@ -8,6 +8,7 @@ use crate::support::{Reply, Server, System, get, media, request, text, tool};
 
 mod limits;
 mod provider;
+mod stolen;
 
 const PATH: &str = "/recordings/team-a.1/media";
 
