@@ -86,7 +86,7 @@ async fn whatever_stands_in_a_name_or_a_detail_its_event_is_one_line_of_a_sound_
             assert_eq!(said.matches(&format!(",\"{field}\":")).count(), usize::from(field != "seq"), "{field}: {said}");
         }
     }
-    let found = verify(&[path.clone()], &[]).expect("it can be read");
+    let found = verify(std::slice::from_ref(&path), &[]).expect("it can be read");
     assert!(found.is_sound() && found.chains.len() == 1, "{:?}", found.faults);
     assert_eq!(found.chains[0].lines, lines.len() as u64);
 
