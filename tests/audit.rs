@@ -18,6 +18,9 @@ use serde_json::Value;
 
 use crate::support::{Server, System, get, media, request, signal, text};
 
+mod full;
+mod names;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn system() -> (System, Vec<u8>) {

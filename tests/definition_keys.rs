@@ -15,6 +15,8 @@ use sealtape::kms::{EmbeddedDefinitionKey, FileDefinitionKeys, SeveralHolders};
 use crate::support::{Server, System, media, text};
 
 mod planted;
+mod stolen;
+mod turned;
 
 const EMBEDDED: (&str, &str) = ("SEALTAPE_DEFINITION_KEY__KIND", "embedded");
 const WITHIN_A_SECOND: Duration = Duration::from_secs(1);

@@ -8,8 +8,9 @@ use std::{
 };
 
 use sealtape::audit::EventKind;
+use sha2::{Digest, Sha256};
 
-use crate::support::{System, copy_folder, postgres::Postgres, text};
+use crate::support::{System, copy_folder, files_below, postgres::Postgres, softhsm, text};
 
 /// What the recordings of every fixture were made from.
 fn media(len: u64) -> Vec<u8> {
@@ -173,6 +174,78 @@ fn a_database_of_version_0_1_0_on_a_server_goes_on() {
     system.import("new", &media(100));
     system.ok(&["rewrap", "sealed", "described"]);
     plays(&system, &recordings);
+}
+
+/// Its database keys are wrapped by a key that never left its token, which is files of SoftHSM.
+#[test]
+fn rows_that_a_token_wrapped_for_version_0_1_0_go_on() {
+    let mut system = System::in_folder();
+    take_over(&fixture("0.1.0/pkcs11/data"), &system);
+    let (tokens, pin, configuration) = (system.path("tokens"), system.path("pin"), system.path("softhsm2.conf"));
+    copy_folder(&fixture("0.1.0/pkcs11/tokens"), &tokens);
+    fs::copy(fixture("0.1.0/pkcs11/pin"), &pin).expect("copied");
+    fs::set_permissions(&pin, fs::Permissions::from_mode(0o600)).expect("chmod");
+    let settings =
+        format!("directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n", tokens.display());
+    fs::write(&configuration, settings).expect("written");
+    for (name, value) in [
+        ("SEALTAPE_DEFINITION_KEY__KIND", "pkcs11"),
+        ("SEALTAPE_DEFINITION_KEY__PKCS11__MODULE", softhsm::module().to_str().expect("UTF-8")),
+        ("SEALTAPE_DEFINITION_KEY__PKCS11__TOKEN", softhsm::TOKEN),
+        ("SEALTAPE_DEFINITION_KEY__PKCS11__LABEL", softhsm::LABEL),
+        ("SEALTAPE_DEFINITION_KEY__PKCS11__PIN_FILE", pin.to_str().expect("UTF-8")),
+        ("SOFTHSM2_CONF", configuration.to_str().expect("UTF-8")),
+    ] {
+        system.set(name, value);
+    }
+    let recordings = [("sealed", 20_000), ("rewrapped", 20_000), ("edge", 16_384), ("exempt", 5_000)];
+    plays(&system, &recordings);
+    let status = system.json(&["definition-key", "status"]);
+    assert_eq!((&status["kind"], &status["database_keys"]), (&"pkcs11".into(), &2.into()), "{status}");
+    let keys = system.json(&["keys", "list"]);
+    let counts: Vec<_> = keys.as_array().expect("list").iter().map(|key| key["recordings"].as_u64()).collect();
+    assert_eq!(counts, [Some(1), Some(2)]);
+    system.ok(&["keys", "generate"]);
+    system.import("new", &media(100));
+    system.ok(&["rewrap", "--all"]);
+    plays(&system, &recordings);
+    // Away from the token, and on without it.
+    system.ok(&["definition-key", "migrate", "--to", "file"]);
+    system.set("SEALTAPE_DEFINITION_KEY__KIND", "file");
+    fs::remove_dir_all(tokens).expect("removed");
+    plays(&system, &recordings);
+    system.ok(&["verify", "--all"]);
+}
+
+/// How many lines of `SHA256SUMS` there were when one was last added, and the SHA-256 of those: lines are added behind
+/// them, and none is ever changed.
+const LISTED: (usize, &str) = (71, "0635db81d0787c95d2836f43a1474edbcf2bd48e6724235d5e15341ddb70758f");
+/// What makes fixtures is none.
+const NOT_FROZEN: [&str; 3] = ["SHA256SUMS", "make.py", "make_pkcs11.py"];
+
+/// What an earlier version wrote is not made anew by a later one, nor is anything left out.
+#[test]
+fn what_is_frozen_is_as_it_was_and_nothing_lies_beside_it() {
+    let list = fs::read_to_string(fixture("SHA256SUMS")).expect("read");
+    let (lines, digest) = LISTED;
+    let first: String = list.split_inclusive('\n').take(lines).collect();
+    assert_eq!(hex::encode(Sha256::digest(&first)), digest, "a line of SHA256SUMS is another one");
+    assert_eq!(list.lines().count(), lines, "what was added to SHA256SUMS is to be added to LISTED, too");
+    let listed: BTreeSet<String> = list
+        .lines()
+        .map(|line| line.split_once("  ").expect("a digest and a path"))
+        .map(|(digest, path)| format!("{path} {digest}"))
+        .collect();
+    assert_eq!(listed.len(), lines, "each once");
+    let root = fixture("");
+    let there: BTreeSet<String> = files_below(&root)
+        .into_iter()
+        .map(|file| (file.strip_prefix(&root).expect("below").to_str().expect("UTF-8").to_owned(), file))
+        .filter(|(name, _)| !NOT_FROZEN.contains(&name.as_str()))
+        .map(|(name, file)| format!("{name} {}", hex::encode(Sha256::digest(fs::read(file).expect("read")))))
+        .collect();
+    let changed: Vec<&String> = there.symmetric_difference(&listed).collect();
+    assert!(changed.is_empty(), "changed, gone, or not listed: {changed:#?}");
 }
 
 /// Whatever of these does not play is deactivated; what does is, byte for byte, what was recorded.

@@ -299,22 +299,117 @@ const BETWEEN_SECRETS_OF_ONE_PERSON: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// "Held by" is not said of a test that is not there.
+/// "Held by" is not said of what is no test, or is not run.
 #[test]
 fn every_test_that_the_manual_names_exists() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut named = 0;
     for chapter in ["threats.md", "assurance.md"] {
-        let text = fs::read_to_string(root.join("src/manual").join(chapter)).expect("read");
-        let tests =
-            text.split('`').filter_map(|word| word.split_once(".rs::").filter(|_| !word.contains(char::is_whitespace)));
-        for (file, test) in tests {
+        for (file, test) in tests_named_in(&chapter_of_the_manual(chapter)) {
             named += 1;
-            let source = fs::read_to_string(root.join(format!("{file}.rs"))).unwrap_or_default();
-            assert!(source.contains(&format!("fn {test}(")), "{chapter} names {file}.rs::{test}, which is not there");
+            if let Err(why) = is_run(&file, &test) {
+                panic!("{chapter} names {file}::{test}: {why}");
+            }
         }
     }
     assert!(named > 50, "{named}");
+}
+
+#[test]
+fn every_threat_names_a_test_that_holds_it() {
+    let text = chapter_of_the_manual("threats.md");
+    let threats = text.split("\n## Threats, and what holds\n").nth(1).expect("the section");
+    let threats = threats.split("\n## ").next().expect("to the next one");
+    let mut rows = 0;
+    // A table's head, the line below it, and its rows.
+    for table in threats.split("\n\n").filter(|block| block.starts_with('|')) {
+        let mut lines = table.lines();
+        assert_eq!(lines.next(), Some("| threat | what comes of it | held by |"));
+        assert_eq!(lines.next(), Some("|---|---|---|"));
+        for line in lines {
+            let cells: Vec<&str> = line.trim_matches('|').split('|').collect();
+            let [threat, outcome, held_by] = cells[..] else { panic!("a row of three: {line}") };
+            assert!(!threat.trim().is_empty() && !outcome.trim().is_empty(), "{line}");
+            assert!(!tests_named_in(held_by).is_empty(), "nothing holds: {line}");
+            rows += 1;
+        }
+    }
+    assert_eq!(
+        rows,
+        threats.lines().filter(|line| line.starts_with('|')).count() - 2 * threats.matches("\n|---").count()
+    );
+    assert!(rows > 50, "{rows}");
+}
+
+/// What would make `is_run` say yes to everything.
+#[test]
+fn what_is_no_test_or_is_not_run_is_not_taken_for_one() {
+    for (source, is_test) in [
+        ("#[test]\nfn it_holds() {", true),
+        ("/// Why.\n#[tokio::test]\n// Once.\n#[cfg(unix)]\nasync fn it_holds() {", true),
+        ("fn it_holds() {", false),
+        ("#[test]\nfn other() {}\n\nfn it_holds() {", false),
+        ("// #[test]\nfn it_holds() {", false),
+        ("#[test]\n#[ignore = \"slow\"]\nfn it_holds() {", false),
+        ("#[ignore]\n#[test]\nfn it_holds() {", false),
+        ("#[test]\n// fn it_holds() {", false),
+        ("#[test]\nfn it_holds_not() {", false),
+    ] {
+        assert_eq!(is_test_in(source, "it_holds"), is_test, "{source}");
+    }
+}
+
+fn chapter_of_the_manual(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/manual").join(name)).expect("read")
+}
+
+/// `FILE.rs::TEST` between backquotes.
+fn tests_named_in(text: &str) -> Vec<(String, String)> {
+    let words = text.split('`').filter(|word| !word.contains(char::is_whitespace));
+    let named = words.filter_map(|word| word.split_once(".rs::"));
+    named.map(|(file, test)| (format!("{file}.rs"), test.to_owned())).collect()
+}
+
+/// Whether a function is a test, or a target of fuzzing that `tests/corpus.rs` tries, in a file that is compiled.
+fn is_run(file: &str, test: &str) -> Result<(), String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| fs::read_to_string(root.join(file)).map_err(|error| format!("{file}: {error}"));
+    let source = read(file)?;
+    let is_target = read("tests/corpus.rs")?.contains(&format!("\n    (\"{test}\", hostile::{test}),\n"))
+        && file.strip_prefix("tests/hostile/") == Some(&format!("{test}.rs"))
+        && source.contains(&format!("\npub fn {test}(data: &[u8]) {{\n"));
+    if !is_test_in(&source, test) && !is_target {
+        return Err("that is no test which is run".into());
+    }
+    // Up to the root, each module is named by the one that it belongs to.
+    let mut path = file.strip_suffix(".rs").unwrap_or_default().trim_end_matches("/mod").to_owned();
+    while let Some((folder, module)) = path.rsplit_once('/') {
+        let parents = match folder {
+            "src" => vec!["src/lib.rs".to_owned()],
+            "tests" => vec!["tests/main.rs".to_owned()],
+            _ => vec![format!("{folder}.rs"), format!("{folder}/mod.rs")],
+        };
+        let names = |line: &str| {
+            let line = line.trim_start().trim_start_matches("pub ").trim_start_matches("pub(crate) ");
+            line == format!("mod {module};")
+        };
+        if !parents.iter().any(|parent| read(parent).is_ok_and(|source| source.lines().any(names))) {
+            return Err(format!("no module names {path}"));
+        }
+        path = folder.to_owned();
+    }
+    Ok(())
+}
+
+/// Whether a source has a function of that name, with the attribute of a test and none that leaves it out, directly
+/// above.
+fn is_test_in(source: &str, test: &str) -> bool {
+    let lines: Vec<&str> = source.lines().map(str::trim_start).collect();
+    let begins = |line: &str| ["fn ", "async fn "].iter().any(|word| line.starts_with(&format!("{word}{test}(")));
+    let Some(at) = lines.iter().position(|line| begins(line)) else { return false };
+    let above = lines[..at].iter().rev().take_while(|line| line.starts_with("#[") || line.starts_with("//"));
+    let attributes: Vec<&str> = above.copied().filter(|line| line.starts_with("#[")).collect();
+    let is_test = attributes.iter().any(|line| *line == "#[test]" || line.starts_with("#[tokio::test"));
+    is_test && !attributes.iter().any(|line| line.starts_with("#[ignore") || line.contains(", ignore"))
 }
 
 /// Whether `name` begins a path in `line`, and is not the tail of a longer name or path.

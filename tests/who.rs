@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use crate::support::{Reply, Server, System, get, media, request, text, tool};
 
+mod limits;
 mod provider;
+mod stolen;
 
 const PATH: &str = "/recordings/team-a.1/media";
 

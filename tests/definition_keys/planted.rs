@@ -128,7 +128,7 @@ fn nothing_that_was_planted_is_trusted(scene: &Scene) {
     ours.ok(&["definition-key", "cycle"]);
 }
 
-fn on_sqlite(system: &System, statement: &str) {
+pub(super) fn on_sqlite(system: &System, statement: &str) {
     use sqlx::{Connection, Executor};
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
