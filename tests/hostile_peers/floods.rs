@@ -99,11 +99,14 @@ fn what_is_sent_past_the_window_is_not_taken() {
     let is_told = outcome["goaway"] == FLOW_CONTROL || resets.contains(&FLOW_CONTROL);
     assert!(is_told && resets.iter().all(|code| [FLOW_CONTROL, STREAM_CLOSED].contains(code)), "{outcome}");
     assert_eq!(outcome["answers"], 0, "it is no recording");
-    let shown = server.get("/recordings/past-the-window").json();
-    assert_eq!(shown["state"], "unfinished", "{shown}");
-    let kept = server.get("/recordings/past-the-window/media").body;
-    assert!(kept.len() as u64 <= outcome["window"].as_u64().expect("a number"), "{} bytes of {outcome}", kept.len());
-    assert!(kept.iter().all(|byte| *byte == 0), "what was sent, and nothing else");
+    // What of it was kept before, if anything was, is what might be sent.
+    let shown = server.get("/recordings/past-the-window");
+    if shown.status != 404 {
+        assert_eq!(shown.json()["state"], "unfinished", "{shown:?}");
+        let kept = server.get("/recordings/past-the-window/media").body;
+        assert!(kept.len() as u64 <= outcome["window"].as_u64().expect("a number"), "{} bytes, {outcome}", kept.len());
+        assert!(kept.iter().all(|byte| *byte == 0), "what was sent, and nothing else");
+    }
     let grown = server.peak_memory().saturating_sub(memory);
     assert!(grown < MEMORY_MAX, "{} MiB more", grown >> 20);
     plays_on(&server, &media, before);
