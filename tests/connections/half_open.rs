@@ -16,12 +16,13 @@ const LONG: &str = "600s";
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const PING: u8 = 6;
 
-/// What a client says first over TLS, whole.
-fn client_hello() -> Vec<u8> {
+/// What a client of OpenSSL says first over TLS, whole.
+pub fn client_hello(arguments: &[&str]) -> Vec<u8> {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let address = listener.local_addr().expect("an address").to_string();
     let mut client = tool("openssl");
-    client.args(["s_client", "-connect", &address]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    client.args(["s_client", "-connect", &address]).args(arguments);
+    client.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut client = client.spawn().expect("openssl runs");
     let (mut stream, _) = listener.accept().expect("it connects");
     let mut said = vec![0; 5];
@@ -57,7 +58,7 @@ fn a_handshake_that_stops_half_way_is_cut() {
         ("TIMEOUTS__WRITE", LONG),
     ];
     let server = serve_tls(&system, &settings);
-    let hello = client_hello();
+    let hello = client_hello(&[]);
     // Before a word, within the first, and after the server's answer, to which nothing is said.
     let stopped = [0, hello.len() / 2, hello.len()].map(|len| {
         let mut stream = connect(&server);
