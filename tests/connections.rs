@@ -1,5 +1,6 @@
 //! Connections: HTTP/1.1 and HTTP/2, TLS, socket files; times, limits, and stopping in order.
 
+mod half_closed;
 pub mod half_open;
 
 use std::{
