@@ -4,6 +4,7 @@
 
 mod anything;
 mod floods;
+mod hoards;
 mod others;
 mod smuggling;
 mod tls;
