@@ -52,7 +52,9 @@ def answered(it, count):
     """Whether each was answered, which is what such a client is owed, and no more."""
     it.wait(lambda: it.acked == count)
     it.socket.close()
-    return "answered" if it.acked == count else "not answered"
+    if it.acked == count:
+        return "answered"
+    return "not answered" if it.goaway is None else f"goaway {it.goaway}"
 
 
 def nonsense(to, path):

@@ -283,7 +283,7 @@ def empty_data(to, path):
 def past_the_window(to, path):
     """A recording that is sent whether the server lets it be sent or not (section 6.9.1 of RFC 9113)."""
     it = Attacker(*to)
-    it.most = 4096
+    it.most = 1024
     it.send(frame(HEADERS, END_HEADERS, 1, it.head("/recordings/past-the-window/media", b"PUT")))
     # Somewhat more than there is room for at first, again and again.
     while it.sent < it.most:
