@@ -1,9 +1,12 @@
 //! Connections: HTTP/1.1 and HTTP/2, TLS, socket files; times, limits, and stopping in order.
 
+mod half_closed;
+pub mod half_open;
+
 use std::{
     fs,
     io::{Read, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -11,6 +14,7 @@ use std::{
 };
 
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use crate::support::{Reply, Server, System, get, media, text, tool};
 
@@ -79,11 +83,11 @@ fn certificate(system: &System, name: &str) {
     );
 }
 
-fn serve_tls(system: &System) -> Server {
+fn serve_tls(system: &System, settings: &[(&str, &str)]) -> Server {
     certificate(system, "first");
     let (cert, key) = (system.path("cert.pem"), system.path("key.pem"));
-    let settings = [("TLS__CERT", cert.to_str().expect("UTF-8")), ("TLS__KEY", key.to_str().expect("UTF-8"))];
-    serve(system, &settings)
+    let tls = [("TLS__CERT", cert.to_str().expect("UTF-8")), ("TLS__KEY", key.to_str().expect("UTF-8"))];
+    serve(system, &[&tls, settings].concat())
 }
 
 fn curl(server: &Server, path: &str, arguments: &[&str]) -> Vec<u8> {
@@ -100,7 +104,7 @@ fn nghttp_and_h2load_are_served_with_the_right_bytes() {
     assert!(part == media[100_000..300_000], "{} bytes", part.len());
     let load = text(&output(tool("h2load").args(["-n", "200", "-c", "8", "-m", "8", &server.url("/livez")])));
     assert!(load.contains("200 2xx, 0 3xx, 0 4xx, 0 5xx"), "{load}");
-    let tls = serve_tls(&system);
+    let tls = serve_tls(&system, &[]);
     let url = format!("https://{}/recordings/call/media", tls.address);
     let part = output(tool("nghttp").args(["-H", "range: bytes=100000-299999", &url]));
     assert!(part == media[100_000..300_000], "{} bytes by ALPN", part.len());
@@ -150,11 +154,32 @@ fn a_client_that_opens_no_window_is_reset_and_costs_little() {
     assert!(grown < 48 << 20, "{} MiB more", grown >> 20);
 }
 
+/// How many sockets a server holds.
+fn sockets(server: &Server) -> usize {
+    let open = fs::read_dir(format!("/proc/{}/fd", server.pid())).expect("it runs, and belongs to us");
+    // One that was closed in between is none.
+    let open = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    open.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
+}
+
 #[test]
 fn slow_heads_idle_connections_and_slow_readers_are_cut() {
     let (system, _) = system();
     let settings = [("TIMEOUTS__HEADERS", "1s"), ("TIMEOUTS__IDLE", "3s"), ("TIMEOUTS__WRITE", "2s")];
     let server = serve(&system, &settings);
+    // Of a recording that is longer than what lies under way, nothing is read.
+    let before = sockets(&server);
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(16 << 10).expect("set");
+    socket.connect(&server.address.parse::<SocketAddr>().expect("an address").into()).expect("connects");
+    let mut stopped = TcpStream::from(socket);
+    stopped.write_all(b"GET /recordings/call/media HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
+    let begun = Instant::now();
+    assert!(server.wait_until(15 * SECOND, |server| sockets(server) > before), "it begins");
+    assert!(server.wait_until(15 * SECOND, |server| sockets(server) <= before), "it is cut");
+    assert!(begun.elapsed() >= SECOND, "{:?}", begun.elapsed());
+    let came = read_all(&mut stopped);
+    assert!(came.starts_with("HTTP/1.1 200") && came.len() < LEN, "{} bytes", came.len());
     // A byte now and then does not put it off.
     let mut drip = connect(&server);
     let begun = Instant::now();
@@ -314,7 +339,7 @@ fn a_socket_file() {
 #[test]
 fn tls_of_two_versions_and_no_older() {
     let (system, media) = system();
-    let server = serve_tls(&system);
+    let server = serve_tls(&system, &[]);
     for arguments in [["--tlsv1.2", "--tls-max", "1.2", "--http1.1"], ["--tlsv1.3", "--tls-max", "1.3", "--http2"]] {
         assert!(curl(&server, "/recordings/call/media", &arguments) == media, "{arguments:?}");
     }
@@ -329,7 +354,7 @@ fn tls_of_two_versions_and_no_older() {
 #[test]
 fn certificates_are_read_again_and_bad_ones_never_used() {
     let system = System::with_key();
-    let server = serve_tls(&system);
+    let server = serve_tls(&system, &[]);
     let subject = |server: &Server| {
         let mut client = tool("openssl");
         client.args(["s_client", "-connect", &server.address]).stdin(std::process::Stdio::null());

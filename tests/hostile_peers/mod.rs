@@ -3,7 +3,9 @@
 //! What one stalled or silent client costs is tried in `connections` and `stalled`, what a recorder does that stops in `put`.
 
 mod anything;
+mod codings;
 mod floods;
+mod hoards;
 mod others;
 mod smuggling;
 mod tls;

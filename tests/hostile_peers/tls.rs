@@ -4,8 +4,10 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     process::{Command, Stdio},
+    time::Duration,
 };
 
+use crate::connections::half_open::client_hello;
 use crate::support::{Server, System, text, tool};
 
 /// A server with a certificate of its own.
@@ -26,6 +28,32 @@ fn shakes(server: &Server, arguments: &[&str]) -> (bool, String) {
     client.args(["s_client", "-connect", &server.address]).args(arguments).stdin(Stdio::null());
     let output = client.output().expect("openssl runs");
     (output.status.success(), text(&output.stdout) + &text(&output.stderr))
+}
+
+/// What the server's first record says to what such a client says first, without what comes before both messages: their
+/// record's head of 5 bytes, and their own of 4.
+fn server_hello(server: &Server, arguments: &[&str]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(&server.address).expect("connects");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
+    stream.write_all(&client_hello(arguments)).expect("sent");
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).expect("a record");
+    assert_eq!((head[0], head[5]), (22, 2), "of the handshake, and a ServerHello");
+    let mut said = vec![0; usize::from(u16::from_be_bytes([head[7], head[8]]))];
+    stream.read_exact(&mut said).expect("all of it");
+    said
+}
+
+/// One that was made to fall back by somebody between, and does not know it, finds it out: the server's random bytes end in
+/// words that say that it knows a newer version (section 4.1.3 of RFC 8446), and are part of what is signed.
+#[test]
+fn who_is_made_to_speak_an_older_version_can_tell() {
+    let system = System::with_key();
+    let server = serve(&system);
+    let end_of_random = |said: &[u8]| said[26..34].to_vec();
+    assert_eq!(end_of_random(&server_hello(&server, &["-tls1_2"])), b"DOWNGRD\x01");
+    let newest = server_hello(&server, &["-tls1_3"]);
+    assert!(!end_of_random(&newest).starts_with(b"DOWNGRD"), "{newest:?}");
 }
 
 #[test]
@@ -52,8 +80,7 @@ fn old_versions_and_weak_suites_are_refused() {
         // The server's refusal, and not that of a client that cannot even ask.
         assert!(!shakes && said.contains("alert"), "{arguments:?}: {said}");
     }
-    // A client that was made to fall back finds it out: the server's random bytes say that it knows a newer version
-    // (section 4.1.3 of RFC 8446).
+    // A client that fell back says so, and is told that it need not have (RFC 7507).
     let (shakes, said) = self::shakes(&server, &["-tls1_2", "-fallback_scsv"]);
     assert!(!shakes && said.contains("inappropriate fallback"), "{said}");
     let (_, said) = self::shakes(&server, &["-tls1_2"]);
