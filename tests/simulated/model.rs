@@ -215,7 +215,7 @@ impl Model {
     /// now.
     pub fn may_be_heard(&self, id: &str, before: &Known, asked_ms: u64) -> Vec<Arc<Vec<u8>>> {
         let now = self.known(id);
-        if let (Some(one), Some(still)) = (before.must_play(), now.must_play())
+        if let (Some(one), Some(still)) = (before.the_one(), now.the_one())
             && one.number == still.number
         {
             return vec![Arc::clone(&one.media)];

@@ -115,6 +115,11 @@ impl World {
         if !is_gone && !is_harmed {
             self.fate.wrong(format!("{id} was taken away, and is there"));
         }
+        // Nor is anything of it, under whatever name.
+        let left = self.disk.all().into_iter().find(|(name, _)| name.id() == id.as_str());
+        if let Some((name, _)) = left.filter(|_| !is_harmed) {
+            self.fate.wrong(format!("{id} was taken away, and {} is left", name.told()));
+        }
     }
 
     /// Nothing plain lies in the store that may not.

@@ -162,9 +162,7 @@ fn judge(world: &World, id: &RecordingId, known: &Known, before: Faults, error: 
         ErrorCode::KeyDeactivated => error.fingerprint().is_some_and(|key| !model.is_firm(model.key(&key), true)),
         ErrorCode::StorageUnavailable => is_failing,
         ErrorCode::RecordingCorrupt | ErrorCode::KeyMissing | ErrorCode::KeysUnavailable => {
-            let is_unheard_of = |replaced_ms| fate.now_ms() <= fate.known_from_ms(replaced_ms);
-            let is_of_other_sealing = is_away && now.replaced_ms.is_some_and(is_unheard_of);
-            (is_misread && !world.store.has_copies) || is_half_written || is_of_other_sealing
+            (is_misread && !world.store.has_copies) || is_half_written
         }
         // A row may be remembered of what had the ID before, or of another sealing of this one, and says nothing of it.
         ErrorCode::CatalogueUnavailable => is_away && now.replaced_ms.is_some(),
