@@ -3,16 +3,17 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use sealtape::base::{FingerprintPrefix, RecordingId};
+use sealtape::base::{ErrorCode, FingerprintPrefix, RecordingId};
 use sealtape::catalogue;
 use sealtape::keys::KeyState;
-use sealtape::service::{IngestError, MediaPiece, NewRecording, PurgeError, Source, Stop};
+use sealtape::service::{IngestError, Ingested, MediaPiece, NewRecording, PurgeError, Source, Stop};
 
 use super::{
     disk::Name,
-    fate::Fate,
-    model::{Attempt, Phase, Setting},
+    fate::{Fate, Faults},
+    model::{Answer, Attempt, Phase, Setting},
     server::Server,
+    tally::Event,
     world::World,
 };
 
@@ -45,33 +46,42 @@ impl Source for Feed {
     }
 }
 
+/// How something is recorded.
+#[derive(Clone, Copy, Default)]
+pub struct Take {
+    pub len: usize,
+    pub is_live: bool,
+    pub exempt: bool,
+    pub breaks_at: Option<usize>,
+    pub pause_ms: u64,
+}
+
 /// Records something.
 pub async fn record(world: &World, server: &Server, id: &RecordingId) {
     let fate = &world.fate;
     let len = *fate.pick(LENS) as usize;
     let (is_live, exempt) = (fate.permille(750), fate.permille(60));
-    let attempt = world.model.begin(id.as_str(), len, exempt);
     let breaks_at = fate.permille(200).then(|| fate.below(len as u64) as usize);
     let pause_ms = *fate.pick(&[0, 0, 100, 3000]);
-    let mut feed = Feed { media: Arc::clone(&attempt.media), at: 0, breaks_at, pause_ms, fate: Arc::clone(fate) };
-    let new = NewRecording { id: Some(id.clone()), media_type: None, name: None, exempt, is_live };
-    let (_asks, mut stop) = Stop::channel();
-    let kind = if is_live { "live" } else { "whole" };
-    fate.tell(format!("{id} begins, {kind}, {len} bytes"));
-    let ingested = match is_live {
-        true => server.ingest.ingest_stream(new, &mut feed, &mut stop, &|_| {}).await,
-        false => server.ingest.ingest(new, &mut feed, &mut stop, &|_| {}).await,
-    };
+    record_so(world, server, id, Take { len, is_live, exempt, breaks_at, pause_ms }).await;
+}
+
+/// Records something like that.
+pub async fn record_so(world: &World, server: &Server, id: &RecordingId, take: Take) {
+    let fate = &world.fate;
+    let (attempt, before) = (world.model.begin(id.as_str(), take.len, take.exempt), fate.faults());
+    let ingested = ingest(world, server, id, take, &attempt.media).await;
     match &ingested {
         Ok(ingested) => {
             let (row, is_catalogued) = (&ingested.recording, ingested.is_catalogued);
             let (state, len) = (row.state.as_str(), row.media_len);
             fate.tell(format!("{id} is kept: {state}, {len} bytes, catalogued {is_catalogued}"));
-            world.model.end(id.as_str(), attempt.number, Some((row, is_catalogued)));
+            world.model.end(id.as_str(), attempt.number, &Answer::Kept(row, is_catalogued));
         }
         Err(error) => {
             fate.tell(format!("{id} is not kept: {}", error.code().as_str()));
-            world.model.end(id.as_str(), attempt.number, None);
+            let answer = if is_refusal(error, before, fate.faults()) { Answer::Refused } else { Answer::Failed };
+            world.model.end(id.as_str(), attempt.number, &answer);
         }
     }
     // A refusal leaves what is there as it is.
@@ -83,12 +93,39 @@ pub async fn record(world: &World, server: &Server, id: &RecordingId) {
     }
 }
 
+/// Sends some media to be recorded like that: what was answered.
+pub async fn ingest(
+    world: &World,
+    server: &Server,
+    id: &RecordingId,
+    Take { is_live, exempt, breaks_at, pause_ms, .. }: Take,
+    media: &Arc<Vec<u8>>,
+) -> Result<Ingested, IngestError> {
+    let mut feed = Feed { media: Arc::clone(media), at: 0, breaks_at, pause_ms, fate: Arc::clone(&world.fate) };
+    let new = NewRecording { id: Some(id.clone()), media_type: None, name: None, exempt, is_live };
+    let (_asks, mut stop) = Stop::channel();
+    let kind = if is_live { "live" } else { "whole" };
+    world.fate.tell(format!("{id} begins, {kind}, {} bytes", media.len()));
+    match is_live {
+        true => server.ingest.ingest_stream(new, &mut feed, &mut stop, &|_| {}).await,
+        false => server.ingest.ingest(new, &mut feed, &mut stop, &|_| {}).await,
+    }
+}
+
+/// Whether nothing is left of what was not kept. Whatever failed meanwhile may have kept it from being taken away; but a
+/// name that is taken has another one's file, whoever could be asked.
+fn is_refusal(error: &IngestError, before: Faults, after: Faults) -> bool {
+    let is_taken = error.code() == ErrorCode::RecordingExists;
+    let is_left = matches!(error, IngestError::BrokenOff { .. });
+    !is_left && before.store == after.store && (is_taken || before.database == after.database)
+}
+
 /// Does what operators do.
 pub async fn operate(world: &World, server: &Server) {
     let (fate, model) = (&world.fate, &world.model);
     // Two keys of one millisecond have no order that a seed decides.
     tokio::time::sleep(Duration::from_millis(5)).await;
-    match fate.below(10) {
+    match fate.below(8) {
         0 | 1 => match server.key_ops.generate().await {
             Ok(row) => {
                 model.set_key(row.fingerprint, Setting::On { since_ms: fate.now_ms() });
@@ -109,8 +146,7 @@ pub async fn operate(world: &World, server: &Server) {
                 model.set_switch(if enabled { Setting::On { since_ms } } else { Setting::Off { since_ms } });
             }
         }
-        7 => purge(world, server, &world.id()).await,
-        _ => rewrap(world, server, &world.id()).await,
+        _ => purge(world, server, &world.id()).await,
     }
 }
 
@@ -146,7 +182,8 @@ pub async fn purge(world: &World, server: &Server, id: &RecordingId) {
     fate.tell(format!("{id} is purged: {}", purged.as_ref().err().map_or("yes", |error| error.code().as_str())));
     match purged {
         Ok(_) => {
-            model.gone(id.as_str());
+            fate.count(Event::Purged);
+            model.gone(id.as_str(), &before);
             // By a request to this server, else by a command beside it.
             if fate.permille(500) {
                 server.playback.forget(id).await;
@@ -166,18 +203,6 @@ pub async fn purge(world: &World, server: &Server, id: &RecordingId) {
     }
 }
 
-async fn rewrap(world: &World, server: &Server, id: &RecordingId) {
-    world.remember(id);
-    let Ok(maintenance) = server.maintenance().await else { return };
-    world.model.change(id.as_str(), |known| known.is_rewrapped = true);
-    let done = maintenance.rewrap(id).await;
-    let code = done.as_ref().err().map_or("yes", |error| error.code().as_str());
-    world.fate.tell(format!("{id} is wrapped anew: {code}"));
-    if done.is_ok() {
-        world.model.change(id.as_str(), |known| known.is_rewrapped = false);
-    }
-}
-
 /// Changes something on the disk, as decay, a bad copy or an intruder would.
 pub fn meddle(world: &World) {
     let (fate, disk) = (&world.fate, &world.disk);
@@ -187,9 +212,10 @@ pub fn meddle(world: &World) {
     }
     let (name, file) = fate.pick(&all).clone();
     world.model.change(name.id(), |known| known.is_harmed = true);
+    fate.count(Event::Meddled);
     let is_seen = fate.permille(500);
     let what = fate.below(8);
-    fate.tell(format!("{} is meddled with: {what}, seen {is_seen}", name.0));
+    fate.tell(format!("{} is meddled with: {what}, seen {is_seen}", name.told()));
     let len = file.content().bytes.len() as u64;
     let cut = fate.below(len + 1) as usize;
     let bit = 1 << fate.below(8);
@@ -243,10 +269,21 @@ pub async fn take_database_away(world: &World) {
     let (before_ms, away_ms) = (world.fate.below(5000), world.fate.below(8000));
     tokio::time::sleep(Duration::from_millis(before_ms)).await;
     world.fate.tell("the database is away");
+    world.fate.count(Event::DatabaseAway);
     world.database.set_away(true);
     tokio::time::sleep(Duration::from_millis(away_ms)).await;
     world.database.set_away(false);
     world.fate.tell("the database is back");
+}
+
+/// The clock is put right, or wrong, twice, while things happen: once to each side.
+pub async fn jump(world: &World) {
+    let (back, forward) = (*world.fate.pick(&[-3_600_000, -1000]), *world.fate.pick(&[1000, 60_000, 86_400_000]));
+    let jumps = if world.fate.permille(500) { [back, forward] } else { [forward, back] };
+    for by_ms in jumps {
+        tokio::time::sleep(Duration::from_millis(world.fate.below(8000))).await;
+        world.fate.jump(by_ms);
+    }
 }
 
 /// The name under which a recording lies when it is whole.

@@ -56,8 +56,9 @@ impl SimulatedDatabase {
     }
 
     pub fn set_away(&self, is_away: bool) {
-        self.is_away.store(is_away, Ordering::Relaxed);
-        self.fate.note_database_fault();
+        if self.is_away.swap(is_away, Ordering::Relaxed) != is_away {
+            self.fate.note_database_fault();
+        }
     }
 
     /// A process that died holds nothing.
@@ -414,7 +415,10 @@ impl Database for SimulatedDatabase {
 
     async fn end_purge(&self, id: &RecordingId) -> Result<(), Error> {
         self.changed(&format!("end to purge {id}"), true, |tables| {
-            tables.recordings.remove(id.as_str());
+            // Another recording may have the ID by now, which nobody asked to take away.
+            if tables.recordings.get(id.as_str()).is_some_and(Recording::is_purging) {
+                tables.recordings.remove(id.as_str());
+            }
             Ok(())
         })
         .await

@@ -11,7 +11,10 @@ use std::{
 use sealtape::base::SealId;
 use sealtape::media::{MediaKind, MediaObject, ObjectRole, Stage, Version};
 
-use super::fate::Dice;
+use super::{
+    fate::{Dice, Fate},
+    tally::Event,
+};
 
 /// What a disk writes at once, or not at all.
 const BLOCK_LEN: usize = 4096;
@@ -39,6 +42,12 @@ impl Name {
     /// Under which an object is kept that another one takes the place of.
     pub fn kept(object: &MediaObject, seal_id: &SealId) -> Self {
         Self(format!("{KEPT}{seal_id}/{}", Self::of(object).0))
+    }
+
+    /// The same for a trace, in which no sealing's name may stand: those are random.
+    pub fn told(&self) -> String {
+        let kept = self.0.strip_prefix(KEPT).and_then(|kept| kept.split_once('/'));
+        kept.map_or_else(|| self.0.clone(), |(_, name)| format!("{KEPT}*/{name}"))
     }
 
     pub fn is_kept(&self) -> bool {
@@ -97,8 +106,10 @@ pub struct Content {
     changes: u64,
     /// Whether a writer has it.
     pub is_held: bool,
-    /// What stood where something was written over: what a stale read gives.
+    /// All that stood there before something was last written over: what a stale read gives.
     pub before: Vec<u8>,
+    /// How long it was, and how often it was changed, when it was last looked at while it grew.
+    seen: (u64, u64),
 }
 
 impl File {
@@ -114,7 +125,16 @@ impl File {
 
     pub fn version(&self) -> Version {
         let content = self.content();
-        Version { len: content.bytes.len() as u64, stamp: [1, self.number, content.changes, 0] }
+        self.version_of(content.now())
+    }
+
+    /// The same for whoever looks at it while it grows, and may see it as somebody saw it before.
+    pub fn seen_version(&self, fate: &Fate) -> Version {
+        self.version_of(self.content().look(fate))
+    }
+
+    fn version_of(&self, (len, changes): (u64, u64)) -> Version {
+        Version { len, stamp: [1, self.number, changes, 0] }
     }
 
     pub fn append(&self, bytes: &[u8]) {
@@ -123,9 +143,14 @@ impl File {
         content.changes += 1;
     }
 
-    pub fn write_over(&self, at: usize, bytes: &[u8]) {
+    /// Something is about to be written over, in however many writes.
+    pub fn begin_to_write_over(&self) {
         let mut content = self.content();
         content.before = content.bytes.clone();
+    }
+
+    pub fn write_over(&self, at: usize, bytes: &[u8]) {
+        let mut content = self.content();
         content.bytes[at..at + bytes.len()].copy_from_slice(bytes);
         content.changes += 1;
     }
@@ -164,7 +189,7 @@ impl Disk {
     }
 
     pub fn all(&self) -> Vec<(Name, Arc<File>)> {
-        self.names().now.iter().map(|(name, file)| (name.clone(), Arc::clone(file))).collect()
+        in_order(&self.names().now)
     }
 
     /// A new, empty file under that name.
@@ -212,8 +237,8 @@ impl Disk {
         }
     }
 
-    /// The machine loses its power.
-    pub fn lose_power(&self, dice: &mut Dice) {
+    /// The machine loses its power; how many blocks are torn.
+    pub fn lose_power(&self, dice: &mut Dice) -> u64 {
         let mut names = self.names();
         let kept = dice.below(names.pending.len() as u64 + 1) as usize;
         let pending = std::mem::take(&mut names.pending);
@@ -224,18 +249,43 @@ impl Disk {
                 NameChange::Unlink(name) => durable.remove(&name),
             };
         }
-        for file in durable.values() {
-            file.content().lose_power(dice);
-        }
+        let mut files: Vec<Arc<File>> = in_order(&durable).into_iter().map(|(_, file)| file).collect();
+        files.dedup_by_key(|file| file.number);
+        let torn = files.iter().map(|file| file.content().lose_power(dice)).sum();
         names.now = durable.clone();
         names.durable = durable;
+        torn
     }
 }
 
+/// In the order in which the files were made: of their names some are random.
+fn in_order(names: &BTreeMap<Name, Arc<File>>) -> Vec<(Name, Arc<File>)> {
+    let mut all: Vec<_> = names.iter().map(|(name, file)| (name.clone(), Arc::clone(file))).collect();
+    all.sort_by_key(|(_, file)| file.number);
+    all
+}
+
 impl Content {
-    fn lose_power(&mut self, dice: &mut Dice) {
+    fn now(&self) -> (u64, u64) {
+        (self.bytes.len() as u64, self.changes)
+    }
+
+    /// How long it seems to be, and how often changed. What its writer had made durable everybody sees, and nobody sees
+    /// less than was seen before.
+    pub fn look(&mut self, fate: &Fate) -> (u64, u64) {
+        let is_old = self.is_held && self.seen.0 >= self.synced.len() as u64 && fate.permille(fate.rates().old_look);
+        if !is_old {
+            self.seen = self.now();
+        } else if self.seen != self.now() {
+            fate.count(Event::SeenShorter);
+        }
+        self.seen
+    }
+
+    fn lose_power(&mut self, dice: &mut Dice) -> u64 {
+        let mut torn = 0;
         if self.bytes == self.synced {
-            return;
+            return torn;
         }
         let written = std::mem::replace(&mut self.bytes, self.synced.clone());
         for start in (0..written.len()).step_by(BLOCK_LEN) {
@@ -245,7 +295,9 @@ impl Content {
                 continue;
             }
             // A block that was under way may be half new and half old.
-            let end = if dice.permille(200) { start + dice.below((end - start) as u64) as usize } else { end };
+            let is_torn = dice.permille(200);
+            torn += u64::from(is_torn);
+            let end = if is_torn { start + dice.below((end - start) as u64) as usize } else { end };
             if self.bytes.len() < end {
                 // Blocks that never came are zeros before one that did.
                 self.bytes.resize(end, 0);
@@ -254,6 +306,7 @@ impl Content {
         }
         self.synced = self.bytes.clone();
         self.changes += 1;
+        torn
     }
 
     /// Something changes what lies there that is no writer; whether the file says so by its times.

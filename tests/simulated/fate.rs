@@ -14,6 +14,8 @@ use sealtape::base::Timestamp;
 use sealtape::service::Clock;
 use tokio::time::Instant;
 
+use super::tally::{Event, Tally};
+
 /// When every world begins: 2026-11-25T00:00:00Z.
 const BEGIN_MS: u64 = 1_795_564_800_000;
 
@@ -25,8 +27,10 @@ pub struct Rates {
     pub store_error: u64,
     /// No room is left.
     pub full: u64,
-    /// A read gives other bytes than lie there: flipped, or from before they were written over.
+    /// A read gives other bytes than lie there: flipped, or, more often, from before they were written over.
     pub wrong_read: u64,
+    /// A look at a file that grows sees it as it was seen before.
+    pub old_look: u64,
     /// A transaction fails, before or after it was committed.
     pub database_error: u64,
     /// The longest that anything usually takes.
@@ -64,6 +68,7 @@ pub struct Fate {
     rates: Mutex<Rates>,
     trace: Mutex<Vec<String>>,
     wrongs: Mutex<Vec<String>>,
+    tally: Mutex<Tally>,
     /// When the present life of the process began, by the runtime's clock, and at what time of the world that was.
     life: Mutex<(Option<Instant>, u64)>,
     /// By how much the wall clock is wrong.
@@ -82,6 +87,7 @@ impl Fate {
             rates: Mutex::default(),
             trace: Mutex::default(),
             wrongs: Mutex::default(),
+            tally: Mutex::default(),
             life: Mutex::new((None, 1)),
             skew_ms: AtomicI64::new(0),
             store_faults: AtomicU64::new(0),
@@ -147,6 +153,8 @@ impl Fate {
     /// Puts the wall clock forward or back.
     pub fn jump(&self, by_ms: i64) {
         self.skew_ms.fetch_add(by_ms, Ordering::Relaxed);
+        self.count(if by_ms < 0 { Event::ClockBack } else { Event::ClockForward });
+        self.tell(format!("the clock jumps by {by_ms} ms"));
     }
 
     /// Takes as long as such things take: often nothing, now and then long, so that what began first may end last.
@@ -167,12 +175,14 @@ impl Fate {
 
     pub fn note_database_fault(&self) {
         self.database_faults.fetch_add(1, Ordering::Relaxed);
+        self.count(Event::DatabaseFailed);
         self.last_database_fault_ms.store(self.now_ms(), Ordering::Relaxed);
     }
 
-    /// Whether the database did not answer as it should at any time since.
-    pub fn had_database_fault_since(&self, ms: u64) -> bool {
-        self.last_database_fault_ms.load(Ordering::Relaxed) >= ms
+    /// When everybody knows what the database was told at `told_ms`: so much after that, and after it last did not answer
+    /// as it should.
+    pub fn known_from_ms(&self, told_ms: u64) -> u64 {
+        self.last_database_fault_ms.load(Ordering::Relaxed).max(told_ms) + self.notice_ms()
     }
 
     pub fn faults(&self) -> Faults {
@@ -181,6 +191,18 @@ impl Fate {
             wrong_reads: self.wrong_reads.load(Ordering::Relaxed),
             database: self.database_faults.load(Ordering::Relaxed),
         }
+    }
+
+    pub fn count(&self, event: Event) {
+        self.count_many(event, 1);
+    }
+
+    pub fn count_many(&self, event: Event, times: u64) {
+        self.tally.lock().expect("whole").count(event, times);
+    }
+
+    pub fn tally(&self) -> Tally {
+        self.tally.lock().expect("whole").clone()
     }
 
     /// Says what happened. Nothing random that is not drawn here may stand in it: no key, no sealing's name.

@@ -10,7 +10,10 @@ use std::{
 use sealtape::base::Fingerprint;
 use sealtape::catalogue::{Recording, RecordingState};
 
-use super::fate::{Dice, Fate};
+use super::{
+    fate::{Dice, Fate},
+    tally::Event,
+};
 
 /// Stands in every stretch of media, and so nowhere in a sealed file.
 pub const MARKER: &[u8] = b"= in the clear =";
@@ -39,10 +42,22 @@ pub enum Phase {
     },
     /// It failed or was cut off: some of it may be there.
     Unsure,
+    /// It was refused, and nothing was in the way of leaving nothing of it: nobody ever hears it.
+    Refused,
     /// It was taken away.
     Gone {
         since_ms: u64,
     },
+}
+
+/// What was answered to whoever tried.
+pub enum Answer<'a> {
+    /// It is kept as the recording says, and catalogued or not.
+    Kept(&'a Recording, bool),
+    /// It is not, and nothing of it is left.
+    Refused,
+    /// It is not, but some of it may be.
+    Failed,
 }
 
 /// What is known under one ID.
@@ -55,6 +70,8 @@ pub struct Known {
     pub is_going: bool,
     /// Its header is being written over, or was left half-written.
     pub is_rewrapped: bool,
+    /// When another sealing took its name, or may have: it was sealed again, or purged.
+    pub replaced_ms: Option<u64>,
 }
 
 /// Whether something may be used, since when, as far as whoever set it knows.
@@ -111,26 +128,29 @@ impl Model {
         attempt
     }
 
-    /// What became of an attempt; it was as `recording` says, when there was an answer.
-    pub fn end(&self, id: &str, number: usize, answer: Option<(&Recording, bool)>) {
+    /// What became of an attempt.
+    pub fn end(&self, id: &str, number: usize, answer: &Answer<'_>) {
         let may_be_plain = !self.is_firm(self.switch(), true);
         let mut inner = self.inner();
         let Some(known) = inner.known.get_mut(id) else { return };
         let is_taken = known.is_first_taken(number);
         let attempt = &mut known.attempts[number];
         attempt.may_be_plain |= may_be_plain;
-        attempt.phase = match answer {
-            None => Phase::Unsure,
-            Some((recording, is_catalogued)) => Phase::Kept {
+        attempt.phase = match *answer {
+            Answer::Failed => Phase::Unsure,
+            Answer::Refused => Phase::Refused,
+            Answer::Kept(recording, is_catalogued) => Phase::Kept {
                 media_len: recording.media_len,
                 is_complete: recording.state == RecordingState::Complete,
                 is_catalogued,
                 is_sealed: recording.is_sealed(),
             },
         };
-        let (is_plain, may_be_plain) = (answer.is_some_and(|(row, _)| !row.is_sealed()), attempt.may_be_plain);
+        let is_plain = matches!(attempt.phase, Phase::Kept { is_sealed: false, .. });
+        let may_be_plain = attempt.may_be_plain;
         let (wanted, kept) = (attempt.media.len() as u64, attempt.phase);
         drop(inner);
+        self.count(kept);
         if is_plain && !may_be_plain {
             self.fate.wrong(format!("{id} was kept plain while encryption was on"));
         }
@@ -144,38 +164,69 @@ impl Model {
         }
     }
 
-    /// The process ended: nobody will hear what became of what was under way.
-    pub fn cut_off(&self) {
-        for known in self.inner().known.values_mut() {
-            let under_way = known.attempts.iter_mut().filter(|attempt| attempt.phase == Phase::UnderWay);
-            under_way.for_each(|attempt| attempt.phase = Phase::Unsure);
+    fn count(&self, phase: Phase) {
+        let count = |is_it: bool, event| {
+            if is_it {
+                self.fate.count(event);
+            }
+        };
+        match phase {
+            Phase::Kept { is_complete, is_catalogued, is_sealed, .. } => {
+                self.fate.count(Event::Kept);
+                count(!is_complete, Event::KeptUnfinished);
+                count(!is_catalogued, Event::KeptUncatalogued);
+                count(!is_sealed, Event::KeptPlain);
+            }
+            Phase::Refused => self.fate.count(Event::Refused),
+            Phase::Unsure => self.fate.count(Event::LeftUnsure),
+            Phase::UnderWay | Phase::Gone { .. } => {}
         }
     }
 
-    /// It was answered that all there was of a recording is gone.
-    pub fn gone(&self, id: &str) {
+    /// The process ended: nobody will hear what became of what was under way.
+    pub fn cut_off(&self) {
+        for known in self.inner().known.values_mut() {
+            for attempt in known.attempts.iter_mut().filter(|attempt| attempt.phase == Phase::UnderWay) {
+                attempt.phase = Phase::Unsure;
+                self.fate.count(Event::LeftUnsure);
+            }
+        }
+    }
+
+    /// It was answered that all there was of a recording is gone, of which `before` was known when that was asked for.
+    pub fn gone(&self, id: &str, before: &Known) {
         let since_ms = self.fate.now_ms();
         self.change(id, |known| {
-            known.is_going = false;
+            (known.is_going, known.replaced_ms) = (false, Some(since_ms));
             for attempt in &mut known.attempts {
-                match attempt.phase {
-                    Phase::Kept { .. } => attempt.phase = Phase::Gone { since_ms },
-                    // Those that ended badly may have been about to be catalogued.
-                    Phase::Unsure | Phase::UnderWay | Phase::Gone { .. } => {}
+                let asked_of = before.attempts.get(attempt.number).map(|attempt| attempt.phase);
+                attempt.phase = match (asked_of, attempt.phase) {
+                    // What ended badly before has nobody who writes it any more.
+                    (Some(_), Phase::Kept { .. }) | (Some(Phase::Unsure), Phase::Unsure) => Phase::Gone { since_ms },
+                    // It began meanwhile: whether it is the one that was taken away is not known.
+                    (None, Phase::Kept { .. }) => Phase::Unsure,
+                    (_, phase) => phase,
                 }
             }
         });
     }
 
-    /// What may be heard by somebody who asks for the ID now.
-    pub fn may_be_heard(&self, id: &str, now_ms: u64) -> Vec<Arc<Vec<u8>>> {
-        let is_fresh =
-            |since_ms| now_ms < since_ms + self.fate.notice_ms() || self.fate.had_database_fault_since(since_ms);
-        let may = |attempt: &Attempt| match attempt.phase {
+    /// What may be heard by somebody who asked for the ID at `asked_ms`, when `before` was known of it, and has it open
+    /// now.
+    pub fn may_be_heard(&self, id: &str, before: &Known, asked_ms: u64) -> Vec<Arc<Vec<u8>>> {
+        let now = self.known(id);
+        if let (Some(one), Some(still)) = (before.the_one(), now.the_one())
+            && one.number == still.number
+        {
+            return vec![Arc::clone(&one.media)];
+        }
+        let may = |attempt: &&Attempt| match attempt.phase {
             Phase::UnderWay | Phase::Kept { .. } | Phase::Unsure => true,
-            Phase::Gone { since_ms } => is_fresh(since_ms),
+            Phase::Refused => false,
+            // Somebody may have put it back, and while the catalogue is away no sealing counts more than another one.
+            Phase::Gone { since_ms } => asked_ms <= since_ms || now.is_harmed,
         };
-        self.known(id).attempts.into_iter().filter(may).map(|attempt| attempt.media).collect()
+        now.attempts.iter().filter(may).map(|attempt| Arc::clone(&attempt.media)).collect()
     }
 
     pub fn set_switch(&self, setting: Setting) {
@@ -222,31 +273,48 @@ impl Model {
             Setting::Off { since_ms } => (since_ms, !is_on),
             Setting::Unsure => return false,
         };
-        let is_known = since_ms == 0
-            || (self.fate.now_ms() > since_ms + self.fate.notice_ms() && !self.fate.had_database_fault_since(since_ms));
+        let is_known = since_ms == 0 || self.fate.now_ms() > self.fate.known_from_ms(since_ms);
         is_it && is_known
     }
 }
 
 impl Known {
-    /// The attempt that must be there, whole, when there is one beyond doubt.
-    pub fn must_play(&self) -> Option<&Attempt> {
-        let is_whole = |attempt: &&Attempt| {
-            matches!(attempt.phase, Phase::Kept { is_complete: true, is_catalogued: true, is_sealed: true, .. })
-        };
-        self.attempts.iter().find(is_whole).filter(|_| !self.is_harmed && !self.is_going)
+    /// The attempt that has the ID beyond doubt, and that nobody has touched or is taking away.
+    pub fn the_one(&self) -> Option<&Attempt> {
+        let has_it = |attempt: &&Attempt| matches!(attempt.phase, Phase::Kept { is_catalogued: true, .. });
+        self.attempts.iter().find(has_it).filter(|_| !self.is_harmed && !self.is_going)
     }
 
-    /// Whether another recording had the ID before.
-    pub fn had_another(&self) -> bool {
-        self.attempts.iter().any(|attempt| matches!(attempt.phase, Phase::Gone { .. }))
+    /// The same where it must be there, whole.
+    pub fn must_play(&self) -> Option<&Attempt> {
+        let is_whole =
+            |attempt: &&Attempt| matches!(attempt.phase, Phase::Kept { is_complete: true, is_sealed: true, .. });
+        self.the_one().filter(is_whole)
+    }
+
+    /// The attempt that must be there when all is over, harmed or not.
+    pub fn one_in_peace(&self) -> Option<&Attempt> {
+        let is_catalogued = |attempt: &&Attempt| matches!(attempt.phase, Phase::Kept { is_catalogued: true, .. });
+        let is_there = |attempt: &&Attempt| !matches!(attempt.phase, Phase::Gone { .. } | Phase::Refused);
+        let mut there = self.attempts.iter().filter(is_there);
+        // One that could not be catalogued shares its ID with others of which nobody knows what became of them, and what
+        // is plain is found again on somebody's word alone.
+        let is_alone = |attempt: &&Attempt| matches!(attempt.phase, Phase::Kept { is_sealed: true, .. });
+        self.attempts
+            .iter()
+            .find(is_catalogued)
+            .or_else(|| there.next().filter(|_| there.next().is_none()).filter(is_alone))
+    }
+
+    /// Whether there is something to mend of it, perhaps.
+    pub fn is_in_need(&self) -> bool {
+        let is_unfinished = |attempt: &Attempt| matches!(attempt.phase, Phase::Kept { is_complete: false, .. });
+        self.is_harmed || self.attempts.iter().any(is_unfinished)
     }
 
     /// Whether another attempt than `number` has the ID beyond doubt.
     fn is_first_taken(&self, number: usize) -> bool {
-        let has_it = |attempt: &Attempt| matches!(attempt.phase, Phase::Kept { is_catalogued: true, .. });
-        let others = self.attempts.iter().filter(|attempt| attempt.number != number);
-        others.clone().any(has_it) && !self.is_harmed && !self.is_going
+        self.the_one().is_some_and(|one| one.number != number)
     }
 }
 

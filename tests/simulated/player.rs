@@ -6,7 +6,13 @@ use sealtape::base::{ErrorCode, RecordingId};
 use sealtape::catalogue::RecordingState;
 use sealtape::service::{FRAME_LEN_MAX, FRAME_LEN_MIN, OpenRecording, PlaybackError};
 
-use super::{fate::Faults, model::Known, server::Server, world::World};
+use super::{
+    fate::Faults,
+    model::{Known, Setting},
+    server::Server,
+    tally::Event,
+    world::World,
+};
 
 /// Plays some of a recording.
 pub async fn play(world: &World, server: &Server, id: &RecordingId) {
@@ -24,6 +30,9 @@ pub async fn play(world: &World, server: &Server, id: &RecordingId) {
     // One at a time: which of several that wait for the same is woken first, no seed decides.
     let following = (open.is_growing() && fate.permille(700)).then(|| world.begin_to_follow(id)).flatten();
     let is_followed = following.is_some();
+    if is_followed {
+        fate.count(Event::Followed);
+    }
     let range = match fate.below(4) {
         0 | 1 => 0..len,
         2 => fate.below(len + 1)..len,
@@ -51,7 +60,8 @@ struct Play<'a> {
 impl Play<'_> {
     async fn hear(&mut self, range: Range<u64>, is_followed: bool) -> String {
         let (fate, playback) = (&self.world.fate, &self.server.playback);
-        let mut candidates = self.world.model.may_be_heard(self.id.as_str(), self.asked_ms);
+        let mut candidates = self.world.model.may_be_heard(self.id.as_str(), &self.known, self.asked_ms);
+        let is_of_one = candidates.len() == 1;
         let mut stream = match is_followed {
             true => playback.follow(&self.open, range.clone()),
             false => playback.stream(&self.open, range.clone()),
@@ -75,6 +85,10 @@ impl Play<'_> {
                     }
                     at += frame.len() as u64;
                     self.heard += frame.len() as u64;
+                    fate.count_many(Event::BytesHeard, frame.len() as u64);
+                    if is_of_one {
+                        fate.count_many(Event::BytesHeardOfOne, frame.len() as u64);
+                    }
                 }
                 Some(Err(error)) => return self.break_off(&error),
                 None => break,
@@ -109,7 +123,7 @@ impl Play<'_> {
     /// Whether what comes must be right: what is plain has nothing by which damage could be told.
     fn is_bound(&self) -> bool {
         let is_quiet = self.world.fate.faults().wrong_reads == 0 && !self.world.model.known(self.id.as_str()).is_harmed;
-        self.open.fingerprint().is_some() || (is_quiet && self.known.must_play().is_some())
+        self.open.fingerprint().is_some() || (is_quiet && self.known.the_one().is_some())
     }
 
     /// That no frame was begun that the key or the switch forbade for long.
@@ -117,9 +131,8 @@ impl Play<'_> {
         let (fate, model) = (&self.world.fate, &self.world.model);
         let Some(fingerprint) = self.open.fingerprint() else { return };
         for (what, setting) in [("key", model.key(&fingerprint)), ("switch", model.switch())] {
-            if let super::model::Setting::Off { since_ms } = setting
-                && begun_ms > since_ms + fate.notice_ms()
-                && !fate.had_database_fault_since(since_ms)
+            if let Setting::Off { since_ms } = setting
+                && begun_ms > fate.known_from_ms(since_ms)
             {
                 fate.wrong(format!("{}: heard {} ms after its {what} was withdrawn", self.id, begun_ms - since_ms));
             }
@@ -140,7 +153,9 @@ fn judge(world: &World, id: &RecordingId, known: &Known, before: Faults, error: 
     let after = fate.faults();
     let (is_misread, is_failing) = (after.wrong_reads > before.wrong_reads, after.store > before.store);
     let is_away = after.database > before.database;
-    let is_half_written = (known.is_rewrapped || now.is_rewrapped) && is_away;
+    // The whole of a header that was half written is in the row, under a key that may have been withdrawn since.
+    let may_all_open = || model.keys().iter().all(|(_, setting)| model.is_firm(*setting, true));
+    let is_half_written = (known.is_rewrapped || now.is_rewrapped) && (is_away || !may_all_open());
     let code = error.code();
     let is_reason = match code {
         ErrorCode::EncryptionDisabled => !model.is_firm(model.switch(), true),
@@ -149,8 +164,8 @@ fn judge(world: &World, id: &RecordingId, known: &Known, before: Faults, error: 
         ErrorCode::RecordingCorrupt | ErrorCode::KeyMissing | ErrorCode::KeysUnavailable => {
             (is_misread && !world.store.has_copies) || is_half_written
         }
-        // Of one that was purged before, a row may be remembered that says nothing of this one.
-        ErrorCode::CatalogueUnavailable => is_away && now.had_another(),
+        // A row may be remembered of what had the ID before, or of another sealing of this one, and says nothing of it.
+        ErrorCode::CatalogueUnavailable => is_away && now.replaced_ms.is_some(),
         ErrorCode::UnsupportedFormat => is_misread && !world.store.has_copies,
         _ => false,
     };

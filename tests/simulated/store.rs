@@ -3,7 +3,10 @@
 
 use std::{
     ops::Range,
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -13,23 +16,33 @@ use sealtape::media::{
 };
 
 use sealtape::sealed::HEADER_LEN;
+use tokio::sync::Notify;
 
 use super::{
     disk::{Disk, File, Name},
     fate::Fate,
+    tally::Event,
 };
+
+/// How much more often what was written over is read as it was than anything is read wrong.
+const STALE_FACTOR: u64 = 10;
 
 pub struct SimulatedStore {
     pub disk: Arc<Disk>,
     pub fate: Arc<Fate>,
     /// Whether what is read of finished objects may come from a copy: then what lies there can be read anew, and is right.
     pub has_copies: bool,
+    /// For which the next one waits who makes an object.
+    pub gate: Mutex<Option<Arc<Notify>>>,
+    /// How many heads were begun to be written over.
+    pub heads_begun: AtomicU64,
     maintained: Arc<Mutex<bool>>,
 }
 
 impl SimulatedStore {
     pub fn new(disk: &Arc<Disk>, fate: &Arc<Fate>, has_copies: bool) -> Self {
-        Self { disk: Arc::clone(disk), fate: Arc::clone(fate), has_copies, maintained: Arc::default() }
+        let (disk, fate, heads_begun) = (Arc::clone(disk), Arc::clone(fate), AtomicU64::new(0));
+        Self { disk, fate, has_copies, gate: Mutex::default(), heads_begun, maintained: Arc::default() }
     }
 
     /// Takes its time, and fails where that is drawn.
@@ -48,7 +61,8 @@ async fn step(fate: &Fate, what: &str, name: &Name) -> Result<(), Error> {
 
 fn fail(fate: &Fate, what: &str, name: &Name) -> Error {
     fate.store_faults.fetch_add(1, Ordering::Relaxed);
-    fate.tell(format!("store: {what} {} fails", name.0));
+    fate.count(Event::StoreFailed);
+    fate.tell(format!("store: {what} {} fails", name.told()));
     Error::Unavailable { location: location(name), reason: "input/output error".into() }
 }
 
@@ -60,13 +74,13 @@ fn location(name: &Name) -> String {
 impl MediaStore for SimulatedStore {
     fn try_version_now(&self, object: &MediaObject) -> Option<Version> {
         let found = self.disk.find(&Name::of(object));
-        found.filter(|_| self.fate.permille(500)).map(|file| file.version())
+        found.filter(|_| self.fate.permille(500)).map(|file| file.seen_version(&self.fate))
     }
 
     async fn version(&self, object: &MediaObject) -> Result<Option<Version>, Error> {
         let name = Name::of(object);
         self.step("look at", &name).await?;
-        Ok(self.disk.find(&name).map(|file| file.version()))
+        Ok(self.disk.find(&name).map(|file| file.seen_version(&self.fate)))
     }
 
     async fn open(&self, object: &MediaObject) -> Result<Option<Arc<dyn MediaFile>>, Error> {
@@ -74,13 +88,17 @@ impl MediaStore for SimulatedStore {
         self.step("open", &name).await?;
         let has_copies = self.has_copies && object.stage == Stage::Final;
         Ok(self.disk.find(&name).map(|file| {
-            let (fate, version) = (Arc::clone(&self.fate), file.version());
+            let (fate, version) = (Arc::clone(&self.fate), file.seen_version(&self.fate));
             Arc::new(OpenFile { file, name, version, fate, has_copies }) as Arc<dyn MediaFile>
         }))
     }
 
     async fn create(&self, object: &MediaObject) -> Result<Box<dyn MediaWriter>, Error> {
         let last = Name::of(object);
+        let gate = self.gate.lock().expect("whole").take();
+        if let Some(gate) = gate {
+            gate.notified().await;
+        }
         self.step("create", &last).await?;
         let growing = Name::of(&MediaObject { stage: Stage::Part, ..object.clone() });
         let (name, last) = match object.stage {
@@ -175,6 +193,7 @@ impl MediaStore for SimulatedStore {
         for (name, file) in self.disk.all().into_iter().filter(|(name, _)| name.is_kept() && name.id() == id.as_str()) {
             self.step("blank", &name).await?;
             let end = blank.end.min(file.content().bytes.len());
+            file.begin_to_write_over();
             file.write_over(blank.start.min(end), &vec![0; end.saturating_sub(blank.start)]);
             file.sync();
             self.disk.unlink(&name);
@@ -192,6 +211,8 @@ impl MediaStore for SimulatedStore {
         };
         // Whoever reads meanwhile, or after the machine went down, may find half of it.
         let half = self.fate.below(head.len() as u64 + 1) as usize;
+        self.heads_begun.fetch_add(1, Ordering::Relaxed);
+        file.begin_to_write_over();
         file.write_over(0, &head[..half]);
         self.step("write the rest of the head of", &name).await?;
         file.write_over(half, &head[half..]);
@@ -242,19 +263,27 @@ impl OpenFile {
     fn spoil(&self, offset: usize, buffer: &mut [u8]) {
         // No copy of a header is ever kept.
         let is_copied = !self.has_copies || offset >= HEADER_LEN;
-        if buffer.is_empty() || !is_copied || !self.fate.permille(self.fate.rates().wrong_read) {
+        let rate = self.fate.rates().wrong_read;
+        if buffer.is_empty() || !is_copied || rate == 0 {
             return;
         }
-        self.fate.wrong_reads.fetch_add(1, Ordering::Relaxed);
-        self.fate.tell(format!("store: a read of {} is wrong", self.name.0));
         let before = self.file.content().before.get(offset..offset + buffer.len()).map(<[u8]>::to_vec);
-        match before.filter(|_| self.fate.permille(500)) {
-            Some(before) => buffer.copy_from_slice(&before),
-            None => {
-                let at = self.fate.below(buffer.len() as u64) as usize;
-                buffer[at] ^= 1 << self.fate.below(8);
-            }
-        }
+        // Little is ever written over: that it is read as it was must not be as rare as a bit that is another one.
+        let before = before.filter(|before| before != buffer && self.fate.permille(STALE_FACTOR * rate));
+        let how = if let Some(before) = before {
+            buffer.copy_from_slice(&before);
+            self.fate.count(Event::Stale);
+            "from before"
+        } else if self.fate.permille(rate) {
+            let at = self.fate.below(buffer.len() as u64) as usize;
+            buffer[at] ^= 1 << self.fate.below(8);
+            self.fate.count(Event::Flipped);
+            "flipped"
+        } else {
+            return;
+        };
+        self.fate.wrong_reads.fetch_add(1, Ordering::Relaxed);
+        self.fate.tell(format!("store: a read of {} is wrong: {how}", self.name.told()));
     }
 
     fn fill(&self, offset: usize, buffer: &mut [u8]) -> Result<(), Error> {
@@ -273,7 +302,7 @@ impl MediaFile for OpenFile {
 
     async fn len_now(&self) -> Result<u64, Error> {
         step(&self.fate, "ask the length of", &self.name).await?;
-        Ok(self.file.content().bytes.len() as u64)
+        Ok(self.file.content().look(&self.fate).0)
     }
 
     fn try_read_now(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Error> {
@@ -287,6 +316,9 @@ impl MediaFile for OpenFile {
         let there = self.file.content().bytes.len().saturating_sub(offset).min(wanted);
         if there == 0 {
             return Ok(0);
+        }
+        if there < len {
+            self.fate.count(Event::ShortRead);
         }
         let part = &mut buffer[..there];
         self.fill(offset, part)?;
@@ -339,6 +371,15 @@ impl Writer {
         done
     }
 
+    /// Some of it was written.
+    fn tear(&self, bytes: &[u8]) {
+        let part = self.fate.below(bytes.len() as u64 + 1) as usize;
+        if 0 < part && part < bytes.len() {
+            self.fate.count(Event::TornAppend);
+        }
+        self.file.append(&bytes[..part]);
+    }
+
     async fn sync_all(&mut self, with_name: bool) -> Result<(), Error> {
         // What came while the disk was at it is not among what it took.
         self.step("sync").await?;
@@ -355,16 +396,14 @@ impl Writer {
 impl MediaWriter for Writer {
     async fn append(&mut self, mut bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
         if let Err(error) = self.step("append to").await {
-            // Some of it was written.
-            let part = self.fate.below(bytes.len() as u64 + 1) as usize;
-            self.file.append(&bytes[..part]);
+            self.tear(&bytes);
             return Err(error);
         }
         if self.fate.permille(self.fate.rates().full) {
             self.fate.store_faults.fetch_add(1, Ordering::Relaxed);
-            self.fate.tell(format!("store: no room for {}", self.name.0));
-            let part = self.fate.below(bytes.len() as u64 + 1) as usize;
-            self.file.append(&bytes[..part]);
+            self.fate.tell(format!("store: no room for {}", self.name.told()));
+            self.fate.count(Event::Full);
+            self.tear(&bytes);
             let full = Error::Full { location: location(&self.name) };
             self.failure = Some(full.clone());
             return Err(full);

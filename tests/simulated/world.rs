@@ -8,20 +8,19 @@ use std::{
     time::Duration,
 };
 
-use sealtape::base::{ErrorCode, FingerprintPrefix, RecordingId};
-use sealtape::keys::KeyState;
-use sealtape::service::{MaintenanceError, PlaybackError};
+use sealtape::base::RecordingId;
 use tokio::{runtime, task::JoinSet};
 
 use super::{
-    actors,
+    actors, caretakers,
     database::SimulatedDatabase,
     disk::{Disk, Name},
     fate::{Dice, Fate, Rates},
-    model::{Attempt, MARKER, Model, Phase, Setting},
+    model::{Model, Setting},
     player,
     server::Server,
     store::SimulatedStore,
+    tally::{Event, Tally},
 };
 
 /// How many IDs are used: few, so that much happens to each.
@@ -53,7 +52,7 @@ impl Drop for Following<'_> {
 }
 
 /// What can happen in a world. In most, some of it cannot: where everything does, hardly a promise is left.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct WorldKind {
     rates: Rates,
     lives: u64,
@@ -68,6 +67,7 @@ struct WorldKind {
 pub struct Outcome {
     pub trace: Vec<String>,
     pub wrongs: Vec<String>,
+    pub tally: Tally,
 }
 
 /// Runs the world of a seed.
@@ -76,8 +76,9 @@ pub fn run(seed: u64) -> Outcome {
     let mut one_of = |of: &[u64]| of[dice.below(of.len() as u64) as usize];
     let rates = Rates {
         store_error: one_of(&[0, 0, 0, 4, 20]),
-        full: one_of(&[0, 0, 0, 10]),
+        full: one_of(&[0, 0, 0, 40]),
         wrong_read: one_of(&[0, 0, 0, 10, 60]),
+        old_look: one_of(&[0, 0, 500]),
         database_error: one_of(&[0, 0, 0, 10, 50]),
         latency_ms: one_of(&[0, 1, 5, 30, 150]),
     };
@@ -90,23 +91,45 @@ pub fn run(seed: u64) -> Outcome {
         has_power_losses: one_of(&[0, 1]) == 1,
         has_clock_jumps: one_of(&[0, 0, 0, 1]) == 1,
     };
-    let (has_copies, fate, disk) = (one_of(&[0, 0, 1]) == 1, Fate::new(dice.number()), Arc::new(Disk::default()));
-    let world = Arc::new(World {
-        model: Model::new(seed, &fate),
-        store: Arc::new(SimulatedStore::new(&disk, &fate, has_copies)),
-        database: Arc::new(SimulatedDatabase::new(&fate)),
-        older: Mutex::default(),
-        followed: Mutex::default(),
-        kind,
-        disk,
-        fate,
-    });
+    let has_copies = one_of(&[0, 0, 1]) == 1;
+    let world = World::new(kind, has_copies, dice.number());
     world.fate.tell(format!("{kind:?}, copies {has_copies}"));
     world.live_through();
-    Outcome { trace: world.fate.trace(), wrongs: world.fate.wrongs() }
+    world.outcome()
 }
 
 impl World {
+    fn new(kind: WorldKind, has_copies: bool, seed: u64) -> Arc<Self> {
+        let (fate, disk) = (Fate::new(seed), Arc::new(Disk::default()));
+        Arc::new(Self {
+            model: Model::new(seed, &fate),
+            store: Arc::new(SimulatedStore::new(&disk, &fate, has_copies)),
+            database: Arc::new(SimulatedDatabase::new(&fate)),
+            older: Mutex::default(),
+            followed: Mutex::default(),
+            kind,
+            disk,
+            fate,
+        })
+    }
+
+    /// One in which nothing goes wrong, and nobody acts, but as `script` says; then there is peace. What was wrong.
+    pub fn play_script(script: impl AsyncFnOnce(Arc<Self>, Arc<Server>)) -> Vec<String> {
+        let world = Self::new(WorldKind::default(), false, 0);
+        world.begin();
+        world.in_a_life(async |world| {
+            let server = world.start().await;
+            script(world, server).await;
+        });
+        world.end();
+        println!("{}", world.fate.trace().join("\n"));
+        world.fate.wrongs()
+    }
+
+    fn outcome(&self) -> Outcome {
+        Outcome { trace: self.fate.trace(), wrongs: self.fate.wrongs(), tally: self.fate.tally() }
+    }
+
     /// Some recording.
     pub fn id(&self) -> RecordingId {
         format!("call-{}", self.fate.below(IDS)).parse().expect("an ID")
@@ -137,12 +160,24 @@ impl World {
         older.iter().find(is_another).cloned()
     }
 
-    fn live_through(self: &Arc<Self>) {
+    /// There is a key.
+    fn begin(self: &Arc<Self>) {
         self.in_a_life(async |world| {
             let server = world.start().await;
             let row = server.key_ops.generate().await.expect("nothing is in its way yet");
             world.model.set_key(row.fingerprint, Setting::On { since_ms: 0 });
         });
+    }
+
+    fn end(self: &Arc<Self>) {
+        self.fate.set_rates(Rates::default());
+        self.fate.tell("peace");
+        self.in_a_life(async |world| Self::make_peace(&world).await);
+        self.check_store();
+    }
+
+    fn live_through(self: &Arc<Self>) {
+        self.begin();
         for life in 0..self.kind.lives {
             self.fate.tell(format!("life {life}"));
             self.fate.set_rates(self.kind.rates);
@@ -151,16 +186,16 @@ impl World {
                 let cut = Duration::from_millis(if is_cut_off { world.fate.below(12_000) } else { 3_600_000 });
                 tokio::select! {
                     biased;
-                    () = tokio::time::sleep(cut) => world.fate.tell("it is killed"),
+                    () = tokio::time::sleep(cut) => {
+                        world.fate.tell("it is killed");
+                        world.fate.count(Event::Killed);
+                    }
                     () = Self::live(&world) => {}
                 }
             });
             self.check_store();
         }
-        self.fate.set_rates(Rates::default());
-        self.fate.tell("peace");
-        self.in_a_life(async |world| Self::make_peace(&world).await);
-        self.check_store();
+        self.end();
     }
 
     /// One process from its start to its end, with a clock that goes on as soon as everybody waits.
@@ -180,12 +215,14 @@ impl World {
         self.database.set_away(false);
         if self.kind.has_power_losses && self.fate.permille(500) {
             self.fate.tell("the power is lost");
-            self.disk.lose_power(&mut self.fate.dice());
+            let torn = self.disk.lose_power(&mut self.fate.dice());
+            self.fate.count(Event::PowerLost);
+            self.fate.count_many(Event::TornBlock, torn);
         }
     }
 
     /// Starts a server, as often as it takes.
-    async fn start(&self) -> Arc<Server> {
+    pub async fn start(&self) -> Arc<Server> {
         loop {
             match Server::start(&self.database, &self.store, &self.fate).await {
                 Ok(server) => return server,
@@ -197,7 +234,7 @@ impl World {
     async fn live(self: &Arc<Self>) {
         let server = self.start().await;
         let mut all = JoinSet::new();
-        for kind in [0, 0, 1, 1, 1, 2] {
+        for kind in [0, 0, 1, 1, 1, 2, 3] {
             let (world, server) = (Arc::clone(self), Arc::clone(&server));
             all.spawn(async move {
                 for _ in 0..4 + world.fate.below(4) {
@@ -205,24 +242,25 @@ impl World {
                     match kind {
                         0 => actors::record(&world, &server, &world.id()).await,
                         1 => player::play(&world, &server, &world.id()).await,
-                        _ => actors::operate(&world, &server).await,
+                        2 => actors::operate(&world, &server).await,
+                        _ => caretakers::take_care(&world, &server).await,
                     }
                 }
             });
         }
-        let world = Arc::clone(self);
-        all.spawn(async move {
-            if world.kind.has_meddling {
+        if self.kind.has_meddling {
+            let world = Arc::clone(self);
+            all.spawn(async move {
                 for _ in 0..2 {
                     tokio::time::sleep(Duration::from_millis(world.fate.below(8000))).await;
                     actors::meddle(&world);
                 }
-            }
-            if world.kind.has_clock_jumps {
-                world.fate.jump(*world.fate.pick(&[-3_600_000, -1000, 1000, 60_000, 86_400_000]));
-                world.fate.tell("the clock jumps");
-            }
-        });
+            });
+        }
+        if self.kind.has_clock_jumps {
+            let world = Arc::clone(self);
+            all.spawn(async move { actors::jump(&world).await });
+        }
         if self.kind.has_outages {
             let world = Arc::clone(self);
             all.spawn(async move { actors::take_database_away(&world).await });
@@ -234,122 +272,4 @@ impl World {
             }
         }
     }
-
-    /// Nothing fails any more, every key is active, what was left is found again: what was promised must be there.
-    async fn make_peace(self: &Arc<Self>) {
-        let server = self.start().await;
-        for (key, _) in self.model.keys() {
-            let prefix: FingerprintPrefix = key.to_string().parse().expect("a fingerprint");
-            server.key_ops.change_state(&prefix, KeyState::Active, true).await.expect("nothing is in its way");
-            self.model.set_key(key, Setting::On { since_ms: 0 });
-        }
-        server.database().set_encryption(true).await.expect("there are keys");
-        self.model.set_switch(Setting::On { since_ms: 0 });
-        server.keys.reload().await.expect("nothing is in its way");
-        for id in self.ids() {
-            if self.model.known(id.as_str()).is_going {
-                actors::purge(self, &server, &id).await;
-            }
-        }
-        // Whoever died is known to be dead by then.
-        tokio::time::sleep(Duration::from_secs(40)).await;
-        let maintenance = server.maintenance().await.expect("nobody else is at it");
-        let companions = server.companions();
-        let rebuilt = maintenance.rebuild(false, &companions, async |_| Ok::<(), MaintenanceError>(())).await;
-        rebuilt.expect("the store and the catalogue answer");
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        for id in self.ids() {
-            self.check_kept(&server, &id).await;
-            player::play(self, &server, &id).await;
-        }
-    }
-
-    fn ids(&self) -> Vec<RecordingId> {
-        self.model.ids().iter().map(|id| id.parse().expect("an ID")).collect()
-    }
-
-    /// What was acknowledged is there.
-    async fn check_kept(&self, server: &Server, id: &RecordingId) {
-        let known = self.model.known(id.as_str());
-        let kept: Vec<&Attempt> =
-            known.attempts.iter().filter(|attempt| matches!(attempt.phase, Phase::Kept { .. })).collect();
-        let is_alone = known.attempts.iter().all(|attempt| {
-            matches!(attempt.phase, Phase::Gone { .. }) || kept.iter().any(|kept| kept.number == attempt.number)
-        });
-        let open = server.playback.open(id).await;
-        self.fate.tell(format!(
-            "{id} in peace: {}",
-            open.as_ref().map_or_else(|error| error.code().as_str(), |open| open.state.as_str())
-        ));
-        if known.is_going {
-            return;
-        }
-        let [attempt] = kept[..] else {
-            if kept.is_empty() && known.attempts.iter().all(|attempt| matches!(attempt.phase, Phase::Gone { .. })) {
-                self.check_gone(id, known.is_harmed, open.err());
-            }
-            return;
-        };
-        let Phase::Kept { media_len, is_complete, is_catalogued, is_sealed } = attempt.phase else { return };
-        // One that could not be catalogued shares its ID with others of which nobody knows what became of them, and what
-        // is plain is found again on somebody's word alone.
-        if !is_catalogued && (!is_alone || !is_sealed) {
-            return;
-        }
-        match open {
-            Ok(open) if open.media_len >= media_len => {
-                let state = open.state == sealtape::catalogue::RecordingState::Complete;
-                if is_complete && !known.is_harmed && !state {
-                    self.fate.wrong(format!("{id} was kept whole, and is {}", open.state.as_str()));
-                }
-            }
-            Ok(open) if !known.is_harmed => {
-                self.fate.wrong(format!("{id}: {media_len} bytes were kept, and {} are there", open.media_len));
-            }
-            Err(error) if !known.is_harmed => {
-                self.fate.wrong(format!("{id} was kept, and does not play: {} ({error})", error.code().as_str()));
-            }
-            Err(error) if !is_reason_of_harm(&error) => {
-                self.fate.wrong(format!("{id} was harmed, which is no {}", error.code().as_str()));
-            }
-            Ok(_) | Err(_) => {}
-        }
-    }
-
-    /// What was taken away is not there.
-    fn check_gone(&self, id: &RecordingId, is_harmed: bool, error: Option<PlaybackError>) {
-        let is_gone = error.is_some_and(|error| error.code() == ErrorCode::RecordingNotFound);
-        if !is_gone && !is_harmed {
-            self.fate.wrong(format!("{id} was taken away, and is there"));
-        }
-    }
-
-    /// Nothing plain lies in the store that may not.
-    fn check_store(&self) {
-        for (name, file) in self.disk.all() {
-            let known = self.model.known(name.id());
-            if known.is_harmed {
-                continue;
-            }
-            let content = file.content();
-            let is_plain = content.bytes.windows(MARKER.len()).any(|window| window == MARKER);
-            let may_be = !name.is_sealed() && known.attempts.iter().any(|attempt| attempt.may_be_plain);
-            if is_plain && !may_be {
-                self.fate.wrong(format!("{} holds what was said, in plain", name.0));
-            }
-        }
-    }
-}
-
-/// What may be said of a recording whose file somebody changed or took.
-fn is_reason_of_harm(error: &PlaybackError) -> bool {
-    let codes = [
-        ErrorCode::RecordingCorrupt,
-        ErrorCode::MediaMissing,
-        ErrorCode::KeyMissing,
-        ErrorCode::UnsupportedFormat,
-        // It was never catalogued, and its file cannot be told to be its own.
-        ErrorCode::RecordingNotFound,
-    ];
-    codes.contains(&error.code())
 }
