@@ -2,7 +2,12 @@
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
-use hyper::{Method, Response, Version, body::Incoming, header, service::service_fn};
+use hyper::{
+    Method, Response, Version,
+    body::Incoming,
+    header::{self, HeaderValue},
+    service::service_fn,
+};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -160,7 +165,7 @@ async fn answer(
     in_flight: InFlight,
     pace: Pace,
 ) -> Result<Response<Watched>, Infallible> {
-    let is_head = request.method() == Method::HEAD;
+    let (is_head, is_last) = (request.method() == Method::HEAD, limits::is_last(&request));
     let admitted = match limits::check(&request) {
         // Whoever asks whether the process lives hears that it does.
         Ok(()) if !is_served && request.uri().path() != "/livez" => Err(Problem::new(ErrorCode::Overloaded)),
@@ -177,6 +182,9 @@ async fn answer(
     };
     if is_head {
         response = without_body(response);
+    }
+    if is_last {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response.map(|body| Watched::new(body, in_flight, pace)))
 }

@@ -56,12 +56,19 @@ impl Gate {
     }
 }
 
-/// Refuses requests that are too long to be answered.
+/// Refuses requests that are too long to be answered, or of which it is not certain what they say.
 pub(super) fn check<B>(request: &Request<B>) -> Result<(), Problem> {
     // "A server MUST respond with a 400" to none, and to several (RFC 9112, section 3.2).
     let headers = request.headers();
     if request.version() == Version::HTTP_11 && headers.get_all(header::HOST).iter().count() != 1 {
         return Err(Problem::new(ErrorCode::BadRequest));
+    }
+    // No other coding is undone here: what is left after the chunks would not be what was meant (section 6.1).
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || codings.next().is_some()
+    {
+        return Err(Problem::new(ErrorCode::BadRequest).with_detail("No transfer coding but chunked is understood."));
     }
     let target_len = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if target_len > TARGET_LEN_MAX {
@@ -74,6 +81,12 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Problem> {
         return Err(Problem::new(ErrorCode::HeadersTooLarge));
     }
     Ok(())
+}
+
+/// Whether what follows a request on its connection is not looked at: it came in chunks, and where their trailers end is
+/// read here more leniently than whoever stands in between may read it.
+pub(super) fn is_last<B>(request: &Request<B>) -> bool {
+    request.headers().contains_key(header::TRANSFER_ENCODING)
 }
 
 /// The answer to a request that is not even looked at.
@@ -148,6 +161,23 @@ mod tests {
         old.headers_mut().remove(header::HOST);
         *old.version_mut() = Version::HTTP_10;
         assert!(check(&old).is_ok(), "HTTP/1.0 has no such rule");
+    }
+
+    #[test]
+    fn chunks_are_cut_once_and_nothing_is_coded_before() {
+        let coded = |codings: &[&str]| {
+            let mut request = request("/", &[]);
+            for coding in codings {
+                request.headers_mut().append(header::TRANSFER_ENCODING, coding.parse().expect("a value"));
+            }
+            check(&request).err().map(|problem| problem.code())
+        };
+        for fine in [&[][..], &["chunked"], &["Chunked"]] {
+            assert_eq!(coded(fine), None, "{fine:?}");
+        }
+        for other in [&["gzip, chunked"][..], &["gzip", "chunked"], &["chunked", "chunked"], &["identity"], &[""]] {
+            assert_eq!(coded(other), Some(ErrorCode::BadRequest), "{other:?}");
+        }
     }
 
     #[tokio::test]

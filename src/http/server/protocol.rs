@@ -35,8 +35,9 @@ const HTTP1_BUFFER_LEN: usize = 2 * HEAD_LEN_MAX;
 const HTTP2_HEAD_LEN_MAX: usize = 2 * HEAD_LEN_MAX + 33 * HEADERS_MAX;
 /// Streams at a time of one client. Each may hold two frames of media that are not taken yet.
 const HTTP2_STREAMS: u32 = 100;
-/// What one stream may have waiting in the connection before no more of its media is read.
-const HTTP2_SEND_BUFFER_LEN: usize = 256 * 1024;
+/// What one stream may have waiting in the connection before no more of its media is read: whoever opens all windows and
+/// takes nothing has that much made for each.
+const HTTP2_SEND_BUFFER_LEN: usize = 64 * 1024;
 /// What a client may send before it is told to go on: per stream, and for all of them.
 const HTTP2_STREAM_WINDOW: u32 = 256 * 1024;
 const HTTP2_CONNECTION_WINDOW: u32 = 1024 * 1024;
