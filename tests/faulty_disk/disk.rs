@@ -95,6 +95,7 @@ impl FaultyDisk {
         self.read(CALLS)
     }
 
+    #[expect(clippy::host_endian_bytes, reason = "memory of this machine, which the injector has as well")]
     fn read<const N: usize>(&self, first: usize) -> [u64; N] {
         std::array::from_fn(|at| {
             let mut word = [0; 8];
