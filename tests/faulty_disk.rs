@@ -8,6 +8,7 @@
 //! threads and clock as well, so that a seed comes back in kind and not to the letter.
 
 mod disk;
+mod healed;
 mod round;
 
 use std::{

@@ -81,6 +81,12 @@ impl FaultyDisk {
         self.words.write_all_at(&bytes, 0).expect("written");
     }
 
+    /// The same of one kind, by its name, and of no other.
+    pub fn set_one(&self, kind: &str, rate: u64) {
+        assert!(KINDS.contains(&kind), "{kind}");
+        self.set(KINDS.map(|known| if known == kind { rate } else { 0 }));
+    }
+
     pub fn heal(&self) {
         self.set([0; KINDS.len()]);
     }

@@ -298,7 +298,7 @@ impl World {
 
     /// The server that went through it plays everything and takes what is sent; then it ends, or is killed.
     fn assert_well_again(&self, server: Server) {
-        self.assert_plays(&server, |id| !self.recordings().waiting.contains(id), "the disk is well again");
+        self.assert_plays(&server, |_| true, "the disk is well again");
         let media = marked("after", 100_000);
         let reply = put(&server.address, "after", &[], &media);
         assert_eq!(reply.status, 201, "{reply:?}\n{}", server.log());
