@@ -45,7 +45,6 @@ fn a_rewrap_killed_at_any_instant_loses_nothing_and_is_finished_by_the_next() {
     }
     .run(&mut archive);
     figures.assert_hits();
-    assert!(figures.half_done > 0, "{figures:?}");
 
     archive.generate_key();
     let done = archive.system.json(&["rewrap", "--all"]);
@@ -70,7 +69,6 @@ fn a_reseal_of_all_killed_at_any_instant_loses_nothing_and_is_finished_by_the_ne
     }
     .run(&mut archive);
     figures.assert_hits();
-    assert!(figures.half_done > 0, "{figures:?}");
 
     // What the last kill left is brought to its end, and then all of it is done once more.
     archive.system.ok(&["reseal", "--all"]);
@@ -164,6 +162,7 @@ struct Figures {
 impl Figures {
     fn assert_hits(&self) {
         assert!(self.killed * 3 >= self.rounds, "too few kills came before the end: {self:?}");
+        assert!(self.half_done > 0, "no kill came in the middle: {self:?}");
     }
 }
 
@@ -171,8 +170,11 @@ impl Sweep<'_> {
     fn run(&self, archive: &mut Archive) -> Figures {
         let mut took = self.measure(archive);
         let mut random = Random(self.seed);
-        let mut figures = Figures { rounds: rounds(), ..Figures::default() };
-        for round in 0..figures.rounds {
+        let mut figures = Figures::default();
+        // The middle of the work may be short, and is to be hit: more kills, if the first ones all missed it.
+        while figures.rounds < rounds() || figures.half_done == 0 && figures.rounds < 5 * rounds() {
+            let round = figures.rounds;
+            figures.rounds += 1;
             (self.prepare)(archive, round);
             let after = Duration::from_nanos(random.below(took.as_nanos() as u64 * 21 / 20));
             let context = format!("{:?}, seed {:#x}, round {round}, after {after:?}", self.arguments, self.seed);

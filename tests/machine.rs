@@ -5,6 +5,7 @@
 //! `spool` and `put`.
 
 use std::{
+    fs,
     io::{Read, Write},
     net::TcpStream,
     thread,
@@ -12,7 +13,9 @@ use std::{
 };
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use serde_json::Value;
 
+use crate::put::{killed::end_leases, state_of, stored_as};
 use crate::support::{Server, System, Upload, media, text};
 
 const LEN: usize = 8 << 20;
@@ -67,7 +70,7 @@ fn a_server_that_stood_still_goes_on() {
     server.signal("STOP");
     let mut late = begin(&server);
     assert!(recorder.try_send(&media[100_000..150_000]), "the system takes it");
-    // Longer than its lease would be worth a question, and than a second look at keys.
+    // Longer than a second look at keys; longer than a lease it stands still below.
     thread::sleep(4 * SECOND);
     server.signal("CONT");
     for (first, stream) in &mut players {
@@ -78,6 +81,109 @@ fn a_server_that_stood_still_goes_on() {
     assert_eq!(recorder.finish().status, 201);
     assert!(server.get("/recordings/live/media").body == media[..300_000]);
     assert_eq!(server.get("/readyz").json()["degraded"], serde_json::json!([]));
+}
+
+/// What others do about a recording whose writer they may hold for dead.
+const LOOKS: [&[&str]; 3] =
+    [&["recordings", "list"], &["recordings", "rebuild"], &["verify", "--all", "--repair", "--force"]];
+
+/// It stood still for longer than its lease, but holds its file: nobody takes it for dead, and it goes on to its end.
+#[test]
+fn a_writer_that_stood_still_beyond_its_lease_ends_whole() {
+    thread::scope(|scope| {
+        for look in LOOKS {
+            scope.spawn(move || {
+                let mut asleep = Asleep::new();
+                asleep.system.run(look);
+                let played = asleep.other.get_range("/recordings/live/media", "bytes=0-49999");
+                assert!(played.body == asleep.media[..50_000], "{look:?}: {played:?}");
+                assert_eq!(asleep.wake(), Some(201), "{look:?}");
+                let Asleep { system, server, other, media, .. } = &asleep;
+                for server in [server, other] {
+                    assert_eq!(state_of(server, "live"), "complete", "{look:?}");
+                    assert!(server.get("/recordings/live/media").body == *media, "{look:?}");
+                }
+                assert!(system.run(&["cat", "live"]).stdout == *media, "{look:?}");
+                assert_eq!(system.run(&["verify", "--all"]).status.code(), Some(0), "{look:?}");
+            });
+        }
+    });
+}
+
+/// The same without its hold on the file, as where a file server lost the locks that it had given: it is held for dead while
+/// it stands still, and whatever was done about that, all see the same when it is awake again.
+#[test]
+fn a_writer_that_was_held_for_dead_wakes_and_nothing_wrong_is_played() {
+    thread::scope(|scope| {
+        for look in LOOKS {
+            scope.spawn(move || {
+                let mut asleep = Asleep::new();
+                // A copy in its place is as one that nobody locks.
+                let part = stored_as(&asleep.system, "live.sealed.part").expect("it grows");
+                let aside = asleep.system.path("aside");
+                fs::rename(&part, &aside).and_then(|()| fs::copy(&aside, &part)).expect("swapped");
+                asleep.system.run(look);
+                let taken_for = asleep.other.get("/recordings/live").json()["state"].clone();
+                println!("{look:?}: {taken_for} while it stands still");
+                // Its own file has no name any more: it does not say that all of it was kept.
+                let status = asleep.wake();
+                assert!(status.is_some_and(|status| status >= 500), "{look:?}: {status:?}");
+                let Asleep { system, server, other, media, .. } = &asleep;
+                let restarted = system.serve();
+                for server in [server, other, &restarted] {
+                    // What broke off, or what was made of that.
+                    let is_settled = |server: &Server| {
+                        ["unfinished", "complete"].map(Value::from).contains(&state_of(server, "live"))
+                    };
+                    assert!(server.wait_until(10 * SECOND, is_settled), "{look:?}: {}", state_of(server, "live"));
+                    let reply = server.get("/recordings/live/media");
+                    assert!(reply.status == 200 && !reply.is_cut && reply.body.len() > 90_000, "{look:?}: {reply:?}");
+                    assert!(media.starts_with(&reply.body), "{look:?}: {} bytes that are wrong", reply.body.len());
+                    assert!(!server.log().contains("panic"), "{look:?}: {}", server.log());
+                }
+                let verified = system.run(&["verify", "--all"]);
+                assert_eq!(verified.status.code(), Some(0), "{look:?}: {}", text(&verified.stdout));
+            });
+        }
+    });
+}
+
+/// A server that stands still in the middle of a recording, whose lease is over, and another one beside it.
+struct Asleep {
+    system: System,
+    server: Server,
+    other: Server,
+    media: Vec<u8>,
+    recorder: Option<Upload>,
+}
+
+impl Asleep {
+    fn new() -> Self {
+        let (system, media) = (System::with_key(), media(300_000));
+        let (server, other) = (system.serve(), system.serve());
+        let mut recorder = Upload::begin(&server.address, "live", &[]);
+        recorder.send(&media[..100_000]);
+        let is_there = |server: &Server| server.get("/recordings/live").status == 200;
+        assert!(server.wait_until(10 * SECOND, is_there) && other.wait_until(10 * SECOND, is_there));
+        let part = || stored_as(&system, "live.sealed.part").and_then(|part| fs::metadata(part).ok());
+        let is_written = |_: &Server| part().is_some_and(|part| part.len() > 95_000);
+        assert!(server.wait_until(10 * SECOND, is_written));
+        server.signal("STOP");
+        end_leases(&system);
+        Self { system, server, other, media, recorder: Some(recorder) }
+    }
+
+    /// It goes on with the rest, and says what became of the recording.
+    fn wake(&mut self) -> Option<u16> {
+        self.server.signal("CONT");
+        let mut recorder = self.recorder.take().expect("it was not woken before");
+        for piece in self.media[100_000..].chunks(10_000) {
+            if !recorder.try_send(piece) {
+                break;
+            }
+        }
+        recorder.try_finish().map(|reply| reply.status)
+    }
 }
 
 #[test]
@@ -126,20 +232,22 @@ fn without_memory_nothing_wrong_is_served() {
     assert!(server.get("/recordings/call/media").body == media);
     let kept = crate::support::put(&server.address, "kept", &[], &media[..3_000_000]);
     assert_eq!(kept.status, 201);
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("it runs");
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("it runs");
     let line = status.lines().find(|line| line.starts_with("VmSize:")).expect("VmSize");
     let kib: u64 = line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number");
     limit(&server, Resource::As, Some((kib << 10) + (1 << 20)));
     // Each is given something before the first is read on.
-    let mut players: Vec<_> = (0..600).filter_map(|_| try_begin(&server)).collect();
+    const PLAYERS: usize = 600;
+    let mut players: Vec<_> = (0..PLAYERS).filter_map(|_| try_begin(&server)).collect();
     let outcomes: Vec<Vec<u8>> = players.iter_mut().filter_map(try_finish).collect();
     let whole = outcomes.iter().filter(|body| **body == media).count();
     for came in &outcomes {
         assert!(media.starts_with(came) || came.starts_with(b"{"), "{} bytes that are wrong", came.len());
     }
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap_or_default();
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap_or_default();
     let how = if status.contains("State:\tZ") { "it ended" } else { "it lives" };
-    println!("{whole} of {} players heard all where no memory could be had, {how}", players.len());
+    println!("{whole} of {PLAYERS} players heard all where no memory could be had, {how}");
+    assert!(whole < PLAYERS, "there was memory for all of them");
     server.signal("KILL");
     server.wait();
     let server = system.serve();

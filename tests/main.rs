@@ -26,6 +26,7 @@ mod deploy;
 mod encrypt;
 mod encrypt_faults;
 mod faults;
+mod faulty_disk;
 mod fixtures;
 mod format_golden;
 mod hardening;
