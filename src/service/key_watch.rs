@@ -66,8 +66,6 @@ pub struct KeyWatch {
     ring: ArcSwap<KeyRing>,
     /// Grows whenever the database has changed: what was read from it before may be out of date.
     epoch: AtomicU64,
-    /// The epoch that began when the database, which could be read then, last said that something had changed.
-    changed: AtomicU64,
     /// The database's change counter when the ring was last read from it.
     seen: Mutex<Option<u64>>,
     /// The same when the epoch last grew.
@@ -142,7 +140,6 @@ impl KeyWatch {
             holder,
             ring: ArcSwap::from_pointee(ring),
             epoch: AtomicU64::new(0),
-            changed: AtomicU64::new(0),
             seen: Mutex::new(seen),
             counted: Mutex::new(seen),
             reloading: tokio::sync::Mutex::new(()),
@@ -163,13 +160,6 @@ impl KeyWatch {
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
-    }
-
-    /// Whether what was read in `epoch` was read before the database was last known to have changed: it may be about
-    /// something that is gone. An epoch that began because the database went away makes nothing old.
-    #[must_use]
-    pub(super) fn has_changed_since(&self, epoch: u64) -> bool {
-        epoch < self.changed.load(Ordering::Acquire)
     }
 
     /// How the last checks went.
@@ -193,15 +183,12 @@ impl KeyWatch {
         let _one_at_a_time = self.reloading.lock().await;
         let counter = self.database.change_counter().await.ok();
         // Whatever becomes of the keys, rows that were read before are old if anything has changed.
-        let epoch = self.may_have_changed(counter).then(|| self.epoch.fetch_add(1, Ordering::AcqRel) + 1);
+        if self.may_have_changed(counter) {
+            self.epoch.fetch_add(1, Ordering::AcqRel);
+        }
         let read = self.read(counter, interval).await;
         METER.key_checks.count(read.is_ok());
         let failure = read.as_ref().err().map(Failure::from);
-        // Of one that cannot be read it is not known what its counter says.
-        let was_read = failure.as_ref().is_none_or(|failure| failure.kind != "database");
-        if let (Some(epoch), Some(_), true) = (epoch, counter, was_read) {
-            self.changed.fetch_max(epoch, Ordering::AcqRel);
-        }
         match read {
             Ok(ring) => {
                 let turned = (self.ring.load().switch() == Switch::Disabled, ring.switch() == Switch::Disabled);

@@ -90,9 +90,11 @@ impl Purge {
         self.check_spool(id).await?;
         let recording = self.database.begin_purge(id, (self.clock)()).await?;
         let mut objects: Vec<MediaObject> = self.database.companions(id).await?.iter().map(companion_object).collect();
+        // What is to take a name goes before what has it: whoever gives it that name meanwhile finds nothing, or has it
+        // removed there.
         for kind in [MediaKind::Sealed, MediaKind::Plain] {
             objects.extend(
-                [Stage::Final, Stage::Part, Stage::Next].map(|stage| MediaObject::media(id.clone(), kind, stage)),
+                [Stage::Next, Stage::Part, Stage::Final].map(|stage| MediaObject::media(id.clone(), kind, stage)),
             );
         }
         // A plain file of an archive that was catalogued in its place.

@@ -12,7 +12,11 @@ use super::{connect, serve, system};
 fn a_player_who_half_closes_has_left_and_hears_nothing_wrong() {
     let (system, media) = system();
     let server = serve(&system, &[]);
-    for head in ["HTTP/1.1\r\nHost: localhost\r\nConnection: close", "HTTP/1.1\r\nHost: localhost", "HTTP/1.0"] {
+    for head in [
+        "HTTP/1.1\r\nHost: localhost\r\nConnection: close",
+        "HTTP/1.1\r\nHost: localhost",
+        "HTTP/1.0\r\nHost: localhost",
+    ] {
         for _ in 0..5 {
             let mut stream = connect(&server);
             write!(stream, "GET /recordings/call/media {head}\r\n\r\n").expect("sent");

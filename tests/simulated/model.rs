@@ -212,10 +212,12 @@ impl Model {
     }
 
     /// What may be heard by somebody who asked for the ID at `asked_ms`, when `before` was known of it, and has it open
-    /// now.
-    pub fn may_be_heard(&self, id: &str, before: &Known, asked_ms: u64) -> Vec<Arc<Vec<u8>>> {
+    /// now. Where the catalogue did not answer, `is_away`, a recording is found by its file; if one that was not catalogued
+    /// lies under a name that is looked at before, nobody can tell.
+    pub fn may_be_heard(&self, id: &str, before: &Known, asked_ms: u64, is_away: bool) -> Vec<Arc<Vec<u8>>> {
         let now = self.known(id);
-        if let (Some(one), Some(still)) = (before.the_one(), now.the_one())
+        let one_of = if is_away { Known::must_play } else { Known::the_one };
+        if let (Some(one), Some(still)) = (one_of(before), one_of(&now))
             && one.number == still.number
         {
             return vec![Arc::clone(&one.media)];

@@ -60,7 +60,8 @@ struct Play<'a> {
 impl Play<'_> {
     async fn hear(&mut self, range: Range<u64>, is_followed: bool) -> String {
         let (fate, playback) = (&self.world.fate, &self.server.playback);
-        let mut candidates = self.world.model.may_be_heard(self.id.as_str(), &self.known, self.asked_ms);
+        let is_away = fate.faults().database > self.before.database;
+        let mut candidates = self.world.model.may_be_heard(self.id.as_str(), &self.known, self.asked_ms, is_away);
         let is_of_one = candidates.len() == 1;
         let mut stream = match is_followed {
             true => playback.follow(&self.open, range.clone()),

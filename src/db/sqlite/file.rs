@@ -79,6 +79,9 @@ impl SqliteDatabase {
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            // SQLite takes a transaction back by itself that the disk would not take, and sqlx, whose own attempt then fails,
+            // goes on counting it: such a connection would begin no other one, ever.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(options)
             .await
             .map_err(unavailable)?;

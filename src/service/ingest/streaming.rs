@@ -64,7 +64,12 @@ impl Ingest {
         let _counted = Growing::count();
         METER.count_ingested(incoming.head.len());
         let mut writing = Writing { recording, encoder: Some(encoder), row: None, unsynced_since: None };
-        let written = self.write(&mut incoming, writer, header, is_catalogue_away, &mut writing).await;
+        // Held until what it wrote is gone, if it is to go: the name would be another writer's as soon as it is let go.
+        let mut writer = Some(writer);
+        let written = self.write(&mut incoming, &mut writer, header, is_catalogue_away, &mut writing).await;
+        if writing.row.is_some() {
+            drop(writer.take());
+        }
         let Writing { mut recording, row, .. } = writing;
         match (written, row) {
             // Nothing was promised: what there is of the file goes.
@@ -141,11 +146,12 @@ impl Ingest {
     async fn write(
         &self,
         incoming: &mut Incoming<'_, impl Source>,
-        mut writer: Box<dyn MediaWriter>,
+        writer_slot: &mut Option<Box<dyn MediaWriter>>,
         header: Vec<u8>,
         is_catalogue_away: bool,
         writing: &mut Writing,
     ) -> Result<Option<Break>, Error> {
+        let Some(writer) = writer_slot else { return Ok(None) };
         if !header.is_empty() {
             writer.append(header).await?;
         }
@@ -157,7 +163,7 @@ impl Ingest {
             writing.recording.state = state;
             writing.row = Some(LiveRow::new(Arc::clone(&self.database), Arc::clone(&self.clock), row));
         }
-        let broken_off = self.stream(incoming, &mut *writer, writing).await?;
+        let broken_off = self.stream(incoming, &mut **writer, writing).await?;
         let Some(encoder) = writing.encoder.take() else { return Ok(broken_off) };
         let mut last = Vec::new();
         if broken_off.is_some() {
@@ -178,7 +184,9 @@ impl Ingest {
         if !last.is_empty() {
             writer.append(last).await?;
         }
-        writer.finish().await?;
+        if let Some(writer) = writer_slot.take() {
+            writer.finish().await?;
+        }
         writing.recording.media_len = media_len;
         writing.recording.state = RecordingState::Complete;
         Ok(None)

@@ -57,7 +57,7 @@ impl Maintenance {
         };
         let replacement = Replacement::Sealing { fingerprint: to.fingerprint, seal_id: new };
         let pending = Content::Sealed { fingerprint, seal_id, replacement: Some(replacement) };
-        self.database.replace_content(&row.id, &row.content, &pending).await?;
+        self.name_replacement(row, &pending, &MediaObject { sealing: Some(new), ..next }).await?;
         let pending = Recording { content: pending, ..row.clone() };
         self.give_mended_place(&pending, place, mended_len).await
     }

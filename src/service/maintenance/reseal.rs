@@ -106,9 +106,30 @@ impl Maintenance {
         };
         let replacement = Replacement::Sealing { fingerprint: to.fingerprint, seal_id: new };
         let pending = Content::Sealed { fingerprint, seal_id, replacement: Some(replacement) };
-        self.database.replace_content(id, &row.content, &pending).await?;
-        self.give_place(id, &pending, &MediaObject { sealing: Some(new), ..next }, &place).await?;
+        let next = MediaObject { sealing: Some(new), ..next };
+        self.name_replacement(&row, &pending, &next).await?;
+        self.give_place(id, &pending, &next, &place).await?;
         Ok(Outcome::Done { fingerprint: to.fingerprint, seal_id: new })
+    }
+
+    /// Names a replacement that is whole in the recording's row. Where that has gone or has become another one meanwhile, the
+    /// replacement goes, too: nobody would look for it, and what is purged leaves no copy.
+    pub(super) async fn name_replacement(
+        &self,
+        row: &Recording,
+        pending: &Content,
+        next: &MediaObject,
+    ) -> Result<(), Error> {
+        let Err(error) = self.database.replace_content(&row.id, &row.content, pending).await else { return Ok(()) };
+        let is_named = match self.database.recording(&row.id).await {
+            Ok(row) => row.is_some_and(|row| !row.is_purging() && row.content.seal_ids().contains(&next.sealing)),
+            // It may be: the next run brings it to its end, or takes it away.
+            Err(_) => true,
+        };
+        if !is_named {
+            self.store.remove(next).await?;
+        }
+        Err(error.into())
     }
 
     /// Brings a replacement that a dead command left in the row to its end: the new file takes its place if it is

@@ -30,6 +30,9 @@ use crate::keys::OpeningRefused;
 use crate::media::{self, MediaKind, MediaObject, MediaStore, Stage, Version};
 use crate::sealed::{self, Corruption};
 
+/// How often a recording is opened by the row that the catalogue has by then, before its file is called another sealing's.
+const OTHER_SEALING_TRIES: u32 = 3;
+
 /// What an operator may decide about playing.
 #[derive(Clone, Copy, Debug)]
 pub struct PlaybackSettings {
@@ -270,14 +273,16 @@ impl Playback {
                 outcome => return outcome,
             }
         }
-        match Box::pin(self.open_fresh(id)).await {
-            Err(Error::Corrupt(Corruption::OtherSealing)) => match Box::pin(self.of_other_sealing(id)).await {
-                Some(error) => Err(error),
-                // It has left the spool since.
-                None => Box::pin(self.open_fresh(id)).await,
-            },
-            outcome => outcome,
+        for _ in 0..OTHER_SEALING_TRIES {
+            let opened = Box::pin(self.open_fresh(id)).await;
+            if !matches!(opened, Err(Error::Corrupt(Corruption::OtherSealing))) {
+                return opened;
+            }
+            if let Some(error) = Box::pin(self.of_other_sealing(id)).await {
+                return Err(error);
+            }
         }
+        Err(Error::Corrupt(Corruption::OtherSealing))
     }
 
     /// Forgets what is remembered of a recording's row, for whoever knows that another one takes its place.
@@ -285,30 +290,23 @@ impl Playback {
         self.rows.invalidate(id).await;
     }
 
-    /// Why it cannot be told which sealing counts: the catalogue is away, and what is remembered of the row was read before
-    /// the catalogue was last known to change. The recording may have been purged since, and recorded again.
-    async fn cannot_be_told(&self, id: &RecordingId) -> Option<catalogue::Error> {
-        let (epoch, _) = self.rows.get(id).await?;
-        if !self.keys.has_changed_since(epoch) {
-            return None;
-        }
-        self.database.recording(id).await.err()
-    }
-
-    /// Why the file of a recording is another sealing's. In our own spool that is another recording of its ID, which was
-    /// made while the catalogue was away: it hides the one that counts until it has left. None when nothing is in our
-    /// spool any more, or the recording is gone.
+    /// Why the file of a recording is another sealing's than its row says. Only the catalogue can tell: what is remembered
+    /// of the row may be old, for the recording may have been sealed again since, or purged and recorded again, and the
+    /// catalogue have gone away before that was noticed. None when the row is another one now.
+    ///
+    /// In our own spool that is another recording of its ID, which was made while the catalogue was away: it hides the one
+    /// that counts until it has left. None when nothing is in our spool any more, or the recording is gone.
     async fn of_other_sealing(&self, id: &RecordingId) -> Option<Error> {
-        if let Some(unavailable) = self.cannot_be_told(id).await {
-            return Some(unavailable.into());
-        }
         let corrupt = Error::Corrupt(Corruption::OtherSealing);
-        let Some(own) = self.store.spool() else { return Some(corrupt) };
-        // Not what is remembered: whoever catalogued it meanwhile has made that old.
-        let row = match self.fresh_row(id).await {
+        let remembered = self.rows.get(id).await.map(|(_, row)| row);
+        let row = match self.database.recording(id).await {
             Ok(row) => row?,
             Err(unavailable) => return Some(unavailable.into()),
         };
+        if remembered.is_none_or(|remembered| remembered.content != row.content) {
+            return None;
+        }
+        let Some(own) = self.store.spool() else { return Some(corrupt) };
         for object in media_objects(&row, row.state) {
             if !matches!(own.version(&object).await, Ok(Some(_))) {
                 continue;
