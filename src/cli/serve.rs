@@ -226,7 +226,7 @@ pub(super) fn server(
         keys: Arc::clone(keys),
         database: Arc::clone(&system.database),
         uploads: Uploads {
-            ingest: Arc::new(system.ingest(keys).despite_catalogue()),
+            ingest: Arc::new(system.ingest(keys).despite_catalogue(playback)),
             intake: Arc::new(Intake::new()),
             len_max: system.settings.ingest.max_size,
             exempt: system.settings.ingest.exempt.clone(),

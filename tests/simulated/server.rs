@@ -42,7 +42,7 @@ impl Server {
         let settings = PlaybackSettings { allow_plain: true };
         let playback = Arc::new(Playback::new(of_database, of_store, of_keys, of_clock, settings));
         let (of_database, of_store, of_keys, of_clock) = doors();
-        let ingest = Arc::new(Ingest::new(of_database, of_store, of_keys, of_clock).despite_catalogue());
+        let ingest = Arc::new(Ingest::new(of_database, of_store, of_keys, of_clock).despite_catalogue(&playback));
         tokio::spawn(Arc::clone(&keys).watch(RELOAD_INTERVAL));
         tokio::spawn(Arc::clone(&playback).upkeep());
         tokio::spawn({

@@ -18,15 +18,16 @@ mod unsettled;
 
 pub use self::error::Error;
 pub use self::incoming::{Intake, Stop};
+pub(super) use self::unsettled::Unsettled;
 
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use self::{incoming::head, unsettled::Unsettled};
+use self::incoming::head;
 use super::{
-    Clock, KeyWatch, Source, Spooler,
+    Clock, KeyWatch, Playback, Source, Spooler,
     bulk::{Claims, Shelf},
     objects::media_object,
 };
@@ -49,7 +50,7 @@ pub struct Ingest {
     shelf: Shelf,
     claims: Claims,
     /// There for a server, which goes on while the catalogue is away.
-    unsettled: Option<Unsettled>,
+    unsettled: Option<Arc<Unsettled>>,
     /// There where media goes through a spool.
     spooler: Option<Arc<Spooler>>,
 }
@@ -96,11 +97,11 @@ impl Ingest {
         Self { database, store, keys, clock, shelf, claims, unsettled: None, spooler }
     }
 
-    /// The same for a server, whose streams go on while the catalogue is away. What ends then is catalogued by
-    /// [`Self::settle`].
+    /// The same for a server, whose streams go on while the catalogue is away. What ends then is played by `playback`, and
+    /// catalogued by [`Self::settle`].
     #[must_use]
-    pub fn despite_catalogue(self) -> Self {
-        Self { unsettled: Some(Unsettled::default()), ..self }
+    pub fn despite_catalogue(self, playback: &Playback) -> Self {
+        Self { unsettled: Some(Arc::clone(&playback.unsettled)), ..self }
     }
 
     /// Catalogues what ended while the catalogue was away, whenever that can be asked, until it is dropped.

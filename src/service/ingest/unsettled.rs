@@ -10,6 +10,7 @@ use super::{
     live_row::{self, Row},
     object_of,
 };
+use crate::base::RecordingId;
 use crate::catalogue::{Database, Recording};
 use crate::media::MediaStore;
 use crate::service::meter::METER;
@@ -19,7 +20,7 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Recordings that wait for the catalogue.
 #[derive(Default)]
-pub(super) struct Unsettled {
+pub(in crate::service) struct Unsettled {
     waiting: Mutex<Vec<(Recording, Row)>>,
     came: Notify,
 }
@@ -33,6 +34,11 @@ impl Unsettled {
         METER.uncatalogued(waiting.len());
         drop(waiting);
         self.came.notify_one();
+    }
+
+    /// Whether a recording of that ID waits.
+    pub fn has(&self, id: &RecordingId) -> bool {
+        self.waiting().iter().any(|(recording, _)| recording.id == *id)
     }
 
     /// Catalogues what waits whenever the catalogue can be asked, until it is dropped.

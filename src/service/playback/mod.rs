@@ -21,7 +21,8 @@ use growing::GrowingKey;
 
 use super::objects::{media_object, media_objects};
 use super::{
-    Clock, KeyWatch, OpenRecording, SpanStream, buffers::BufferPool, growth::Growth, meter::METER, opened::OpenContent,
+    Clock, KeyWatch, OpenRecording, SpanStream, buffers::BufferPool, growth::Growth, ingest::Unsettled, meter::METER,
+    opened::OpenContent,
 };
 use crate::access::RecordingSet;
 use crate::base::{ErrorCode, Fingerprint, Location, RecordingId, SealId};
@@ -52,6 +53,8 @@ pub struct Playback {
     /// Those that are being written.
     growing: Shared<GrowingKey, Growth>,
     buffers: BufferPool,
+    /// Taken in here, and in no row yet.
+    pub(in crate::service) unsettled: Arc<Unsettled>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -199,6 +202,7 @@ impl Playback {
             opened: Shared::new(OPENED_MAX),
             growing: Shared::new(GROWING_MAX),
             buffers: BufferPool::default(),
+            unsettled: Arc::default(),
         }
     }
 
@@ -329,6 +333,11 @@ impl Playback {
         loop {
             let recording = match self.fresh_row(id).await {
                 Ok(Some(recording)) if !recording.is_purging() => recording,
+                // Acknowledged, while the catalogue could not be written.
+                Ok(None) if self.unsettled.has(id) => {
+                    let waits = catalogue::Error::Unavailable("it waits to be catalogued".into());
+                    return self.open_without_catalogue(id, waits).await;
+                }
                 // Or what there still is of it has no key any more.
                 Ok(_) => {
                     self.rows.invalidate(id).await;
