@@ -39,3 +39,19 @@ fn a_catalogue_that_could_not_be_written_is_written_again_when_its_disk_is_well(
         }
     }
 }
+
+/// A recording that was acknowledged plays at once, also while its catalogue can be read and not be written.
+#[test]
+fn what_was_acknowledged_plays_while_the_catalogue_cannot_be_written() {
+    let (system, media) = (System::in_folder(), marked("call", 50_000));
+    system.ok(&["keys", "generate"]);
+    let (disk, server) = begin(&system);
+    assert_eq!(put(&server.address, "before", &[], &media).json()["catalogued"], true);
+    disk.set_one("write fails", 1_000_000);
+    let reply = put(&server.address, "meanwhile", &[], &media);
+    assert_eq!((reply.status, &reply.json()["catalogued"]), (201, &false.into()), "{reply:?}");
+    for id in ["before", "meanwhile"] {
+        let reply = server.get(&format!("/recordings/{id}/media"));
+        assert!(reply.status == 200 && reply.body == media, "{id}: {reply:?}");
+    }
+}

@@ -2,7 +2,7 @@
 //! again, and all that was promised is asked for.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::Path,
     sync::{
         Mutex, MutexGuard,
@@ -110,8 +110,6 @@ impl Figures {
 struct Recordings {
     /// Acknowledged, from whichever time.
     kept: BTreeMap<String, Vec<u8>>,
-    /// Of these, those that were not catalogued then.
-    waiting: BTreeSet<String>,
     /// Being sent, or refused.
     sent: BTreeMap<String, Vec<u8>>,
 }
@@ -225,9 +223,6 @@ impl World {
             };
             match reply {
                 Some(reply) if reply.status == 201 && !reply.is_cut => {
-                    if reply.json()["catalogued"] == false {
-                        self.recordings().waiting.insert(id.clone());
-                    }
                     self.recordings().kept.insert(id, media);
                     self.figures().acknowledged += 1;
                 }
@@ -271,8 +266,7 @@ impl World {
         let context = || format!("{id}: {} {:?}, {} bytes", reply.status, reply.headers(), reply.body.len());
         if !matches!(reply.status, 200 | 206) {
             let code = reply.problem();
-            let is_waiting = code == "recording-not-found" && self.recordings().waiting.contains(id);
-            assert!(!is_kept || is_waiting || REFUSALS.contains(&code.as_str()), "{}: {reply:?}", context());
+            assert!(!is_kept || REFUSALS.contains(&code.as_str()), "{}: {reply:?}", context());
             *self.figures().unplayed.entry(code).or_default() += 1;
             return;
         }
@@ -298,7 +292,7 @@ impl World {
 
     /// The server that went through it plays everything and takes what is sent; then it ends, or is killed.
     fn assert_well_again(&self, server: Server) {
-        self.assert_plays(&server, |_| true, "the disk is well again");
+        self.assert_plays(&server, "the disk is well again");
         let media = marked("after", 100_000);
         let reply = put(&server.address, "after", &[], &media);
         assert_eq!(reply.status, 201, "{reply:?}\n{}", server.log());
@@ -320,12 +314,12 @@ impl World {
     /// Without the injector: what was acknowledged is there, and nothing is wrong with it.
     fn assert_kept(&self) {
         let server = self.system.serve();
-        self.assert_plays(&server, |_| true, "started again");
+        self.assert_plays(&server, "started again");
         for command in ["encrypt", "rewrap"] {
             let done = self.system.json(&[command, "--all"]);
             assert_eq!((&done["failed"], &done["stopped"]), (&json!([]), &false.into()), "{command}: {done}");
         }
-        self.assert_plays(&server, |_| true, "rewrapped and encrypted");
+        self.assert_plays(&server, "rewrapped and encrypted");
         let Recordings { kept, sent, .. } = &*self.recordings();
         for (id, media) in sent {
             let reply = server.get(&format!("/recordings/{id}/media"));
@@ -346,10 +340,10 @@ impl World {
         assert!(!server.log().contains("panic"), "{}", server.log());
     }
 
-    fn assert_plays(&self, server: &Server, which: impl Fn(&str) -> bool, context: &str) {
+    fn assert_plays(&self, server: &Server, context: &str) {
         let kept = self.recordings().kept.clone();
         let begun = Instant::now();
-        for (id, media) in kept.iter().filter(|(id, _)| which(id)) {
+        for (id, media) in &kept {
             let path = format!("/recordings/{id}/media");
             server.wait_until(PATIENCE.saturating_sub(begun.elapsed()), |server| server.get(&path).status == 200);
             let reply = server.get(&path);
