@@ -79,7 +79,7 @@ impl Event {
         (Self::ShortRead, 2000),
         (Self::Flipped, 90),
         (Self::Stale, 25),
-        (Self::SeenShorter, 15),
+        (Self::SeenShorter, 7),
         (Self::DatabaseFailed, 3500),
         (Self::DatabaseAway, 100),
         (Self::Killed, 150),

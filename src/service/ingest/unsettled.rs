@@ -27,7 +27,7 @@ pub(in crate::service) struct Unsettled {
 
 impl Unsettled {
     /// Has a recording wait.
-    pub fn add(&self, recording: Recording, row: Row) {
+    pub(super) fn add(&self, recording: Recording, row: Row) {
         tracing::warn!(id = %recording.id, "it is on disk, and is catalogued when the database returns");
         let mut waiting = self.waiting();
         waiting.push((recording, row));
