@@ -9,6 +9,7 @@ use sealtape::keys::KeyState;
 use sealtape::service::{IngestError, Ingested, MediaPiece, NewRecording, PurgeError, Source, Stop};
 
 use super::{
+    arrival::Arrival,
     disk::Name,
     fate::{Fate, Faults},
     model::{Answer, Attempt, Phase, Setting},
@@ -21,12 +22,19 @@ use super::{
 const LENS: &[u64] = &[1, 63, 4095, 4096, 4097, 8192, 16_383, 16_384, 16_385, 40_000, 65_537, 200_000];
 
 /// What a recorder sends: piece by piece, and sometimes not to the end.
-struct Feed {
+pub struct Feed {
     media: Arc<Vec<u8>>,
     at: usize,
     breaks_at: Option<usize>,
     pause_ms: u64,
     fate: Arc<Fate>,
+}
+
+impl Feed {
+    /// One that sends all at once.
+    pub fn whole(media: Vec<u8>, fate: &Arc<Fate>) -> Self {
+        Self { media: Arc::new(media), at: 0, breaks_at: None, pause_ms: 0, fate: Arc::clone(fate) }
+    }
 }
 
 impl Source for Feed {
@@ -54,6 +62,8 @@ pub struct Take {
     pub exempt: bool,
     pub breaks_at: Option<usize>,
     pub pause_ms: u64,
+    /// Sealed elsewhere, if there is a key; the rest does not count then.
+    pub arrival: Option<Arrival>,
 }
 
 /// Records something.
@@ -63,14 +73,19 @@ pub async fn record(world: &World, server: &Server, id: &RecordingId) {
     let (is_live, exempt) = (fate.permille(750), fate.permille(60));
     let breaks_at = fate.permille(200).then(|| fate.below(len as u64) as usize);
     let pause_ms = *fate.pick(&[0, 0, 100, 3000]);
-    record_so(world, server, id, Take { len, is_live, exempt, breaks_at, pause_ms }).await;
+    let arrival = fate.permille(200).then(|| Arrival::draw(fate));
+    record_so(world, server, id, Take { len, is_live, exempt, breaks_at, pause_ms, arrival }).await;
 }
 
 /// Records something like that.
 pub async fn record_so(world: &World, server: &Server, id: &RecordingId, take: Take) {
     let fate = &world.fate;
     let (attempt, before) = (world.model.begin(id.as_str(), take.len, take.exempt), fate.faults());
+    let begun_ms = fate.now_ms();
     let ingested = ingest(world, server, id, take, &attempt.media).await;
+    // What was catalogued although it was not answered, and was sealed again before that could be asked, is another
+    // one's by then for whoever recorded it.
+    let is_replaced = world.model.known(id.as_str()).replaced_ms.is_some_and(|since_ms| since_ms >= begun_ms);
     match &ingested {
         Ok(ingested) => {
             let (row, is_catalogued) = (&ingested.recording, ingested.is_catalogued);
@@ -80,7 +95,8 @@ pub async fn record_so(world: &World, server: &Server, id: &RecordingId, take: T
         }
         Err(error) => {
             fate.tell(format!("{id} is not kept: {}", error.code().as_str()));
-            let answer = if is_refusal(error, before, fate.faults()) { Answer::Refused } else { Answer::Failed };
+            let is_refusal = is_refusal(error, before, fate.faults()) && !is_replaced;
+            let answer = if is_refusal { Answer::Refused } else { Answer::Failed };
             world.model.end(id.as_str(), attempt.number, &answer);
         }
     }
@@ -88,6 +104,7 @@ pub async fn record_so(world: &World, server: &Server, id: &RecordingId, take: T
     if let Err(IngestError::Catalogue(catalogue::Error::RecordingExists(_))) = &ingested
         && world.model.known(id.as_str()).attempts.len() == 1
         && !world.model.known(id.as_str()).is_harmed
+        && !is_replaced
     {
         fate.wrong(format!("{id} is said to exist, and nobody ever recorded it"));
     }
@@ -98,9 +115,12 @@ pub async fn ingest(
     world: &World,
     server: &Server,
     id: &RecordingId,
-    Take { is_live, exempt, breaks_at, pause_ms, .. }: Take,
+    Take { is_live, exempt, breaks_at, pause_ms, arrival, .. }: Take,
     media: &Arc<Vec<u8>>,
 ) -> Result<Ingested, IngestError> {
+    if let (Some(arrival), Ok(Some(key))) = (arrival, server.keys.ring().sealing()) {
+        return arrival.ingest(world, server, id, media, &key).await;
+    }
     let mut feed = Feed { media: Arc::clone(media), at: 0, breaks_at, pause_ms, fate: Arc::clone(&world.fate) };
     let new = NewRecording { id: Some(id.clone()), media_type: None, name: None, exempt, is_live };
     let (_asks, mut stop) = Stop::channel();
@@ -117,7 +137,10 @@ pub async fn ingest(
 fn is_refusal(error: &IngestError, before: Faults, after: Faults) -> bool {
     let is_taken = error.code() == ErrorCode::RecordingExists;
     let is_left = matches!(error, IngestError::BrokenOff { .. });
-    !is_left && before.store == after.store && (is_taken || before.database == after.database)
+    let is_certain = before.database == after.database;
+    // Where a row may have been there, a file is taken away only as far as it can be told from another one's.
+    let is_told = is_certain || before.wrong_reads == after.wrong_reads;
+    !is_left && before.store == after.store && is_told && (is_taken || is_certain)
 }
 
 /// Does what operators do.

@@ -35,7 +35,8 @@ async fn rewrap(world: &World, server: &Server, id: &RecordingId) {
     }
 }
 
-async fn reseal(world: &World, server: &Server, id: &RecordingId) {
+/// Seals a recording again under a new file key.
+pub async fn reseal(world: &World, server: &Server, id: &RecordingId) {
     world.remember(id);
     let Ok(maintenance) = server.maintenance().await else { return };
     let (_asks, stop) = Stop::channel();

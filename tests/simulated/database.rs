@@ -27,6 +27,8 @@ pub struct SimulatedDatabase {
     fate: Arc<Fate>,
     tables: Mutex<Tables>,
     is_away: AtomicBool,
+    /// What is still done, and not answered any more.
+    pub goes_away_after: Mutex<Option<&'static str>>,
     maintained: Arc<AtomicBool>,
 }
 
@@ -51,6 +53,7 @@ impl SimulatedDatabase {
             fate: Arc::clone(fate),
             tables: Mutex::new(tables),
             is_away: AtomicBool::new(false),
+            goes_away_after: Mutex::default(),
             maintained: Arc::default(),
         }
     }
@@ -98,7 +101,11 @@ impl SimulatedDatabase {
             outcome
         };
         self.fate.wait().await;
-        if self.fate.permille(self.fate.rates().database_error) {
+        let is_last = self.goes_away_after.lock().expect("whole").take_if(|last| what.starts_with(*last)).is_some();
+        if is_last {
+            self.set_away(true);
+        }
+        if is_last || self.fate.permille(self.fate.rates().database_error) {
             return Err(self.fail(what, "though it was done"));
         }
         Ok(outcome)

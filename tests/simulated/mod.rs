@@ -5,6 +5,7 @@
 //! all that happened in it; `SEALTAPE_TESTS_FULL=1` goes through ten thousand.
 
 mod actors;
+mod arrival;
 mod caretakers;
 pub mod database;
 mod disk;

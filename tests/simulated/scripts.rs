@@ -4,12 +4,16 @@
 use std::{sync::Arc, time::Duration};
 
 use sealtape::base::RecordingId;
+use sealtape::sealed::ChunkLen;
 use tokio::{sync::Notify, time::sleep};
 
 use super::{
     actors::{self, Take},
+    arrival::{Arrival, Harm},
+    caretakers,
     model::Answer,
     player,
+    store::Gated,
     world::World,
 };
 
@@ -42,7 +46,7 @@ fn what_was_recorded_again_after_a_purge_is_not_called_damaged_while_the_catalog
 fn an_import_leaves_what_a_recorder_left_that_began_after_it_and_broke_off() {
     let wrongs = World::play_script(async |world, server| {
         let gate = Arc::new(Notify::new());
-        *world.store.gate.lock().expect("whole") = Some(Arc::clone(&gate));
+        *world.store.gate.lock().expect("whole") = Some((Gated::Create, Arc::clone(&gate)));
         let take = Take { len: 40_000, exempt: true, ..Take::default() };
         let import = async {
             actors::record_so(&world, &server, &id(), take).await;
@@ -60,6 +64,62 @@ fn an_import_leaves_what_a_recorder_left_that_began_after_it_and_broke_off() {
         let known = world.model.known(id().as_str());
         let kept = known.the_one().map(|attempt| attempt.number);
         assert_eq!(kept, Some(1), "the recorder's is kept, and the import refused");
+    });
+    assert!(wrongs.is_empty(), "{wrongs:#?}");
+}
+
+/// Once it had let go of the name by then, and removed what another process had begun to write under it.
+#[test]
+fn what_came_damaged_takes_away_nothing_but_itself() {
+    let wrongs = World::play_script(async |world, server| {
+        let gate = Arc::new(Notify::new());
+        *world.store.gate.lock().expect("whole") = Some((Gated::Remove, Arc::clone(&gate)));
+        let arrival = Arrival { harm: Harm::Turned, permille: 700, chunk_len: ChunkLen::FILE };
+        let damaged = Take { len: 40_000, arrival: Some(arrival), ..Take::default() };
+        let arrives = async {
+            actors::record_so(&world, &server, &id(), damaged).await;
+        };
+        let import = async {
+            // It is about to be taken away by then.
+            while world.store.gate.lock().expect("whole").is_some() {
+                sleep(Duration::from_millis(1)).await;
+            }
+            let (command, id) = (world.start().await, id());
+            let whole = Take { len: 40_000, pause_ms: 1000, ..Take::default() };
+            let open_the_gate = async {
+                sleep(Duration::from_millis(3000)).await;
+                gate.notify_one();
+            };
+            tokio::join!(actors::record_so(&world, &command, &id, whole), open_the_gate);
+        };
+        tokio::join!(arrives, import);
+        let trace = world.fate.trace();
+        let was_told = |what| trace.iter().any(|line| line.ends_with(what));
+        assert!(was_told("is not kept: recording-exists") && !was_told("storage-unavailable"), "it waits its turn");
+        actors::record_so(&world, &server, &id(), Take { len: 40_000, ..Take::default() }).await;
+        assert!(world.model.known(id().as_str()).must_play().is_some(), "nothing is in its way any more");
+    });
+    assert!(wrongs.is_empty(), "{wrongs:#?}");
+}
+
+/// Once whoever waited to hear that his was catalogued removed it by its name then, as another one's.
+#[test]
+fn what_is_sealed_again_before_its_recorder_hears_of_it_stays() {
+    let wrongs = World::play_script(async |world, server| {
+        *world.database.goes_away_after.lock().expect("whole") = Some("add");
+        let take = Take { len: 40_000, ..Take::default() };
+        let id = id();
+        let operator = async {
+            sleep(Duration::from_millis(200)).await;
+            world.database.set_away(false);
+            caretakers::reseal(&world, &server, &id).await;
+        };
+        tokio::join!(actors::record_so(&world, &server, &id, take), operator);
+        let trace = world.fate.trace();
+        let was_told = |what| trace.iter().any(|line| line.ends_with(what));
+        assert!(was_told("sealed again: yes") && was_told("is not kept: recording-exists"), "in that order");
+        assert!(server.playback.open(&id).await.is_ok(), "it is there");
+        player::play(&world, &server, &id).await;
     });
     assert!(wrongs.is_empty(), "{wrongs:#?}");
 }

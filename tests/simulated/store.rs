@@ -32,17 +32,31 @@ pub struct SimulatedStore {
     pub fate: Arc<Fate>,
     /// Whether what is read of finished objects may come from a copy: then what lies there can be read anew, and is right.
     pub has_copies: bool,
-    /// For which the next one waits who makes an object.
-    pub gate: Mutex<Option<Arc<Notify>>>,
+    /// For which the next one waits who makes an object, or takes one away.
+    pub gate: Mutex<Option<(Gated, Arc<Notify>)>>,
     /// How many heads were begun to be written over.
     pub heads_begun: AtomicU64,
     maintained: Arc<Mutex<bool>>,
+}
+
+/// What can be made to wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Gated {
+    Create,
+    Remove,
 }
 
 impl SimulatedStore {
     pub fn new(disk: &Arc<Disk>, fate: &Arc<Fate>, has_copies: bool) -> Self {
         let (disk, fate, heads_begun) = (Arc::clone(disk), Arc::clone(fate), AtomicU64::new(0));
         Self { disk, fate, has_copies, gate: Mutex::default(), heads_begun, maintained: Arc::default() }
+    }
+
+    async fn pass(&self, who: Gated) {
+        let gate = self.gate.lock().expect("whole").take_if(|(gated, _)| *gated == who);
+        if let Some((_, gate)) = gate {
+            gate.notified().await;
+        }
     }
 
     /// Takes its time, and fails where that is drawn.
@@ -95,10 +109,7 @@ impl MediaStore for SimulatedStore {
 
     async fn create(&self, object: &MediaObject) -> Result<Box<dyn MediaWriter>, Error> {
         let last = Name::of(object);
-        let gate = self.gate.lock().expect("whole").take();
-        if let Some(gate) = gate {
-            gate.notified().await;
-        }
+        self.pass(Gated::Create).await;
         self.step("create", &last).await?;
         let growing = Name::of(&MediaObject { stage: Stage::Part, ..object.clone() });
         let (name, last) = match object.stage {
@@ -223,6 +234,7 @@ impl MediaStore for SimulatedStore {
 
     async fn remove(&self, object: &MediaObject) -> Result<(), Error> {
         let name = Name::of(object);
+        self.pass(Gated::Remove).await;
         self.step("remove", &name).await?;
         self.disk.unlink(&name);
         self.step("sync the end of", &name).await?;

@@ -15,6 +15,10 @@ pub enum Event {
     /// Those that were not catalogued, because that could not be asked.
     KeptUncatalogued,
     KeptPlain,
+    /// Those that arrived sealed.
+    KeptSealedElsewhere,
+    /// Those of which it was seen that they were harmed on their way.
+    RefusedSealedElsewhere,
     /// Recordings that were refused, so that nothing of them may ever be heard.
     Refused,
     /// Those that ended badly, or with the process.
@@ -63,6 +67,8 @@ impl Event {
         (Self::KeptUnfinished, 80),
         (Self::KeptUncatalogued, 70),
         (Self::KeptPlain, 100),
+        (Self::KeptSealedElsewhere, 60),
+        (Self::RefusedSealedElsewhere, 85),
         (Self::Refused, 1500),
         (Self::LeftUnsure, 200),
         (Self::BytesHeard, 40_000_000),

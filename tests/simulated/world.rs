@@ -27,7 +27,7 @@ use super::{
 const IDS: u64 = 5;
 
 /// Where a sealed file says which sealing it is.
-const SALT: Range<usize> = 16..32;
+pub const SALT: Range<usize> = 16..32;
 
 pub struct World {
     pub fate: Arc<Fate>,

@@ -7,7 +7,11 @@ use super::{
     live_row::{self, Row, is_away, is_same_content},
     object_of,
 };
-use crate::catalogue::{self, Recording};
+use crate::catalogue::{self, Content, Recording};
+use crate::crypto::Sha256Digest;
+use crate::media::MediaFile;
+use crate::sealed::{HEADER_LEN, UnverifiedHeader};
+use crate::service::pieces::Pieces;
 
 /// How often a server tries to add a row while the catalogue is away.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -27,6 +31,11 @@ impl Ingest {
         match self.database.recording(&recording.id).await {
             // It was catalogued all the same: by this transaction, or by a rebuild that found the file.
             Ok(Some(row)) if is_same_content(&row.content, &recording.content) => {}
+            Ok(_) if is_away(&error) => {
+                self.take_back(&recording).await?;
+                return Err(error.into());
+            }
+            // It was refused: nobody but this one ever had the name.
             Ok(_) => {
                 self.store.remove(&object_of(&recording)).await?;
                 return Err(error.into());
@@ -54,11 +63,49 @@ impl Ingest {
             match live_row::settle(&*self.database, Row::Absent, recording).await {
                 Ok(Row::There) => return Ok(()),
                 Ok(Row::Absent | Row::Taken) => {
-                    self.store.remove(&object_of(recording)).await?;
+                    self.take_back(recording).await?;
                     return Err(catalogue::Error::RecordingExists(recording.id.clone()).into());
                 }
                 Err(error) if is_away(&error) => {}
                 Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Takes away the file of a recording that may have had its row. Another one may have its name since: the recording may
+    /// have been sealed again, or purged and recorded anew.
+    async fn take_back(&self, recording: &Recording) -> Result<(), Error> {
+        let object = object_of(recording);
+        let Some(file) = self.store.open(&object).await? else { return Ok(()) };
+        if self.is_file_of(&*file, &recording.content).await? {
+            self.store.remove_version(&object, file.version()).await?;
+        } else {
+            tracing::warn!(file = %self.store.location(&object), "another recording's by now, and left as it is");
+        }
+        Ok(())
+    }
+
+    /// Whether the file is what was written. One under a key that is gone since may be anybody's.
+    async fn is_file_of(&self, file: &dyn MediaFile, content: &Content) -> Result<bool, Error> {
+        let mut pieces = Pieces::new(file);
+        match *content {
+            Content::Sealed { seal_id, .. } => {
+                let Ok(header) = UnverifiedHeader::read(pieces.next(HEADER_LEN as u64).await?) else {
+                    return Ok(false);
+                };
+                let ring = self.keys.ring();
+                let Ok(key) = ring.held(&header.fingerprint()) else { return Ok(false) };
+                Ok(header.verify(key).is_ok_and(|verified| verified.seal_id() == seal_id))
+            }
+            Content::Plain { digest, .. } => {
+                let mut found = Sha256Digest::default();
+                loop {
+                    let piece = pieces.next(u64::MAX).await?;
+                    if piece.is_empty() {
+                        return Ok(found.finish() == digest);
+                    }
+                    found.update(piece);
+                }
             }
         }
     }

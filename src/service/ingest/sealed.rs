@@ -55,6 +55,7 @@ impl Ingest {
 
         let sealing = Some(verified.seal_id());
         let object = MediaObject { sealing, ..MediaObject::media(id.clone(), MediaKind::Sealed, Stage::Final) };
+        // Lives until what it wrote is gone, if it is to go: the name would be another writer's as soon as it is let go.
         let mut writer = self.store.create(&object).await?;
         let copied = async {
             self.copy(head, source, stop, progress, &mut *writer).await?;
@@ -65,12 +66,6 @@ impl Ingest {
             let tail = read(&file, tail.start, tail.end).await?;
             let opener = verified.judge(file_len, &tail, claim).map_err(Error::NotVerified)?;
             verify_every_record(&opener, &file).await?;
-            if opener.state().is_complete() {
-                writer.finish().await?;
-            } else {
-                // It stays under the name that it has.
-                writer.sync().await?;
-            }
             Ok(opener)
         };
         let opener: Opener = match copied.await {
@@ -80,8 +75,14 @@ impl Ingest {
                 return Err(error);
             }
         };
-        let header = opener.header();
         let is_complete = opener.state().is_complete();
+        // What is unfinished stays under the name that it has.
+        let settled = if is_complete { writer.finish().await } else { writer.sync().await };
+        if let Err(error) = settled {
+            self.take_away(object).await;
+            return Err(error.into());
+        }
+        let header = opener.header();
         let recording = Recording {
             id,
             media_type: header.media_type.clone(),
