@@ -151,7 +151,12 @@ impl File {
 
     pub fn write_over(&self, at: usize, bytes: &[u8]) {
         let mut content = self.content();
-        content.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+        let end = at + bytes.len();
+        if content.bytes.len() < end {
+            // Somebody cut it off meanwhile: zeros stand in between, as in any file.
+            content.bytes.resize(end, 0);
+        }
+        content.bytes[at..end].copy_from_slice(bytes);
         content.changes += 1;
     }
 
