@@ -38,6 +38,7 @@ mod kills;
 mod kms;
 mod leaks;
 mod live;
+mod lost_answers;
 mod machine;
 mod media_store;
 mod memory;

@@ -28,7 +28,7 @@ impl Companions {
         let (id, name) = (&companion.id, companion.name.clone());
         let new = self.write(id, name, companion.media_type.clone(), &content, Some(&to)).await?;
         if let Err(error) = self.database.replace_companion(companion, &new).await {
-            self.take_away(&new).await;
+            self.take_away_unless_named(&new).await;
             return Err(error.into());
         }
         self.take_away(companion).await;

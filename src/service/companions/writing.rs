@@ -70,13 +70,18 @@ impl Companions {
                 Ok(())
             }
             Err(error) => {
-                // Whether it counts now cannot be told when the database did not answer: then it stays.
-                let counts = self.database.companions(&companion.id).await;
-                if counts.is_ok_and(|beside| !beside.contains(companion)) {
-                    self.take_away(companion).await;
-                }
+                self.take_away_unless_named(companion).await;
                 Err(error.into())
             }
+        }
+    }
+
+    /// Removes an object that the catalogue refused. Where the answer was lost it may name it: then it stays, and where that
+    /// cannot be told, too.
+    pub(super) async fn take_away_unless_named(&self, companion: &Companion) {
+        let beside = self.database.companions(&companion.id).await;
+        if beside.is_ok_and(|beside| !beside.contains(companion)) {
+            self.take_away(companion).await;
         }
     }
 
