@@ -218,7 +218,13 @@ fn what_was_purged_is_gone_whether_that_was_heard_or_not() {
     for change in 1..MANY {
         let id = format!("gone-{change}");
         system.import(&id, &media(5000));
-        let purge = || request(&server.address, "DELETE", &format!("/recordings/{id}"), &[], b"").status;
+        let path = format!("/recordings/{id}");
+        // What a change that was not heard of leaves beside it.
+        for agent in ["one", "two"] {
+            let (body, headers) = (json!({ "agent": agent }).to_string(), [("Content-Type", "application/json")]);
+            losing.lose(change, || drop(request(&server.address, "PATCH", &path, &headers, body.as_bytes())));
+        }
+        let purge = || request(&server.address, "DELETE", &path, &[], b"").status;
         let mut status = 0;
         let was_lost = losing.lose(change, || status = purge());
         if status != 204 {
@@ -228,7 +234,7 @@ fn what_was_purged_is_gone_whether_that_was_heard_or_not() {
         }
         let names: Vec<String> = system.objects().iter().map(ToString::to_string).collect();
         assert_eq!(names.iter().find(|name| name.contains(&id)), None, "nothing of it is left");
-        assert_eq!(server.get(&format!("/recordings/{id}")).status, 404);
+        assert_eq!(server.get(&path).status, 404);
         kept.check(&id);
         if !was_lost {
             assert!(change > 1, "a purge changes something");

@@ -534,9 +534,13 @@ async fn names_the_media_of_one(store: &dyn MediaStore, store_kind: Kind) {
     let beside = MediaObject { role: ObjectRole::Metadata { version: SealId([9; 16]) }, ..last.clone() };
     write(store.create(&named(&last, 1)).await.expect("creates"), b"one").await;
     write(store.create(&named(&next, 2)).await.expect("creates"), b"two").await;
+    assert_eq!(store.beside(&id).await.expect("asks"), []);
     write(store.create(&beside).await.expect("creates"), b"beside it").await;
     let of_other = object(&other, MediaKind::Sealed, Stage::Final);
     write(store.create(&named(&of_other, 3)).await.expect("creates"), b"another").await;
+    let beside_other = MediaObject { id: other, ..beside.clone() };
+    write(store.create(&beside_other).await.expect("creates"), b"beside the other").await;
+    assert_eq!(store.beside(&id).await.expect("asks"), [beside]);
     let mut expected = vec![last.clone(), next.clone()];
     if store_kind == Kind::Bucket {
         write(store.create(&named(&last, 4)).await.expect("creates"), b"another sealing").await;

@@ -169,6 +169,38 @@ fn retention_purges_what_is_due_and_nothing_else() {
 }
 
 #[test]
+fn what_no_row_names_beside_a_recording_goes_with_it() {
+    let system = System::with_key();
+    system.import("one", &media(100));
+    system.import("one-more", &media(100));
+    let server = system.serve();
+    let patch = |id: &str, agent: &str| {
+        let (body, headers) = (json!({ "agent": agent }).to_string(), [("Content-Type", "application/json")]);
+        request(&server.address, "PATCH", &format!("/recordings/{id}"), &headers, body.as_bytes()).status
+    };
+    let beside = |id: &str| {
+        let files = system.objects().into_iter();
+        files
+            .filter(|path| [format!("/{id}~"), format!("/{id}/~")].iter().any(|name| path.contains(name)))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((patch("one", "x"), patch("one-more", "x")), (200, 200));
+    let [old] = &beside("one")[..] else { panic!("{:?}", system.objects()) };
+    let bytes = old.read();
+    assert_eq!(patch("one", "y"), 200);
+    // As whoever was killed before it took the old one away leaves it.
+    old.write(&bytes);
+    let held = hold_on_to(&system, old);
+    assert_eq!(beside("one").len(), 2);
+    system.ok(&["recordings", "delete", "one"]);
+    assert_eq!(beside("one"), []);
+    if let Some(path) = held {
+        assert_eq!(fs::read(path).expect("read")[64..104], [0; 40], "its key was written over");
+    }
+    assert_eq!(beside("one-more").len(), 1);
+}
+
+#[test]
 fn what_was_kept_of_a_damaged_recording_goes_with_it() {
     let system = System::with_key();
     system.import("one", &media(100_000));

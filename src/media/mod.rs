@@ -183,6 +183,9 @@ pub trait MediaStore: Send + Sync {
         Ok(found)
     }
 
+    /// What lies beside one recording's media: every object that is there, whether a row names it or not.
+    async fn beside(&self, id: &RecordingId) -> Result<Vec<MediaObject>, Error>;
+
     /// Whether a writer holds the object now, as far as the store can tell.
     async fn is_being_written(&self, object: &MediaObject) -> Result<bool, Error>;
 

@@ -159,6 +159,10 @@ impl MediaStore for Plainest {
         unreachable!()
     }
 
+    async fn beside(&self, _: &RecordingId) -> Result<Vec<MediaObject>, Error> {
+        unreachable!()
+    }
+
     async fn is_being_written(&self, _: &MediaObject) -> Result<bool, Error> {
         unreachable!()
     }

@@ -90,6 +90,8 @@ impl Purge {
         self.check_spool(id).await?;
         let recording = self.database.begin_purge(id, (self.clock)()).await?;
         let mut objects: Vec<MediaObject> = self.database.companions(id).await?.iter().map(companion_object).collect();
+        // Others may be there that no row names: of a writer that was killed, or that was not heard.
+        objects.extend(self.store.beside(id).await?);
         // What is to take a name goes before what has it: whoever gives it that name meanwhile finds nothing, or has it
         // removed there.
         for kind in [MediaKind::Sealed, MediaKind::Plain] {

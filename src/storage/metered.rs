@@ -56,6 +56,10 @@ impl MediaStore for Metered {
         self.0.media_of(id).await
     }
 
+    async fn beside(&self, id: &RecordingId) -> Result<Vec<MediaObject>, Error> {
+        self.0.beside(id).await
+    }
+
     async fn is_being_written(&self, object: &MediaObject) -> Result<bool, Error> {
         self.0.is_being_written(object).await
     }

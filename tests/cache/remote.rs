@@ -156,6 +156,10 @@ impl MediaStore for Remote {
         self.store.list(after).await
     }
 
+    async fn beside(&self, id: &RecordingId) -> Result<Vec<MediaObject>, Error> {
+        self.store.beside(id).await
+    }
+
     async fn is_being_written(&self, object: &MediaObject) -> Result<bool, Error> {
         self.store.is_being_written(object).await
     }

@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use sealtape::base::{RecordingId, SealId};
 use sealtape::media::{
-    Error, Listing, MaintenanceGuard, MediaFile, MediaObject, MediaStore, MediaWriter, Stage, Version,
+    Error, Listing, MaintenanceGuard, MediaFile, MediaObject, MediaStore, MediaWriter, ObjectRole, Stage, Version,
 };
 
 use sealtape::sealed::HEADER_LEN;
@@ -140,6 +140,13 @@ impl MediaStore for SimulatedStore {
             self.disk.all().into_iter().map(|(name, _)| name).partition(|name| name.is_kept());
         let objects = names.iter().map(Name::object).collect();
         Ok(Listing { objects, kept: kept.iter().map(location).collect(), ..Listing::default() })
+    }
+
+    async fn beside(&self, id: &RecordingId) -> Result<Vec<MediaObject>, Error> {
+        self.step("list", &Name(id.to_string())).await?;
+        let names = self.disk.all().into_iter().map(|(name, _)| name).filter(|name| !name.is_kept());
+        let is_beside = |object: &MediaObject| object.id == *id && object.role != ObjectRole::Media;
+        Ok(names.map(|name| name.object()).filter(is_beside).collect())
     }
 
     async fn is_being_written(&self, object: &MediaObject) -> Result<bool, Error> {

@@ -86,6 +86,11 @@ impl MediaStore for Faulty {
         self.0.list(after).await
     }
 
+    async fn beside(&self, id: &RecordingId) -> Result<Vec<MediaObject>, Error> {
+        self.check()?;
+        self.0.beside(id).await
+    }
+
     async fn is_being_written(&self, object: &MediaObject) -> Result<bool, Error> {
         self.check()?;
         self.0.is_being_written(object).await

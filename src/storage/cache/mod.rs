@@ -209,6 +209,10 @@ impl MediaStore for CachedStore {
         self.inner.media_of(id).await
     }
 
+    async fn beside(&self, id: &RecordingId) -> Result<Vec<MediaObject>, Error> {
+        self.inner.beside(id).await
+    }
+
     async fn is_being_written(&self, object: &MediaObject) -> Result<bool, Error> {
         self.inner.is_being_written(object).await
     }

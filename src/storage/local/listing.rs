@@ -42,6 +42,17 @@ pub(super) fn page(store: &LocalStore, after: Option<&str>) -> Result<Listing, E
     Ok(listing)
 }
 
+/// What lies beside one recording's media.
+pub(super) fn beside(store: &LocalStore, id: &RecordingId) -> Result<Vec<MediaObject>, Error> {
+    let folder = store.folder(id);
+    let names = match names(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        names => names.map_err(|error| unavailable(&folder, &error))?,
+    };
+    let is_beside = |object: &MediaObject| object.id == *id && object.role != ObjectRole::Media;
+    Ok(names.iter().filter_map(|name| object(name)).filter(is_beside).collect())
+}
+
 const STRANGE: &str = "it is no file of a recording, or not in its place";
 
 fn stranger(path: &Path, reason: &str) -> Stranger {

@@ -202,6 +202,11 @@ impl MediaStore for LocalStore {
         self.waits.run(move || listing::page(&store, after.as_deref())).await
     }
 
+    async fn beside(&self, id: &RecordingId) -> Result<Vec<MediaObject>, Error> {
+        let (store, id) = (self.clone(), id.clone());
+        self.waits.run(move || listing::beside(&store, &id)).await
+    }
+
     async fn is_being_written(&self, object: &MediaObject) -> Result<bool, Error> {
         let path = self.path(object)?;
         self.waits.run(move || writer::is_being_written(&path)).await

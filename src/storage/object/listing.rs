@@ -2,13 +2,24 @@
 //! the last one of them is of.
 
 use futures_util::TryStreamExt;
+use object_store::ObjectMeta;
 
 use super::bucket::Bucket;
 use super::names::{self, Named};
-use crate::media::{Error, Listing, Stranger};
+use crate::base::RecordingId;
+use crate::media::{Error, Listing, MediaObject, Stranger};
 
 /// After so many objects a page ends with the recording.
 const PAGE_LEN: usize = 1000;
+
+/// The objects of one recording.
+pub(super) async fn of(bucket: &Bucket, id: &RecordingId) -> Result<Vec<MediaObject>, Error> {
+    let of = |meta: &ObjectMeta| match names::read(bucket.key(&meta.location)).1 {
+        Named::Object(object) => Some(object),
+        Named::Kept | Named::Stranger => None,
+    };
+    Ok(bucket.folder(id).await?.iter().filter_map(of).collect())
+}
 
 pub(super) async fn page(bucket: &Bucket, after: Option<&str>) -> Result<Listing, Error> {
     let root = bucket.root()?;

@@ -205,14 +205,14 @@ impl MediaStore for BucketStore {
     }
 
     async fn media_of(&self, id: &RecordingId) -> Result<Vec<MediaObject>, Error> {
-        let mut found = Vec::new();
-        for meta in self.bucket.folder(id).await? {
-            if let (_, names::Named::Object(object)) = names::read(self.bucket.key(&meta.location))
-                && object.role == ObjectRole::Media
-            {
-                found.push(object);
-            }
-        }
+        let mut found = listing::of(&self.bucket, id).await?;
+        found.retain(|object| object.role == ObjectRole::Media);
+        Ok(found)
+    }
+
+    async fn beside(&self, id: &RecordingId) -> Result<Vec<MediaObject>, Error> {
+        let mut found = listing::of(&self.bucket, id).await?;
+        found.retain(|object| object.role != ObjectRole::Media);
         Ok(found)
     }
 

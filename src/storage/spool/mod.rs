@@ -176,6 +176,11 @@ impl MediaStore for SpooledStore {
         Ok(found)
     }
 
+    /// None of it waits in the spool.
+    async fn beside(&self, id: &RecordingId) -> Result<Vec<MediaObject>, Error> {
+        self.remote.beside(id).await
+    }
+
     async fn is_being_written(&self, object: &MediaObject) -> Result<bool, Error> {
         if may_wait(object) && self.spool.version(object).await?.is_some() {
             return self.spool.is_being_written(object).await;
