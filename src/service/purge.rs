@@ -90,8 +90,6 @@ impl Purge {
         self.check_spool(id).await?;
         let recording = self.database.begin_purge(id, (self.clock)()).await?;
         let mut objects: Vec<MediaObject> = self.database.companions(id).await?.iter().map(companion_object).collect();
-        // Others may be there that no row names: of a writer that was killed, or that was not heard.
-        objects.extend(self.store.beside(id).await?);
         // What is to take a name goes before what has it: whoever gives it that name meanwhile finds nothing, or has it
         // removed there.
         for kind in [MediaKind::Sealed, MediaKind::Plain] {
@@ -104,11 +102,12 @@ impl Purge {
             outside: Some(outside.clone()),
             ..MediaObject::media(id.clone(), MediaKind::Plain, Stage::Final)
         }));
-        for object in objects.iter().filter(|object| object.kind == MediaKind::Sealed) {
-            if self.store.writes_in_place() || self.is_spooled(object).await? {
-                self.erase_key(object).await?;
-            }
-        }
+        self.erase_keys(&objects).await?;
+        // Others may be there that no row names: of a writer that was killed, or that was not heard. Asked for behind the
+        // rest: a store that is away does not tell, and a spool can be reached.
+        let strays = self.store.beside(id).await?;
+        self.erase_keys(&strays).await?;
+        objects.extend(strays);
         // Damaged files that were kept when mended ones took their place.
         self.store.remove_kept(id, WRAPPED_FILE_KEY).await?;
         for object in &objects {
@@ -165,6 +164,16 @@ impl Purge {
                 outcome => return Ok(outcome?),
             }
         }
+    }
+
+    /// The same for all those that are sealed, where what is written over is gone then.
+    async fn erase_keys(&self, objects: &[MediaObject]) -> Result<(), Error> {
+        for object in objects.iter().filter(|object| object.kind == MediaKind::Sealed) {
+            if self.store.writes_in_place() || self.is_spooled(object).await? {
+                self.erase_key(object).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Recordings whose time is over, a page at a time, the newest first. Those under legal hold are not among them.
