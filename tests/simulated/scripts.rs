@@ -41,6 +41,27 @@ fn what_was_recorded_again_after_a_purge_is_not_called_damaged_while_the_catalog
     assert!(wrongs.is_empty(), "{wrongs:#?}");
 }
 
+/// Once its file was called missing, by what was remembered of the one before, which was kept plain.
+#[test]
+fn what_was_recorded_again_in_another_kind_plays_while_the_catalogue_is_away() {
+    for before in [None, Some(30_000)] {
+        let wrongs = World::play_script(async |world, server| {
+            let take = Take { len: 40_000, is_live: true, exempt: true, ..Take::default() };
+            actors::record_so(&world, &server, &id(), Take { breaks_at: before, ..take }).await;
+            player::play(&world, &server, &id()).await;
+            // By a command beside it, so that the server remembers.
+            assert!(server.purge.purge(&id()).await.is_ok(), "nothing is in its way");
+            world.model.gone(id().as_str(), &world.model.known(id().as_str()));
+            actors::record_so(&world, &server, &id(), Take { exempt: false, ..take }).await;
+            world.database.set_away(true);
+            assert!(server.playback.open(&id()).await.is_ok(), "its file says all that is needed");
+            player::play(&world, &server, &id()).await;
+            world.database.set_away(false);
+        });
+        assert!(wrongs.is_empty(), "{wrongs:#?}");
+    }
+}
+
 /// Once the import took what the recorder had left for a dead import's, and removed it.
 #[test]
 fn an_import_leaves_what_a_recorder_left_that_began_after_it_and_broke_off() {

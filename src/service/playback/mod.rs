@@ -331,8 +331,8 @@ impl Playback {
     async fn open_fresh(&self, id: &RecordingId) -> Result<Arc<OpenRecording>, Error> {
         let mut tried: Option<(Arc<Recording>, Error)> = None;
         loop {
-            let recording = match self.fresh_row(id).await {
-                Ok(Some(recording)) if !recording.is_purging() => recording,
+            let (recording, away) = match self.fresh_row(id).await {
+                Ok(Some((recording, away))) if !recording.is_purging() => (recording, away),
                 // Acknowledged, while the catalogue could not be written.
                 Ok(None) if self.unsettled.has(id) => {
                     let waits = catalogue::Error::Unavailable("it waits to be catalogued".into());
@@ -353,15 +353,20 @@ impl Playback {
                         && row.state == recording.state
                         && row.spool == recording.spool =>
                 {
-                    return Err(error);
+                    return match (error, away) {
+                        // It may have been purged, and recorded again in another kind, since the catalogue was heard.
+                        (Error::MediaMissing, Some(away)) => self.open_without_catalogue(id, away).await,
+                        (error, _) => Err(error),
+                    };
                 }
                 _ => {}
             }
-            match self.open_row(&recording).await {
+            let mut opened = self.open_row(&recording).await;
+            if matches!(opened, Err(Error::MediaMissing)) && recording.state != RecordingState::Complete {
                 // Its writer gave it its final name between two looks.
-                Err(Error::MediaMissing) if recording.state != RecordingState::Complete => {
-                    return self.open_row(&recording).await;
-                }
+                opened = self.open_row(&recording).await;
+            }
+            match opened {
                 Err(error) if error.may_be_stale() => tried = Some((recording, error)),
                 outcome => return outcome,
             }
@@ -383,21 +388,25 @@ impl Playback {
         row.map(|(_, recording)| recording)
     }
 
-    async fn fresh_row(&self, id: &RecordingId) -> Result<Option<Arc<Recording>>, catalogue::Error> {
+    /// A recording's row, and why it is the remembered one if it is.
+    async fn fresh_row(
+        &self,
+        id: &RecordingId,
+    ) -> Result<Option<(Arc<Recording>, Option<catalogue::Error>)>, catalogue::Error> {
         // Taken before the row is read: a change in between makes the row old, never new.
         let epoch = self.keys.epoch();
         match self.database.recording(id).await {
             Ok(Some(recording)) => {
                 let recording = Arc::new(recording);
                 self.rows.insert(id.clone(), (epoch, Arc::clone(&recording))).await;
-                Ok(Some(recording))
+                Ok(Some((recording, None)))
             }
             Ok(None) => Ok(None),
             // While the database is away, what it said last is better than nothing.
             Err(error) => {
                 self.keys.note_trouble(&error);
                 match self.rows.get(id).await {
-                    Some((_, recording)) => Ok(Some(recording)),
+                    Some((_, recording)) => Ok(Some((recording, Some(error)))),
                     None => Err(error),
                 }
             }
