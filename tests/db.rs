@@ -390,6 +390,12 @@ async fn purges(database: &dyn Database) {
         database.begin_purge(&goes.id, Timestamp::from_millis(2).expect("in range")).await.expect("begins");
         assert!(database.recording(&goes.id).await.expect("finds").is_some_and(|row| row.is_purging()));
     }
+    // Else what takes its place could come to lie behind whoever takes away what there is.
+    let other = Content::Plain { digest: [9; 32], exempt: true, outside: None };
+    let replaced = database.replace_content(&goes.id, &goes.content, &other).await;
+    assert!(matches!(replaced, Err(Error::RecordingChanged(_))), "{replaced:?}");
+    let settled = database.settle_recording(&goes.content, &Recording { content: other, ..goes.clone() }).await;
+    assert!(matches!(settled, Err(Error::RecordingChanged(_))), "{settled:?}");
     database.end_purge(&goes.id).await.expect("ends");
     assert_eq!(database.recording(&goes.id).await.expect("finds"), None);
     let begun = database.begin_purge(&goes.id, Timestamp::from_millis(2).expect("in range")).await;

@@ -60,13 +60,13 @@ pub trait Database: Send + Sync {
     async fn restore_recording(&self, recording: &Recording) -> Result<(), Error>;
 
     /// Puts `to` in the place of `from`: how a recording is sealed. Fails with [`Error::RecordingChanged`] when the
-    /// recording is gone, is being written, or is not sealed as `from` says any more, and with
+    /// recording is gone, is being written or purged, or is not sealed as `from` says any more, and with
     /// [`Error::KeyDeactivated`] when the key of a replacement that begins has been deactivated meanwhile.
     async fn replace_content(&self, id: &RecordingId, from: &Content, to: &Content) -> Result<(), Error>;
 
     /// Says that a plain recording is sealed, `to` in the place of `from`, and that its plain file is to go. Fails with
-    /// [`Error::RecordingChanged`] when the row is not `from` any more, and with [`Error::KeyDeactivated`] when the key
-    /// that it was sealed under has been deactivated meanwhile.
+    /// [`Error::RecordingChanged`] when the row is not `from` any more or purged, and with [`Error::KeyDeactivated`] when
+    /// the key that it was sealed under has been deactivated meanwhile.
     async fn seal_recording(&self, from: &Recording, to: &Recording, left: &PlainLeft) -> Result<(), Error>;
 
     /// Up to `limit` recordings that lie in plain and are not exempt, by ID, after `after`.
@@ -109,7 +109,7 @@ pub trait Database: Send + Sync {
 
     /// Puts `to` in the place of a recording that is sealed, or kept in plain, as `from` says: how long it is, how far it
     /// got, whether it is mended, and how it is sealed, as a file says that was verified. Fails with
-    /// [`Error::RecordingChanged`] when the recording is gone, is being written, or is not kept as `from` says any more.
+    /// [`Error::RecordingChanged`] when the recording is gone, is being written or purged, or is not kept as `from` says.
     async fn settle_recording(&self, from: &Content, to: &Recording) -> Result<(), Error>;
 
     /// Those of `ids` that there are, in no order.

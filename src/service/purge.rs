@@ -88,6 +88,7 @@ impl Purge {
     /// Why it is still there, or, when its purge had begun, as far as that got.
     pub async fn purge(&self, id: &RecordingId) -> Result<Recording, Error> {
         self.check_spool(id).await?;
+        self.check_writer(id).await?;
         let recording = self.database.begin_purge(id, (self.clock)()).await?;
         let mut objects: Vec<MediaObject> = self.database.companions(id).await?.iter().map(companion_object).collect();
         // What is to take a name goes before what has it: whoever gives it that name meanwhile finds nothing, or has it
@@ -115,6 +116,17 @@ impl Purge {
         }
         self.database.end_purge(id).await?;
         Ok(recording)
+    }
+
+    /// That nobody writes it now, as far as the store can tell, whatever its lease says: by a clock that was set forward a
+    /// lease is over, and its writer would keep a recording of which nothing is left.
+    async fn check_writer(&self, id: &RecordingId) -> Result<(), Error> {
+        for kind in [MediaKind::Sealed, MediaKind::Plain] {
+            if self.store.is_being_written(&MediaObject::media(id.clone(), kind, Stage::Part)).await? {
+                return Err(catalogue::Error::RecordingInProgress(id.clone()).into());
+            }
+        }
+        Ok(())
     }
 
     /// Whether all that there is of a recording is in reach. One that gets into a spool is being recorded then, which

@@ -105,6 +105,7 @@ pub async fn record_so(world: &World, server: &Server, id: &RecordingId, take: T
         && world.model.known(id.as_str()).attempts.len() == 1
         && !world.model.known(id.as_str()).is_harmed
         && !is_replaced
+        && !world.model.known(id.as_str()).is_going
     {
         fate.wrong(format!("{id} is said to exist, and nobody ever recorded it"));
     }

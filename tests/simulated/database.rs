@@ -153,7 +153,8 @@ impl Tables {
     /// The row that is settled, and kept as `from` says.
     fn ended(&mut self, id: &RecordingId, from: &Content) -> Result<&mut Recording, Error> {
         let row = self.recordings.get_mut(id.as_str());
-        let row = row.filter(|row| !matches!(row.state, RecordingState::Recording { .. }) && row.content == *from);
+        let is_free = |row: &Recording| !matches!(row.state, RecordingState::Recording { .. }) && !row.is_purging();
+        let row = row.filter(|row| is_free(row) && row.content == *from);
         row.ok_or_else(|| Error::RecordingChanged(id.clone()))
     }
 }

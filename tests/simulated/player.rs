@@ -152,7 +152,10 @@ fn judge(world: &World, id: &RecordingId, known: &Known, before: Faults, error: 
     // It was so all the time.
     let (Some(_), Some(_)) = (known.must_play(), now.must_play()) else { return };
     let after = fate.faults();
-    let (is_misread, is_failing) = (after.wrong_reads > before.wrong_reads, after.store > before.store);
+    // Where there are copies, what was read wrong is read anew, which may be wrong as well; and somebody else's reading may
+    // be waited for, which had begun before.
+    let is_misread = after.wrong_reads > before.wrong_reads && (!world.store.has_copies || after.wrong_reads > 1);
+    let is_failing = after.store > before.store;
     let is_away = after.database > before.database;
     // The whole of a header that was half written is in the row, under a key that may have been withdrawn since.
     let may_all_open = || model.keys().iter().all(|(_, setting)| model.is_firm(*setting, true));
@@ -163,11 +166,11 @@ fn judge(world: &World, id: &RecordingId, known: &Known, before: Faults, error: 
         ErrorCode::KeyDeactivated => error.fingerprint().is_some_and(|key| !model.is_firm(model.key(&key), true)),
         ErrorCode::StorageUnavailable => is_failing,
         ErrorCode::RecordingCorrupt | ErrorCode::KeyMissing | ErrorCode::KeysUnavailable => {
-            (is_misread && !world.store.has_copies) || is_half_written
+            is_misread || is_half_written
         }
         // A row may be remembered of what had the ID before, or of another sealing of this one, and says nothing of it.
         ErrorCode::CatalogueUnavailable => is_away && now.replaced_ms.is_some(),
-        ErrorCode::UnsupportedFormat => is_misread && !world.store.has_copies,
+        ErrorCode::UnsupportedFormat => is_misread,
         _ => false,
     };
     if !is_reason {

@@ -60,7 +60,7 @@ impl Ingest {
                 }
                 () = tokio::time::sleep(RETRY_PAUSE) => {}
             }
-            match live_row::settle(&*self.database, Row::Absent, recording).await {
+            match live_row::settle(&*self.database, &*self.store, Row::Absent, recording).await {
                 Ok(Row::There) => return Ok(()),
                 Ok(Row::Absent | Row::Taken) => {
                     self.take_back(recording).await?;

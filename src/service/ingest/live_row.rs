@@ -5,8 +5,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{task::JoinHandle, time::Instant};
 
+use super::object_of;
+
 use crate::base::{ErrorCode, Timestamp};
 use crate::catalogue::{self, Content, Database, Recording, RecordingState};
+use crate::media::MediaStore;
 use crate::service::Clock;
 
 /// How long a writer is held to be alive after it last said so, and how often it says so.
@@ -74,11 +77,16 @@ impl LiveRow {
     /// # Errors
     ///
     /// Why it is not told, and what the catalogue has.
-    pub async fn end(mut self, recording: &Recording, patience: Duration) -> Result<Row, (Row, catalogue::Error)> {
+    pub async fn end(
+        mut self,
+        recording: &Recording,
+        store: &dyn MediaStore,
+        patience: Duration,
+    ) -> Result<Row, (Row, catalogue::Error)> {
         self.told().await;
         let deadline = Instant::now() + patience;
         loop {
-            match settle(&*self.database, self.row, recording).await {
+            match settle(&*self.database, store, self.row, recording).await {
                 Ok(row) => return Ok(row),
                 Err(error) if is_away(&error) && Instant::now() < deadline => tokio::time::sleep(RETRY_PAUSE).await,
                 Err(error) => return Err((self.row, error)),
@@ -95,17 +103,38 @@ impl LiveRow {
     }
 }
 
-/// Tells how a recording ended: what the catalogue has then.
-pub(super) async fn settle(database: &dyn Database, row: Row, recording: &Recording) -> Result<Row, catalogue::Error> {
+/// Tells how a recording ended: what the catalogue has then. It is not found when it was purged meanwhile: then nothing of
+/// it is there, and no row is made of it again.
+pub(super) async fn settle(
+    database: &dyn Database,
+    store: &dyn MediaStore,
+    row: Row,
+    recording: &Recording,
+) -> Result<Row, catalogue::Error> {
+    if row == Row::Absent {
+        return restore(database, store, recording).await;
+    }
     match tell(database, row, recording).await {
         // The catalogue was restored meanwhile from a time before this recording, whose file is here.
         Err(catalogue::Error::RecordingNotFound(_)) => match database.recording(&recording.id).await? {
-            None => tell(database, Row::Absent, recording).await,
+            None => restore(database, store, recording).await,
             Some(found) if is_same_content(&found.content, &recording.content) => Ok(Row::There),
             Some(_) => Ok(Row::Taken),
         },
         outcome => outcome,
     }
+}
+
+/// Makes a row of a recording whose file is there, as far as the store can tell.
+async fn restore(
+    database: &dyn Database,
+    store: &dyn MediaStore,
+    recording: &Recording,
+) -> Result<Row, catalogue::Error> {
+    if matches!(store.version(&object_of(recording)).await, Ok(None)) {
+        return Err(catalogue::Error::RecordingNotFound(recording.id.clone()));
+    }
+    tell(database, Row::Absent, recording).await
 }
 
 async fn tell(database: &dyn Database, row: Row, recording: &Recording) -> Result<Row, catalogue::Error> {

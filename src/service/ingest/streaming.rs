@@ -255,7 +255,7 @@ impl Ingest {
     async fn end(&self, row: LiveRow, recording: &Recording) -> Result<bool, Error> {
         // A command waits for the catalogue; a server has others to serve.
         let patience = if self.unsettled.is_some() { Duration::ZERO } else { LEASE };
-        match (row.end(recording, patience).await, &self.unsettled) {
+        match (row.end(recording, &*self.store, patience).await, &self.unsettled) {
             (Ok(Row::There), _) => Ok(true),
             (Ok(Row::Taken | Row::Absent), _) => {
                 name_taken(recording, &*self.store);

@@ -11,7 +11,7 @@ use super::{
     object_of,
 };
 use crate::base::RecordingId;
-use crate::catalogue::{Database, Recording};
+use crate::catalogue::{self, Database, Recording};
 use crate::media::MediaStore;
 use crate::service::meter::METER;
 
@@ -48,12 +48,15 @@ impl Unsettled {
             loop {
                 // Looked at one by one, and taken out when it is done: nothing is lost where this is given up.
                 let Some((recording, row)) = self.waiting().first().cloned() else { break };
-                match live_row::settle(&*database, row, &recording).await {
+                match live_row::settle(&*database, &*store, row, &recording).await {
                     Ok(Row::There) => tracing::info!(id = %recording.id, "it is catalogued now"),
                     Ok(Row::Absent | Row::Taken) => name_taken(&recording, &*store),
                     Err(error) if live_row::is_away(&error) => {
                         tokio::time::sleep(RETRY_INTERVAL).await;
                         continue;
+                    }
+                    Err(catalogue::Error::RecordingNotFound(_)) => {
+                        tracing::warn!(id = %recording.id, "nothing of it is left: it was purged before it was catalogued");
                     }
                     Err(error) => {
                         tracing::error!(id = %recording.id, %error, "it stays on disk and is not catalogued");
