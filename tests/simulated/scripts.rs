@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sealtape::base::RecordingId;
+use sealtape::base::{ErrorCode, RecordingId};
 use sealtape::sealed::ChunkLen;
 use tokio::{sync::Notify, time::sleep};
 
@@ -43,7 +43,7 @@ fn what_was_recorded_again_after_a_purge_is_not_called_damaged_while_the_catalog
 
 /// Once its file was called missing, by what was remembered of the one before, which was kept plain.
 #[test]
-fn what_was_recorded_again_in_another_kind_plays_while_the_catalogue_is_away() {
+fn what_was_recorded_again_in_another_kind_is_not_called_missing_while_the_catalogue_is_away() {
     for before in [None, Some(30_000)] {
         let wrongs = World::play_script(async |world, server| {
             let take = Take { len: 40_000, is_live: true, exempt: true, ..Take::default() };
@@ -54,7 +54,8 @@ fn what_was_recorded_again_in_another_kind_plays_while_the_catalogue_is_away() {
             world.model.gone(id().as_str(), &world.model.known(id().as_str()));
             actors::record_so(&world, &server, &id(), Take { exempt: false, ..take }).await;
             world.database.set_away(true);
-            assert!(server.playback.open(&id()).await.is_ok(), "its file says all that is needed");
+            let refused = server.playback.open(&id()).await.err().map(|error| error.code());
+            assert_eq!(refused, Some(ErrorCode::CatalogueUnavailable), "which alone could tell");
             player::play(&world, &server, &id()).await;
             world.database.set_away(false);
         });

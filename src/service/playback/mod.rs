@@ -354,8 +354,8 @@ impl Playback {
                         && row.spool == recording.spool =>
                 {
                     return match (error, away) {
-                        // It may have been purged, and recorded again in another kind, since the catalogue was heard.
-                        (Error::MediaMissing, Some(away)) => self.open_without_catalogue(id, away).await,
+                        // Whether it is: it may have been recorded again, in another kind, since the catalogue was heard.
+                        (Error::MediaMissing, Some(away)) => Err(away.into()),
                         (error, _) => Err(error),
                     };
                 }
