@@ -6,7 +6,6 @@ use std::{sync::Arc, time::Duration};
 use tokio::{task::JoinHandle, time::Instant};
 
 use super::object_of;
-
 use crate::base::{ErrorCode, Timestamp};
 use crate::catalogue::{self, Content, Database, Recording, RecordingState};
 use crate::media::MediaStore;

@@ -76,11 +76,7 @@ impl Maintenance {
         let done = Content::Sealed { fingerprint: replacement.fingerprint(), seal_id: *seal_id, replacement: None };
         if let Err(error) = self.database.replace_content(id, pending, &done).await {
             // Where the whole object was put in its own place, a recording that was purged meanwhile is back.
-            let is_purged = || async {
-                let row = self.database.recording(id).await?;
-                Ok::<bool, Error>(row.is_none_or(|row| row.is_purging()))
-            };
-            if !self.store.writes_in_place() && is_purged().await? {
+            if !self.store.writes_in_place() && self.database.recording(id).await?.is_none_or(|row| row.is_purging()) {
                 self.store.remove(object).await?;
             }
             return Err(error.into());
