@@ -73,9 +73,9 @@ pub struct Fate {
     life: Mutex<(Option<Instant>, u64)>,
     /// By how much the wall clock is wrong.
     skew_ms: AtomicI64,
-    /// How often the store failed, a read was wrong, and the database did not answer as it should.
+    /// How often the store failed, when a read was wrong, and how often the database did not answer as it should.
     pub store_faults: AtomicU64,
-    pub wrong_reads: AtomicU64,
+    wrong_reads: Mutex<Vec<u64>>,
     pub database_faults: AtomicU64,
     last_database_fault_ms: AtomicU64,
 }
@@ -91,7 +91,7 @@ impl Fate {
             life: Mutex::new((None, 1)),
             skew_ms: AtomicI64::new(0),
             store_faults: AtomicU64::new(0),
-            wrong_reads: AtomicU64::new(0),
+            wrong_reads: Mutex::default(),
             database_faults: AtomicU64::new(0),
             last_database_fault_ms: AtomicU64::new(0),
         })
@@ -168,6 +168,11 @@ impl Fate {
         tokio::time::sleep(Duration::from_millis(time)).await;
     }
 
+    /// The longest that an opening takes: some steps, of which few are slow.
+    pub fn opening_ms(&self) -> u64 {
+        20 * self.rates().latency_ms
+    }
+
     /// After how long what the database has been told is known, where nothing is in its way.
     pub fn notice_ms(&self) -> u64 {
         1500 + 40 * self.rates().latency_ms
@@ -179,6 +184,16 @@ impl Fate {
         self.last_database_fault_ms.store(self.now_ms(), Ordering::Relaxed);
     }
 
+    pub fn note_wrong_read(&self) {
+        let now_ms = self.now_ms();
+        self.wrong_reads.lock().expect("whole").push(now_ms);
+    }
+
+    /// How many reads were wrong from `since_ms` on.
+    pub fn wrong_reads_since(&self, since_ms: u64) -> u64 {
+        self.wrong_reads.lock().expect("whole").iter().filter(|at_ms| **at_ms >= since_ms).count() as u64
+    }
+
     /// When everybody knows what the database was told at `told_ms`: so much after that, and after it last did not answer
     /// as it should.
     pub fn known_from_ms(&self, told_ms: u64) -> u64 {
@@ -187,8 +202,9 @@ impl Fate {
 
     pub fn faults(&self) -> Faults {
         Faults {
+            at_ms: self.now_ms(),
             store: self.store_faults.load(Ordering::Relaxed),
-            wrong_reads: self.wrong_reads.load(Ordering::Relaxed),
+            wrong_reads: self.wrong_reads_since(0),
             database: self.database_faults.load(Ordering::Relaxed),
         }
     }
@@ -226,9 +242,10 @@ impl Fate {
     }
 }
 
-/// How many faults there were so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How many faults there were until a moment.
+#[derive(Clone, Copy, Debug)]
 pub struct Faults {
+    pub at_ms: u64,
     pub store: u64,
     pub wrong_reads: u64,
     pub database: u64,

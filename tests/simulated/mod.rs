@@ -32,7 +32,7 @@ use tally::Tally;
 use world::{Outcome, run};
 
 fn seeds() -> u64 {
-    if env::var_os("SEALTAPE_TESTS_FULL").is_some() { 10_000 } else { 300 }
+    if env::var_os("SEALTAPE_TESTS_FULL").is_some() { 50_000 } else { 300 }
 }
 
 fn run_or_tell(seed: u64) -> Outcome {

@@ -28,6 +28,8 @@ pub struct Attempt {
     pub phase: Phase,
     /// Kept plain on purpose, or while encryption was, or may have been, switched off.
     pub may_be_plain: bool,
+    /// All there was under its ID was taken away before it was answered for: that may have been this.
+    pub may_be_gone: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +125,7 @@ impl Model {
         let known = inner.known.entry(id.to_owned()).or_default();
         let number = known.attempts.len();
         let media = Arc::new(media(self.seed, id, number, len));
-        let attempt = Attempt { number, media, phase: Phase::UnderWay, may_be_plain };
+        let attempt = Attempt { number, media, phase: Phase::UnderWay, may_be_plain, may_be_gone: false };
         known.attempts.push(attempt.clone());
         attempt
     }
@@ -139,6 +141,7 @@ impl Model {
         attempt.phase = match *answer {
             Answer::Failed => Phase::Unsure,
             Answer::Refused => Phase::Refused,
+            Answer::Kept(..) if attempt.may_be_gone => Phase::Unsure,
             Answer::Kept(recording, is_catalogued) => Phase::Kept {
                 media_len: recording.media_len,
                 is_complete: recording.state == RecordingState::Complete,
@@ -199,6 +202,7 @@ impl Model {
         self.change(id, |known| {
             (known.is_going, known.replaced_ms) = (false, Some(since_ms));
             for attempt in &mut known.attempts {
+                attempt.may_be_gone |= attempt.phase == Phase::UnderWay;
                 let asked_of = before.attempts.get(attempt.number).map(|attempt| attempt.phase);
                 attempt.phase = match (asked_of, attempt.phase) {
                     // What ended badly before has nobody who writes it any more.

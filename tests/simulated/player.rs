@@ -16,7 +16,7 @@ use super::{
 
 /// Plays some of a recording.
 pub async fn play(world: &World, server: &Server, id: &RecordingId) {
-    let (fate, asked_ms, before) = (&world.fate, world.fate.now_ms(), world.fate.faults());
+    let (fate, before) = (&world.fate, world.fate.faults());
     let known = world.model.known(id.as_str());
     let open = match server.playback.open(id).await {
         Ok(open) => open,
@@ -26,7 +26,7 @@ pub async fn play(world: &World, server: &Server, id: &RecordingId) {
         }
     };
     let len = open.media_len;
-    let mut play = Play { world, server, id, known, asked_ms, before, open: Arc::clone(&open), heard: 0 };
+    let mut play = Play { world, server, id, known, before, open: Arc::clone(&open), heard: 0 };
     // One at a time: which of several that wait for the same is woken first, no seed decides.
     let following = (open.is_growing() && fate.permille(700)).then(|| world.begin_to_follow(id)).flatten();
     let is_followed = following.is_some();
@@ -51,7 +51,6 @@ struct Play<'a> {
     server: &'a Server,
     id: &'a RecordingId,
     known: Known,
-    asked_ms: u64,
     before: Faults,
     open: Arc<OpenRecording>,
     heard: u64,
@@ -61,7 +60,7 @@ impl Play<'_> {
     async fn hear(&mut self, range: Range<u64>, is_followed: bool) -> String {
         let (fate, playback) = (&self.world.fate, &self.server.playback);
         let is_away = fate.faults().database > self.before.database;
-        let mut candidates = self.world.model.may_be_heard(self.id.as_str(), &self.known, self.asked_ms, is_away);
+        let mut candidates = self.world.model.may_be_heard(self.id.as_str(), &self.known, self.before.at_ms, is_away);
         let is_of_one = candidates.len() == 1;
         let mut stream = match is_followed {
             true => playback.follow(&self.open, range.clone()),
@@ -152,9 +151,10 @@ fn judge(world: &World, id: &RecordingId, known: &Known, before: Faults, error: 
     // It was so all the time.
     let (Some(_), Some(_)) = (known.must_play(), now.must_play()) else { return };
     let after = fate.faults();
-    // Where there are copies, what was read wrong is read anew, which may be wrong as well; and somebody else's reading may
-    // be waited for, which had begun before.
-    let is_misread = after.wrong_reads > before.wrong_reads && (!world.store.has_copies || after.wrong_reads > 1);
+    // Somebody else's opening may be waited for, which had begun before. Where there are copies, what was read wrong is read
+    // anew, which may be wrong as well.
+    let misreads = fate.wrong_reads_since(before.at_ms.saturating_sub(fate.opening_ms()));
+    let is_misread = misreads > u64::from(world.store.has_copies);
     let is_failing = after.store > before.store;
     let is_away = after.database > before.database;
     // The whole of a header that was half written is in the row, under a key that may have been withdrawn since.

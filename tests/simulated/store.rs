@@ -301,7 +301,7 @@ impl OpenFile {
         } else {
             return;
         };
-        self.fate.wrong_reads.fetch_add(1, Ordering::Relaxed);
+        self.fate.note_wrong_read();
         self.fate.tell(format!("store: a read of {} is wrong: {how}", self.name.told()));
     }
 
