@@ -4,68 +4,36 @@
 //!
 //! Worlds of which all is made up are in `simulated`; here a server, `rewrap` and `encrypt` run on the calls that they really
 //! make, every one of which `faulty_disk/injector.c` may have fail. A seed tells which call of which file does;
-//! `SEALTAPE_TESTS_SEED=N` goes through one again, `SEALTAPE_TESTS_FULL=1` through two hundred. Which calls there are is up to
-//! threads and clock as well, so that a seed comes back in kind and not to the letter.
+//! `SEALTAPE_TESTS_SEED=N` goes through one again, `A..B` through others, `SEALTAPE_TESTS_FULL=1` through two hundred. Which
+//! calls there are is up to threads and clock as well, so that a seed comes back in kind and not to the letter.
 
 mod disk;
 mod healed;
 mod round;
 
-use std::{
-    collections::BTreeMap,
-    env, fs, panic,
-    path::Path,
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
-};
+use std::{fs, path::Path, sync::Mutex};
 
 use disk::{FaultyDisk, KINDS, SORTS, injector};
 use round::{Figures, round};
 
-use crate::support::{System, text, tool};
-
-fn seeds() -> u64 {
-    if env::var_os("SEALTAPE_TESTS_FULL").is_some() { 200 } else { 4 }
-}
+use crate::support::{
+    System,
+    seeds::{self, Asked},
+    text, tool,
+};
 
 #[test]
 fn whatever_a_disk_does_nothing_wrong_is_played_and_what_was_acknowledged_is_there() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let library = injector(folder.path());
-    if let Ok(seed) = env::var("SEALTAPE_TESTS_SEED") {
-        println!("{:#?}", round(&library, seed.parse().expect("SEALTAPE_TESTS_SEED is a number")));
-        return;
-    }
-    let (next, sum, failed) = (AtomicU64::new(0), Mutex::new(Figures::default()), Mutex::new(BTreeMap::new()));
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds() {
-                        return;
-                    }
-                    match panic::catch_unwind(|| round(&library, seed)) {
-                        Ok(figures) => sum.lock().expect("whole").add(&figures),
-                        Err(told) => {
-                            let said = told.downcast_ref::<String>().map(String::as_str);
-                            let said = said.or(told.downcast_ref().copied()).unwrap_or_default();
-                            failed.lock().expect("whole").insert(seed, said.to_owned());
-                        }
-                    }
-                }
-            });
-        }
-    });
-    let (failed, sum) = (failed.into_inner().expect("whole"), sum.into_inner().expect("whole"));
-    for (seed, told) in &failed {
-        println!("SEALTAPE_TESTS_SEED={seed} shows it: {told}");
-    }
-    assert!(failed.is_empty(), "of {} seeds these failed: {:?}", seeds(), failed.keys());
-    println!("{} seeds: {sum:#?}", seeds());
+    let seeds = match seeds::asked(4, 200) {
+        Asked::One(seed) => return println!("{:#?}", round(&library, seed)),
+        Asked::Range(seeds) => seeds,
+    };
+    let sum = Mutex::new(Figures::default());
+    seeds::each(seeds.clone(), |seed| Ok(round(&library, seed)), |figures| sum.lock().expect("whole").add(&figures));
+    let sum = sum.into_inner().expect("whole");
+    println!("seeds {seeds:?}: {sum:#?}");
     sum.assert_hits();
 }
 

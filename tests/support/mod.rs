@@ -10,6 +10,7 @@ mod garage;
 mod plain_archive;
 pub mod postgres;
 pub mod pykmip;
+pub mod seeds;
 mod server;
 pub mod softhsm;
 mod stored;
