@@ -167,7 +167,7 @@ fn a_host_without_the_next_key_says_which_one_is_missing() {
         keys_health(&server)
     );
     assert!(server.get("/recordings/call/media").body == bytes, "it plays on");
-    assert!(server.log().contains(&new), "{}", server.log());
+    server.assert_says(&new);
     let refused = run_with(&system, &[path], &["keys", "list"]);
     assert!(text(&refused.stderr).contains(&new), "{}", text(&refused.stderr));
     // Distributed late, it is found.

@@ -1,6 +1,6 @@
 //! Players that people have, against a running demo.
 
-use std::{fs, process::Command};
+use std::{fs, process::Command, time::Duration};
 
 use crate::support::{Server, System, bare_command, media, request, sample, text, tool};
 
@@ -157,6 +157,7 @@ fn aria2_downloads_in_parallel_ranges() {
         .expect("aria2c runs");
     assert!(done.status.success(), "{}{}", text(&done.stdout), text(&done.stderr));
     assert!(fs::read(system.path("call.bin")).expect("read") == media);
-    let parts = server.log().lines().filter(|line| line.contains("status") && line.contains("206")).count();
-    assert!(parts >= 3, "{parts} answers were parts: {}", server.log());
+    let is_part = |line: &&str| line.contains("status") && line.contains("206");
+    let are_parts = |server: &Server| server.log().lines().filter(is_part).count() >= 3;
+    assert!(server.wait_until(Duration::from_secs(10), are_parts), "fewer answers were parts: {}", server.log());
 }

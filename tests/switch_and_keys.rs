@@ -72,7 +72,7 @@ fn a_hangup_makes_it_look_at_once() {
     system.ok(&["encryption", "disable"]);
     server.signal("HUP");
     assert!(server.wait_until(Duration::from_secs(1), |server| server.get("/recordings/sealed/media").status == 409));
-    assert!(server.log().contains("as asked"), "{}", server.log());
+    server.assert_says("as asked");
 }
 
 #[test]

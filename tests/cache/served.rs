@@ -255,7 +255,7 @@ fn a_disk_that_is_full_or_fails_stops_no_player() {
         }
     }
     assert!(count(&server, "sealtape_cache_errors_total") > 0, "it was full");
-    assert!(server.log().contains("the cache fails; players go on without it"), "{}", server.log());
+    server.assert_says("the cache fails; players go on without it");
     assert_eq!(server.log().matches("the cache fails").count(), 1, "and it is told once a minute");
     // Room again: it is used again, once the pause is over.
     small.grow(64 << 20);
@@ -292,7 +292,7 @@ fn a_disk_that_is_full_or_fails_stops_no_player() {
     assert_eq!(count(&server, "sealtape_verification_failures_total"), 0);
     // A server that starts where there can be no cache plays without.
     let other = cached.serve_in(&small.0.join("ballast/cache"));
-    assert!(other.log().contains("the cache cannot be used"), "{}", other.log());
+    other.assert_says("the cache cannot be used");
     play(&other, "call-1", &media);
 }
 

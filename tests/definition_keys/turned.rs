@@ -16,7 +16,7 @@ fn a_switch_that_is_turned_in_the_database_keeps_new_recordings_plain_and_is_tol
     on_sqlite(&system, "UPDATE setting SET value = 'disabled' WHERE name = 'encryption'");
     assert!(server.wait_until(super::WITHIN_A_SECOND * 10, |_| status("/recordings/before/media") == 409));
     assert_eq!(server.get("/recordings/before/media").problem(), "encryption-disabled", "what is sealed stops playing");
-    assert!(server.log().contains("encryption was switched off"), "{}", server.log());
+    server.assert_says("encryption was switched off");
     let meanwhile = media(20_000);
     assert_eq!(put(&server.address, "meanwhile", &[], &meanwhile).status, 201);
     assert!(system.object("meanwhile").read() == meanwhile, "it lies there in plain");

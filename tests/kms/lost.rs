@@ -53,7 +53,7 @@ fn a_key_manager_that_is_killed_and_comes_back() {
         server.resume();
         let is_back = |proxy: &Server| !is_away(proxy);
         assert!(proxy.wait_until(SOON, is_back), "{mode}: {}", ready(&proxy));
-        assert!(proxy.log().contains("can be used again"), "{mode}: {}", proxy.log());
+        proxy.assert_says("can be used again");
         system.ok(&["keys", "generate"]);
         system.import("after", &bytes);
         assert!(proxy.get("/recordings/after/media").body == bytes, "{mode}: a key that is new");

@@ -169,7 +169,7 @@ fn a_file_that_shrinks_is_corrupt() {
     follower.wait_for_end(5 * SECOND);
     assert_cut(follower, &media, len);
     assert_eq!(server.get(MEDIA).problem(), "recording-corrupt");
-    assert!(server.log().contains("does not verify"), "{}", server.log());
+    server.assert_says("does not verify");
 }
 
 #[test]

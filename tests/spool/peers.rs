@@ -134,7 +134,8 @@ fn whoever_can_write_rows_gets_no_credentials_sent_anywhere() {
         assert_eq!(others, [503; 3], "{spool}");
         let told = text(&refused.body);
         assert!(told.contains("another proxy") && !told.contains("127.0.0"), "{told}");
-        assert!(b.log().contains("server.peers") && !b.log().contains("eyJ"), "{}", b.log());
+        b.assert_says("server.peers");
+        assert!(!b.log().contains("eyJ"), "{}", b.log());
     }
     assert_eq!(hostile.heads(), Vec::<String>::new(), "not so much as a connection");
     assert_eq!(scrape(&b, "refused") + scrape(&b, "unreachable"), 28.0);
@@ -290,7 +291,7 @@ fn a_proxy_that_is_down_is_told_of_without_its_name_and_named_to_operators() {
     }
     let told = get(&format!("127.0.0.1:{admin}"), "/readyz", &[]).json();
     assert_eq!(told["peers_unreachable"], serde_json::json!([named]));
-    assert!(b.log().contains(&named), "{}", b.log());
+    b.assert_says(&named);
     let a = serve(&system, "a", port, &[]);
     wait_until("it plays", PATIENCE, || b.get(MEDIA).status == 200);
     drop(a);
@@ -313,7 +314,7 @@ fn proxies_that_name_one_another_hand_a_request_on_once() {
     assert_eq!((reply.status, reply.problem().as_str()), (503, "storage-unavailable"));
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!((scrape(&b, "answered"), scrape(&b, "refused")), (1.0, 1.0), "to itself, and there it ends");
-    assert!(b.log().contains("it came back"), "{}", b.log());
+    b.assert_says("it came back");
     // A mark from outside names nobody.
     assert_eq!(get(&a.address, MEDIA, &[("Range", "bytes=0-9"), ("Sealtape-Forwarded", "1")]).status, 206);
 }
@@ -432,7 +433,8 @@ fn over_tls_a_private_authority_vouches_for_peers_and_http2_in_front_changes_not
     // Told by its certificate alone, which nobody vouches for there.
     let refused = authority.fetch(&stranger, MEDIA, &["-w", "%{http_code}", "-o", "/dev/null"]);
     assert_eq!(text(&refused), "503");
-    assert!(stranger.log().to_ascii_lowercase().contains("certificate"), "{}", stranger.log());
+    let is_told = |stranger: &Server| stranger.log().to_ascii_lowercase().contains("certificate");
+    assert!(stranger.wait_until(PATIENCE, is_told), "{}", stranger.log());
 
     let (to_end, to_cut) = (system.path("to-end"), system.path("to-cut"));
     let mut follower = reading(authority.curl(&b, MEDIA, &["--http2", "-N"]), to_end.clone());

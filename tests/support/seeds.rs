@@ -53,11 +53,11 @@ pub fn each<T>(
             });
             match outcome {
                 Ok(outcome) => add(outcome),
-                Err(failure) => drop(failed.lock().expect("whole").insert(seed, failure)),
+                Err(failure) => _ = failed.lock().expect("whole").insert(seed, failure),
             }
         }
     };
-    thread::scope(|scope| (0..2).for_each(|_| drop(scope.spawn(work))));
+    thread::scope(|scope| (0..2).for_each(|_| _ = scope.spawn(work)));
     let failed = failed.into_inner().expect("whole");
     if let Some((seed, failure)) = failed.first_key_value() {
         panic!("{} of the seeds {seeds:?} failed: {:?}\n{NAME}={seed} shows: {failure}", failed.len(), failed.keys());
@@ -67,14 +67,14 @@ pub fn each<T>(
 #[test]
 fn every_seed_counts_and_the_first_that_fails_is_told() {
     let sum = AtomicU64::new(0);
-    each(3..103, Ok, |seed| drop(sum.fetch_add(seed, Ordering::Relaxed)));
+    each(3..103, Ok, |seed| _ = sum.fetch_add(seed, Ordering::Relaxed));
     assert_eq!(sum.into_inner(), (3..103).sum::<u64>());
     let bad = |seed| match seed {
         7 => panic!("seven panics"),
         9 => Err("nine fails".to_owned()),
         _ => Ok(()),
     };
-    let told = panic::catch_unwind(|| each(0..20, bad, drop)).expect_err("two of them failed");
+    let told = panic::catch_unwind(|| each(0..20, bad, |()| {})).expect_err("two of them failed");
     let told = told.downcast_ref::<String>().expect("a text");
     assert!(
         told.contains("2 of the seeds 0..20 failed: [7, 9]") && told.contains("SEED=7 shows: seven panics"),

@@ -75,6 +75,13 @@ impl Server {
         self.log.lock().expect("log").clone()
     }
 
+    /// That its log has `what`, or will in a moment: it is written and read a little after what it tells of.
+    #[track_caller]
+    pub fn assert_says(&self, what: &str) {
+        let is_said = self.wait_until(Duration::from_secs(10), |server| server.log().contains(what));
+        assert!(is_said, "{what} is not in its log: {}", self.log());
+    }
+
     /// Sends it a signal by name.
     pub fn signal(&self, name: &str) {
         signal(self.pid(), name);
