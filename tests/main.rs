@@ -55,6 +55,7 @@ mod put;
 mod rebuild;
 mod reload;
 mod rewrap;
+mod rights;
 mod s3;
 mod scale;
 mod several;

@@ -139,7 +139,7 @@ impl Garage {
         let made = self.admin(0, "POST", "CreateBucket", &json!({ "globalAlias": name }));
         let allowed = json!({
             "bucketId": made["id"], "accessKeyId": self.key_id,
-            "permissions": { "read": true, "write": true, "owner": true },
+            "permissions": { "read": true, "write": true, "owner": false },
         });
         self.admin(0, "POST", "AllowBucketKey", &allowed);
         name.to_owned()

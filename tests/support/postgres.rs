@@ -24,6 +24,9 @@ use super::{
 const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
 /// The user that the server runs as where the tests run as root: the server refuses to.
 const NOBODY: u32 = 65534;
+/// Who may do everything there. Nobody but the tests is ever him.
+const ADMINISTRATOR: &str = "postgres";
+/// Whom the program is: he owns its databases, and no more.
 const USER: &str = "sealtape";
 /// Asked for by every connection, and so looked for wherever it must not be.
 pub const PASSWORD: &str = "pg-s3cret-of-the-test";
@@ -56,7 +59,7 @@ impl Postgres {
         give_away(&password);
         // A collation that orders otherwise than bytes do, as most have it.
         let mut initdb = server.program("initdb");
-        initdb.args(["--username", USER, "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-sync"]);
+        initdb.args(["--username", ADMINISTRATOR, "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-sync"]);
         initdb.args(["--locale-provider", "icu", "--icu-locale", "de", "--pwfile"]).arg(&password);
         run(initdb.arg("--pgdata").arg(server.data()));
         let settings = format!(
@@ -69,7 +72,13 @@ impl Postgres {
         let old = fs::read_to_string(&path).expect("read");
         fs::write(path, old + &settings).expect("written");
         server.resume();
+        server.user(USER);
         server
+    }
+
+    /// Makes a user who may log in, and nothing else.
+    pub fn user(&self, name: &str) {
+        self.execute("postgres", &format!("CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'"));
     }
 
     /// Starts it again.
@@ -103,7 +112,8 @@ impl Postgres {
         let mut copy = Self { folder, port: 0 };
         give_away(copy.folder.path());
         let mut backup = copy.program("pg_basebackup");
-        backup.args(["--write-recovery-conf", "--checkpoint", "fast", "--no-sync", "--dbname", &self.url("postgres")]);
+        backup.args(["--write-recovery-conf", "--checkpoint", "fast", "--no-sync", "--dbname"]);
+        backup.arg(self.url_of(ADMINISTRATOR, "postgres"));
         run(backup.arg("--pgdata").arg(copy.data()));
         let sockets = format!("unix_socket_directories = '{}'\n", copy.folder.path().display());
         let mut settings = fs::File::options().append(true).open(copy.data().join("postgresql.conf")).expect("opens");
@@ -166,18 +176,23 @@ impl Postgres {
         self.port
     }
 
-    /// An empty database, by the URL of its name.
+    /// An empty database of the program's, by the URL of its name.
     pub fn database(&self, name: &str) -> String {
-        let statement = format!("CREATE DATABASE \"{name}\"");
+        let statement = format!("CREATE DATABASE \"{name}\" OWNER {USER}");
         self.execute("postgres", &statement);
         self.url(name)
     }
 
     pub fn url(&self, name: &str) -> String {
-        url(self.port, name)
+        self.url_of(USER, name)
     }
 
-    /// Runs a statement in a database.
+    /// The URL of a database for that user.
+    pub fn url_of(&self, user: &str, name: &str) -> String {
+        url_of(user, self.port, name)
+    }
+
+    /// Runs a statement in a database, as who may do everything.
     pub fn execute(&self, database: &str, statement: &str) {
         let statement = statement.to_owned();
         self.connected(database, async |connection| {
@@ -208,7 +223,7 @@ impl Postgres {
         database: &str,
         work: impl AsyncFnOnce(&mut PgConnection) -> T + Send + 'static,
     ) -> T {
-        let url = self.url(database);
+        let url = self.url_of(ADMINISTRATOR, database);
         // On a thread of its own, for whoever calls may be within a runtime already.
         let done = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -257,7 +272,11 @@ impl Drop for Postgres {
 
 /// The URL of a database behind a port of the loopback.
 pub fn url(port: u16, name: &str) -> String {
-    format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{port}/{name}?sslmode=disable")
+    url_of(USER, port, name)
+}
+
+fn url_of(user: &str, port: u16, name: &str) -> String {
+    format!("postgres://{user}:{PASSWORD}@127.0.0.1:{port}/{name}?sslmode=disable")
 }
 
 /// To the user that the server runs as.

@@ -18,6 +18,8 @@ static MIGRATIONS: Migrator = sqlx::migrate!("src/db/migrations/postgres");
 
 /// Held, until its transaction ends, by whoever makes or changes the schema: "sealtape" in bytes.
 const SCHEMA_LOCK: i64 = i64::from_be_bytes(*b"sealtape");
+/// Of the standard's codes (SQLSTATE), the one for what a user may not do.
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
 /// Whoever waits for another one's migration, or does it, does so without the usual limits.
 const WITHOUT_LIMITS: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
      SET LOCAL idle_in_transaction_session_timeout = 0";
@@ -113,9 +115,22 @@ pub(super) async fn migrate(transaction: &mut PgConnection) -> Result<(), Error>
         return Ok(());
     }
     MIGRATIONS.run_direct(None, transaction, false).await.map_err(|error| match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => unavailable(error),
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => not_made(error),
         other => Error::Unavailable(other.to_string()),
     })
+}
+
+/// Why tables could not be made or brought up to date: most often since a user who owns nothing tried.
+fn not_made(error: sqlx::Error) -> Error {
+    let code = error.as_database_error().and_then(|error| error.code());
+    let is_not_theirs = code.is_some_and(|code| code == INSUFFICIENT_PRIVILEGE);
+    match unavailable(error) {
+        Error::Unavailable(reason) if is_not_theirs => Error::Unavailable(format!(
+            "{reason}: its owner makes its tables and brings them up to date; run `sealtape keys list` as that user once \
+             (`sealtape keys generate` in a new one)"
+        )),
+        other => other,
+    }
 }
 
 /// Whether the newest migration that this build knows is the newest there is.
