@@ -29,7 +29,7 @@ const COUNTING: &str = "
     CREATE SEQUENCE lost.changes;
     CREATE TABLE lost.armed (change bigint);
     INSERT INTO lost.armed VALUES (0);
-    CREATE FUNCTION lost.count() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+    CREATE FUNCTION lost.count() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         IF nextval('lost.changes') = (SELECT change FROM lost.armed) THEN
             PERFORM set_config('lost.is_armed', 'yes', true);

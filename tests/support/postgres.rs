@@ -24,7 +24,7 @@ use super::{
 const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
 /// The user that the server runs as where the tests run as root: the server refuses to.
 const NOBODY: u32 = 65534;
-/// Who may do everything there. Nobody but the tests is ever him.
+/// Who may do everything there, and the database that is his. Nobody but the tests is ever him.
 const ADMINISTRATOR: &str = "postgres";
 /// Whom the program is: he owns its databases, and no more.
 const USER: &str = "sealtape";
@@ -78,7 +78,7 @@ impl Postgres {
 
     /// Makes a user who may log in, and nothing else.
     pub fn user(&self, name: &str) {
-        self.execute("postgres", &format!("CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'"));
+        self.execute(ADMINISTRATOR, &format!("CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'"));
     }
 
     /// Starts it again.
@@ -113,7 +113,7 @@ impl Postgres {
         give_away(copy.folder.path());
         let mut backup = copy.program("pg_basebackup");
         backup.args(["--write-recovery-conf", "--checkpoint", "fast", "--no-sync", "--dbname"]);
-        backup.arg(self.url_of(ADMINISTRATOR, "postgres"));
+        backup.arg(self.url_of(ADMINISTRATOR, ADMINISTRATOR));
         run(backup.arg("--pgdata").arg(copy.data()));
         let sockets = format!("unix_socket_directories = '{}'\n", copy.folder.path().display());
         let mut settings = fs::File::options().append(true).open(copy.data().join("postgresql.conf")).expect("opens");
@@ -161,9 +161,9 @@ impl Postgres {
             fs::set_permissions(path, Permissions::from_mode(0o600)).expect("set");
             give_away(path);
         }
-        self.execute("postgres", &format!("ALTER SYSTEM SET ssl_cert_file = '{}'", certificate.display()));
-        self.execute("postgres", &format!("ALTER SYSTEM SET ssl_key_file = '{}'", key.display()));
-        self.execute("postgres", "ALTER SYSTEM SET ssl = on");
+        self.execute(ADMINISTRATOR, &format!("ALTER SYSTEM SET ssl_cert_file = '{}'", certificate.display()));
+        self.execute(ADMINISTRATOR, &format!("ALTER SYSTEM SET ssl_key_file = '{}'", key.display()));
+        self.execute(ADMINISTRATOR, "ALTER SYSTEM SET ssl = on");
         let access = self.data().join("pg_hba.conf");
         fs::write(&access, "hostssl all all 127.0.0.1/32 scram-sha-256\n").expect("written");
         self.stop();
@@ -179,7 +179,7 @@ impl Postgres {
     /// An empty database of the program's, by the URL of its name.
     pub fn database(&self, name: &str) -> String {
         let statement = format!("CREATE DATABASE \"{name}\" OWNER {USER}");
-        self.execute("postgres", &statement);
+        self.execute(ADMINISTRATOR, &statement);
         self.url(name)
     }
 
@@ -192,7 +192,7 @@ impl Postgres {
         url_of(user, self.port, name)
     }
 
-    /// Runs a statement in a database, as who may do everything.
+    /// Runs a statement in a database as the program, who owns it; in `postgres`, as who may do everything.
     pub fn execute(&self, database: &str, statement: &str) {
         let statement = statement.to_owned();
         self.connected(database, async |connection| {
@@ -223,7 +223,7 @@ impl Postgres {
         database: &str,
         work: impl AsyncFnOnce(&mut PgConnection) -> T + Send + 'static,
     ) -> T {
-        let url = self.url_of(ADMINISTRATOR, database);
+        let url = self.url_of(if database == ADMINISTRATOR { ADMINISTRATOR } else { USER }, database);
         // On a thread of its own, for whoever calls may be within a runtime already.
         let done = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
