@@ -177,8 +177,7 @@ pub fn write_on(address: &str, name: &str, mut random: Random, sent: &Mutex<Sent
         let id = format!("{name}-{number}");
         let media = marked(&id, 1 + random.below(200_000) as usize);
         sent.lock().expect("not poisoned").insert(id.clone(), (media.clone(), false));
-        let Ok(()) = std::net::TcpStream::connect(address).map(drop) else { return };
-        let mut upload = Upload::begin(address, &id, &[]);
+        let Some(mut upload) = Upload::try_begin(address, &id, &[]) else { return };
         let mut rest = &media[..];
         while !rest.is_empty() {
             let (piece, after) = rest.split_at(rest.len().min(1 + random.below(9000) as usize));

@@ -19,7 +19,12 @@ pub struct Upload {
 impl Upload {
     /// Begins to send, of unknown length.
     pub fn begin(address: &str, id: &str, headers: &[(&str, &str)]) -> Self {
-        let mut stream = TcpStream::connect(address).expect("connects");
+        Self::try_begin(address, id, headers).expect("it is taken")
+    }
+
+    /// The same; none when nobody listens there any more.
+    pub fn try_begin(address: &str, id: &str, headers: &[(&str, &str)]) -> Option<Self> {
+        let mut stream = TcpStream::connect(address).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
         stream.set_nodelay(true).expect("set");
         let mut head = format!("PUT /recordings/{id}/media HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
@@ -27,8 +32,8 @@ impl Upload {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str("Transfer-Encoding: chunked\r\n\r\n");
-        stream.write_all(head.as_bytes()).expect("sent");
-        Self { stream }
+        stream.write_all(head.as_bytes()).ok()?;
+        Some(Self { stream })
     }
 
     /// Sends some of it; whether the connection took it.
