@@ -26,7 +26,13 @@ fn a_user_who_owns_nothing_serves_and_does_all_work_but_making_tables() {
     let (url, bytes) = (postgres.database("rights"), media(50_000));
     let mut system = System::on_postgres(url.clone());
     system.ok(&["keys", "generate"]);
+    // As a server is that was upgraded.
+    postgres.execute("rights", "GRANT CREATE ON SCHEMA public TO PUBLIC");
     grant(&url);
+    let may_make = format!(
+        "SELECT count(*) FROM pg_roles WHERE rolname = '{PROXY}' AND has_schema_privilege(oid, 'public', 'CREATE')"
+    );
+    assert_eq!(postgres.count("rights", &may_make), 0, "rows, and no tables");
     let strong =
         "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'sealtape%' AND (rolsuper OR rolcreaterole OR rolcreatedb)";
     assert_eq!(postgres.count("rights", strong), 0, "neither user is more than he has to be");
@@ -69,8 +75,10 @@ fn a_user_who_owns_nothing_serves_and_does_all_work_but_making_tables() {
     let newest = "SELECT max(version) FROM _sqlx_migrations";
     let version = postgres.count("rights", newest);
     postgres.execute("rights", &format!("DELETE FROM _sqlx_migrations WHERE version = {version}"));
-    let error = system.fails(1, &["keys", "list"]);
-    assert!(error.contains("permission denied") && error.contains("owner"), "{error}");
+    for start in [&["keys", "list"][..], &["serve", "--listen", "127.0.0.1:0"]] {
+        let error = system.fails(1, start);
+        assert!(error.contains("permission denied") && error.contains("its owner makes its tables"), "{error}");
+    }
     system.set("SEALTAPE_DATABASE__URL", &url);
     system.ok(&["keys", "list"]);
     assert_eq!(postgres.count("rights", newest), version);

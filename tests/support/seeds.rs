@@ -26,7 +26,11 @@ pub fn asked(short: u64, full: u64) -> Asked {
         |text: &str| text.parse().unwrap_or_else(|_| panic!("{NAME} is a number, or two: A..B, and not {text}"));
     match env::var(NAME) {
         Ok(text) => match text.split_once("..") {
-            Some((first, end)) => Asked::Range(number(first)..number(end)),
+            Some((first, end)) => {
+                let seeds = number(first)..number(end);
+                assert!(!seeds.is_empty(), "{NAME}: of {text} there is none, and none shows nothing");
+                Asked::Range(seeds)
+            }
             None => Asked::One(number(&text)),
         },
         Err(_) => Asked::Range(0..if env::var_os("SEALTAPE_TESTS_FULL").is_some() { full } else { short }),

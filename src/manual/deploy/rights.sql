@@ -6,6 +6,8 @@
 -- Run it once as the owner, after his `sealtape keys generate` has made the tables. What a newer version adds to them is the
 -- owner's to make as well: any command of his does, `sealtape keys list` for one, before the proxies are exchanged.
 
+-- Servers that were upgraded from before 15 let everybody make tables there.
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO sealtape_proxy;
 REVOKE INSERT, UPDATE, DELETE ON _sqlx_migrations FROM sealtape_proxy;
 -- And on tables that newer versions make.
