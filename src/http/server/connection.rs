@@ -165,6 +165,10 @@ async fn answer(
     in_flight: InFlight,
     pace: Pace,
 ) -> Result<Response<Watched>, Infallible> {
+    // Looked at after this, before any work: whether the client has given the stream up already (CVE-2023-44487).
+    if request.version() == Version::HTTP_2 {
+        tokio::task::yield_now().await;
+    }
     let (is_head, is_last) = (request.method() == Method::HEAD, limits::is_last(&request));
     let admitted = match limits::check(&request) {
         // Whoever asks whether the process lives hears that it does.

@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::watch, time::Instant};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use super::{App, app::Door};
 use connection::Shared;
@@ -116,15 +116,14 @@ impl Server {
         let (stage, _) = watch::channel(Stage::Serving);
         let shared = |tls| Arc::new(Shared { app: Arc::clone(&app), timeouts: settings.timeouts, tls });
         let door = if admin.is_some() { Door::Recordings } else { Door::Both };
-        let recordings =
-            accept(listener, door, Gate::new(settings.max_connections), shared(settings.tls.clone()), &stage);
-        let admin = async {
-            if let Some(admin) = admin {
-                accept(admin, Door::Admin, Gate::new(ADMIN_CONNECTIONS), shared(None), &stage).await;
-            }
-            // Nothing is accepted there, or ever again.
-            std::future::pending::<()>().await;
-        };
+        // Among the connections: on a thread of its own each new one would wait for the system to give that one a turn, which
+        // takes milliseconds where all processors are busy.
+        let mut accepting = JoinSet::new();
+        let gate = Gate::new(settings.max_connections);
+        accepting.spawn(accept(listener, door, gate, shared(settings.tls.clone()), stage.subscribe()));
+        if let Some(admin) = admin {
+            accepting.spawn(accept(admin, Door::Admin, Gate::new(ADMIN_CONNECTIONS), shared(None), stage.subscribe()));
+        }
         let stop = async {
             let delay = stop.await;
             app.is_draining.store(true, Ordering::Relaxed);
@@ -132,10 +131,10 @@ impl Server {
         };
         // Whoever accepts goes on for ever; ending them closes their listeners.
         tokio::select! {
-            () = recordings => {}
-            () = admin => {}
+            _ = accepting.join_next() => {}
             () = stop => {}
         }
+        accepting.shutdown().await;
         stage.send_replace(Stage::Draining);
         if tokio::time::timeout(settings.drain_timeout, stage.closed()).await.is_err() {
             tracing::warn!("some streams did not finish in time and are cut");
@@ -149,14 +148,14 @@ impl Server {
 }
 
 /// Accepts connections for as long as it is polled. While there is no room at all they wait in the system's queue.
-async fn accept(listener: Listener, door: Door, gate: Gate, shared: Arc<Shared>, stage: &watch::Sender<Stage>) {
+async fn accept(listener: Listener, door: Door, gate: Gate, shared: Arc<Shared>, stage: watch::Receiver<Stage>) {
     let mut warned: Option<Instant> = None;
     loop {
         let room = gate.wait_for_room().await;
         match listener.accept().await {
             Ok(accepted) => {
                 let admission: Admission = gate.admit(room);
-                tokio::spawn(connection::serve(accepted, admission, door, Arc::clone(&shared), stage.subscribe()));
+                tokio::spawn(connection::serve(accepted, admission, door, Arc::clone(&shared), stage.clone()));
             }
             Err(error) => {
                 // Out of descriptors, most likely: those who are connected go on, others wait.

@@ -5,7 +5,7 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -24,6 +24,11 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_LEN_MAX: usize = 1 << 20;
 /// How much is read at once of what is not HTTP's yet, or any more.
 const PIECE_LEN: usize = 4096;
+/// How long HTTP/2 may go on reading before others get their turn, and how much it reads between two looks at the clock.
+/// Its frames cost up to a hundred times more than the bytes that they are, and nothing above stops before all that came is
+/// read: a peer who sends frames for their own sake would have everybody else wait.
+const TURN: Duration = Duration::from_micros(50);
+const TURN_PIECE_LEN: usize = 1024;
 
 /// A connection under HTTP.
 pub(super) struct Wire {
@@ -34,6 +39,9 @@ pub(super) struct Wire {
     linger: Option<Linger>,
     /// What came and is not read yet.
     unread: Vec<u8>,
+    is_http2: bool,
+    /// Since when there was always something to read; of HTTP/2 alone.
+    turn: Option<Instant>,
     beginning: Beginning,
 }
 
@@ -54,7 +62,7 @@ struct Linger {
 impl Wire {
     pub(super) fn new(io: Box<dyn Duplex>, activity: Activity) -> Self {
         let (refusal, unread) = (Vec::new(), Vec::new());
-        Self { io, activity, refusal, linger: None, unread, beginning: Beginning::First }
+        Self { io, activity, refusal, linger: None, unread, is_http2: false, turn: None, beginning: Beginning::First }
     }
 
     /// Reads until it is known whether `preface` comes first. What came is read again; so is the end.
@@ -70,7 +78,8 @@ impl Wire {
                 Ok(()) | Err(_) => return Poll::Ready(false),
             }
         }
-        Poll::Ready(self.unread.starts_with(preface))
+        self.is_http2 = self.unread.starts_with(preface);
+        Poll::Ready(self.is_http2)
     }
 
     /// Whether the head that hyper has given up is to be read again: `unread`, and what comes.
@@ -128,6 +137,34 @@ impl Wire {
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.is_http2 {
+            return self.poll_bytes(cx, buffer);
+        }
+        if self.is_turn_over() {
+            self.turn = None;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let piece_len = buffer.remaining().min(TURN_PIECE_LEN);
+        let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(piece_len));
+        let polled = self.poll_bytes(cx, &mut piece);
+        let came = piece.filled().len();
+        buffer.advance(came);
+        if polled.is_pending() {
+            self.turn = None;
+        }
+        polled
+    }
+}
+
+impl Wire {
+    /// Whether all that came was read without a stop for so long that it is others' turn.
+    fn is_turn_over(&mut self) -> bool {
+        let now = Instant::now();
+        now.duration_since(*self.turn.get_or_insert(now)) > TURN
+    }
+
+    fn poll_bytes(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if !self.unread.is_empty() {
             let len = self.unread.len().min(buffer.remaining());
             buffer.put_slice(self.unread.get(..len).unwrap_or_default());
@@ -223,6 +260,8 @@ fn status_of(bytes: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
@@ -266,6 +305,34 @@ mod tests {
         }
         assert!(head.contains(&format!("content-length: {}", document.len())), "{head}");
         assert!(document.contains("\"code\":\"headers-too-large\""), "{document}");
+    }
+
+    #[tokio::test]
+    async fn http2_reads_no_longer_than_a_turn_and_goes_on_after_it() {
+        const PREFACE: &[u8] = b"PRI";
+        let sent: Vec<u8> =
+            PREFACE.iter().copied().chain((0..20 * TURN_PIECE_LEN).map(|at| (at % 251) as u8)).collect();
+        let (near, mut far) = duplex(1 << 16);
+        far.write_all(&sent).await.expect("written");
+        drop(far);
+        let mut wire = Wire::new(Box::new(near), Activity::new());
+        assert!(poll_fn(|cx| wire.poll_preface(PREFACE, cx)).await);
+        let mut came = vec![0; sent.len()];
+        let mut buffer = ReadBuf::new(&mut came);
+        let mut polls = Vec::new();
+        poll_fn(|cx| {
+            for _ in 0..2 {
+                polls.push(Pin::new(&mut wire).poll_read(cx, &mut buffer).is_ready());
+                std::thread::sleep(2 * TURN);
+            }
+            Poll::Ready(())
+        })
+        .await;
+        assert_eq!((polls, buffer.filled().len()), (vec![true, false], TURN_PIECE_LEN), "more was there");
+        // Nothing else wakes it.
+        let mut rest = Vec::new();
+        wire.read_to_end(&mut rest).await.expect("the rest");
+        assert!([buffer.filled(), &rest].concat() == sent);
     }
 
     #[test]
