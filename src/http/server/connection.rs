@@ -165,7 +165,8 @@ async fn answer(
     in_flight: InFlight,
     pace: Pace,
 ) -> Result<Response<Watched>, Infallible> {
-    // Looked at after this, before any work: whether the client has given the stream up already (CVE-2023-44487).
+    // hyper asks whether a stream was given up only while its answer is waited for, and so it is, once, before any work:
+    // who gives up in the same breath costs nothing more (CVE-2023-44487).
     if request.version() == Version::HTTP_2 {
         tokio::task::yield_now().await;
     }

@@ -18,6 +18,7 @@ mod tls;
 mod wire;
 
 use std::{
+    panic::resume_unwind,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -116,8 +117,8 @@ impl Server {
         let (stage, _) = watch::channel(Stage::Serving);
         let shared = |tls| Arc::new(Shared { app: Arc::clone(&app), timeouts: settings.timeouts, tls });
         let door = if admin.is_some() { Door::Recordings } else { Door::Both };
-        // Among the connections: on a thread of its own each new one would wait for the system to give that one a turn, which
-        // takes milliseconds where all processors are busy.
+        // Tasks among those of connections. Whoever waits for this one may do so on a thread of its own, which the system
+        // wakes after milliseconds only where all processors are busy.
         let mut accepting = JoinSet::new();
         let gate = Gate::new(settings.max_connections);
         accepting.spawn(accept(listener, door, gate, shared(settings.tls.clone()), stage.subscribe()));
@@ -131,7 +132,9 @@ impl Server {
         };
         // Whoever accepts goes on for ever; ending them closes their listeners.
         tokio::select! {
-            _ = accepting.join_next() => {}
+            Some(Err(error)) = accepting.join_next() => if let Ok(panic) = error.try_into_panic() {
+                resume_unwind(panic);
+            },
             () = stop => {}
         }
         accepting.shutdown().await;

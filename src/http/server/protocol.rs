@@ -22,7 +22,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use super::{
     limits::HEAD_LEN_MAX,
     streams::{Streams, Watched},
-    wire::Wire,
+    wire::{Turn, Wire},
 };
 
 /// What a client of HTTP/2 sends first.
@@ -72,7 +72,7 @@ enum Speaking<S: Answer> {
     /// What came does not tell yet.
     Unknown(Wire, S),
     Http1(http1::Connection<TokioIo<Wire>, S>),
-    Http2(Box<http2::Connection<TokioIo<Wire>, S, Streams>>),
+    Http2(Box<http2::Connection<TokioIo<Wire>, S, Streams>>, Turn),
     /// Nothing is to be said any more.
     Ended,
 }
@@ -89,7 +89,7 @@ impl<S: Answer> Http<S> {
             // Who has not said a word waits for none.
             Speaking::Unknown(..) => self.speaking = Speaking::Ended,
             Speaking::Http1(connection) => Pin::new(connection).graceful_shutdown(),
-            Speaking::Http2(connection) => Pin::new(&mut **connection).graceful_shutdown(),
+            Speaking::Http2(connection, _) => Pin::new(&mut **connection).graceful_shutdown(),
             Speaking::Ended => {}
         }
     }
@@ -103,19 +103,23 @@ impl<S: Answer> Future for Http<S> {
             let ended = match &mut self.speaking {
                 Speaking::Unknown(wire, _) => {
                     let preface = ready!(wire.poll_preface(PREFACE, cx));
-                    if let Speaking::Unknown(wire, answer) = std::mem::replace(&mut self.speaking, Speaking::Ended) {
-                        let io = TokioIo::new(wire);
+                    if let Speaking::Unknown(mut wire, answer) = std::mem::replace(&mut self.speaking, Speaking::Ended)
+                    {
                         self.speaking = if preface {
+                            let (turn, io) = (wire.take_turns(), TokioIo::new(wire));
                             let connection = http2(&self.streams, self.patience).serve_connection(io, answer);
-                            Speaking::Http2(Box::new(connection))
+                            Speaking::Http2(Box::new(connection), turn)
                         } else {
-                            Speaking::Http1(http1(None).serve_connection(io, answer))
+                            Speaking::Http1(http1(None).serve_connection(TokioIo::new(wire), answer))
                         };
                     }
                     continue;
                 }
                 Speaking::Http1(connection) => ready!(Pin::new(connection).poll(cx)),
-                Speaking::Http2(connection) => return Pin::new(&mut **connection).poll(cx),
+                Speaking::Http2(connection, turn) => {
+                    turn.begin();
+                    return Pin::new(&mut **connection).poll(cx);
+                }
                 Speaking::Ended => return Poll::Ready(Ok(())),
             };
             if let Speaking::Http1(connection) = std::mem::replace(&mut self.speaking, Speaking::Ended) {

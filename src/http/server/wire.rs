@@ -4,10 +4,12 @@
 use std::{
     io,
     pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
+use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Sleep, sleep},
@@ -24,11 +26,26 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_LEN_MAX: usize = 1 << 20;
 /// How much is read at once of what is not HTTP's yet, or any more.
 const PIECE_LEN: usize = 4096;
-/// How long HTTP/2 may go on reading before others get their turn, and how much it reads between two looks at the clock.
-/// Its frames cost up to a hundred times more than the bytes that they are, and nothing above stops before all that came is
-/// read: a peer who sends frames for their own sake would have everybody else wait.
+/// How long HTTP/2 may read before others get their turn, how much it is given between two looks at the clock, and how much
+/// is read for that. Nothing above stops before all that came is read: a peer who sends frames for their own sake would
+/// have everybody else wait.
 const TURN: Duration = Duration::from_micros(50);
 const TURN_PIECE_LEN: usize = 1024;
+const TURN_READ_LEN: usize = 16 * 1024;
+
+/// When the task of a connection began what it does now. Shared by whoever runs in that task.
+#[derive(Clone)]
+pub(super) struct Turn(Arc<Mutex<Instant>>);
+
+impl Turn {
+    pub(super) fn begin(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > TURN
+    }
+}
 
 /// A connection under HTTP.
 pub(super) struct Wire {
@@ -38,10 +55,9 @@ pub(super) struct Wire {
     refusal: Vec<u8>,
     linger: Option<Linger>,
     /// What came and is not read yet.
-    unread: Vec<u8>,
-    is_http2: bool,
-    /// Since when there was always something to read; of HTTP/2 alone.
-    turn: Option<Instant>,
+    unread: BytesMut,
+    /// Of HTTP/2, which is read in turns.
+    turn: Option<Turn>,
     beginning: Beginning,
 }
 
@@ -61,8 +77,8 @@ struct Linger {
 
 impl Wire {
     pub(super) fn new(io: Box<dyn Duplex>, activity: Activity) -> Self {
-        let (refusal, unread) = (Vec::new(), Vec::new());
-        Self { io, activity, refusal, linger: None, unread, is_http2: false, turn: None, beginning: Beginning::First }
+        let (refusal, unread) = (Vec::new(), BytesMut::new());
+        Self { io, activity, refusal, linger: None, unread, turn: None, beginning: Beginning::First }
     }
 
     /// Reads until it is known whether `preface` comes first. What came is read again; so is the end.
@@ -78,8 +94,12 @@ impl Wire {
                 Ok(()) | Err(_) => return Poll::Ready(false),
             }
         }
-        self.is_http2 = self.unread.starts_with(preface);
-        Poll::Ready(self.is_http2)
+        Poll::Ready(self.unread.starts_with(preface))
+    }
+
+    /// From now on reads only for as long as a turn lasts, each of which whoever polls begins.
+    pub(super) fn take_turns(&mut self) -> Turn {
+        self.turn.insert(Turn(Arc::new(Mutex::new(Instant::now())))).clone()
     }
 
     /// Whether the head that hyper has given up is to be read again: `unread`, and what comes.
@@ -88,7 +108,7 @@ impl Wire {
             return false;
         }
         self.beginning = Beginning::Second;
-        self.unread = [unread, &self.unread].concat();
+        self.unread = [unread, &self.unread].concat().as_slice().into();
         true
     }
 
@@ -137,40 +157,34 @@ impl Wire {
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.is_http2 {
-            return self.poll_bytes(cx, buffer);
+        let mut piece_len = usize::MAX;
+        if let Some(turn) = &self.turn {
+            if turn.is_over() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if self.unread.is_empty() {
+                let mut came = [0; TURN_READ_LEN];
+                let mut came = ReadBuf::new(&mut came);
+                ready!(self.poll_io(cx, &mut came))?;
+                self.unread.extend_from_slice(came.filled());
+            }
+            piece_len = TURN_PIECE_LEN;
+        } else if self.unread.is_empty() {
+            return self.poll_io(cx, buffer);
         }
-        if self.is_turn_over() {
-            self.turn = None;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+        let len = self.unread.len().min(buffer.remaining()).min(piece_len);
+        buffer.put_slice(&self.unread.split_to(len));
+        if self.unread.is_empty() {
+            // Its memory is not held by a connection that waits.
+            self.unread = BytesMut::new();
         }
-        let piece_len = buffer.remaining().min(TURN_PIECE_LEN);
-        let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(piece_len));
-        let polled = self.poll_bytes(cx, &mut piece);
-        let came = piece.filled().len();
-        buffer.advance(came);
-        if polled.is_pending() {
-            self.turn = None;
-        }
-        polled
+        Poll::Ready(Ok(()))
     }
 }
 
 impl Wire {
-    /// Whether all that came was read without a stop for so long that it is others' turn.
-    fn is_turn_over(&mut self) -> bool {
-        let now = Instant::now();
-        now.duration_since(*self.turn.get_or_insert(now)) > TURN
-    }
-
-    fn poll_bytes(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.unread.is_empty() {
-            let len = self.unread.len().min(buffer.remaining());
-            buffer.put_slice(self.unread.get(..len).unwrap_or_default());
-            self.unread.drain(..len);
-            return Poll::Ready(Ok(()));
-        }
+    fn poll_io(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
         self.activity.read(buffer.filled().get(before..).unwrap_or_default());
@@ -308,31 +322,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn http2_reads_no_longer_than_a_turn_and_goes_on_after_it() {
-        const PREFACE: &[u8] = b"PRI";
-        let sent: Vec<u8> =
-            PREFACE.iter().copied().chain((0..20 * TURN_PIECE_LEN).map(|at| (at % 251) as u8)).collect();
+    async fn in_turns_no_more_is_read_once_one_is_over_and_nothing_is_lost() {
+        let sent: Vec<u8> = (0..20 * TURN_PIECE_LEN).map(|at| (at % 251) as u8).collect();
         let (near, mut far) = duplex(1 << 16);
         far.write_all(&sent).await.expect("written");
         drop(far);
         let mut wire = Wire::new(Box::new(near), Activity::new());
-        assert!(poll_fn(|cx| wire.poll_preface(PREFACE, cx)).await);
+        let turn = wire.take_turns();
         let mut came = vec![0; sent.len()];
         let mut buffer = ReadBuf::new(&mut came);
         let mut polls = Vec::new();
+        // Woken each time that more is there than it reads.
         poll_fn(|cx| {
+            turn.begin();
+            polls.push(Pin::new(&mut wire).poll_read(cx, &mut buffer).is_ready());
+            std::thread::sleep(2 * TURN);
             for _ in 0..2 {
                 polls.push(Pin::new(&mut wire).poll_read(cx, &mut buffer).is_ready());
-                std::thread::sleep(2 * TURN);
             }
-            Poll::Ready(())
+            if buffer.filled().len() == sent.len() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-        assert_eq!((polls, buffer.filled().len()), (vec![true, false], TURN_PIECE_LEN), "more was there");
-        // Nothing else wakes it.
-        let mut rest = Vec::new();
-        wire.read_to_end(&mut rest).await.expect("the rest");
-        assert!([buffer.filled(), &rest].concat() == sent);
+        assert_eq!(polls, [true, false, false].repeat(20));
+        assert!(came == sent);
     }
 
     #[test]
