@@ -25,10 +25,10 @@ const SHORT_TURN: Duration = Duration::from_secs(4);
 const TURNS: usize = 7;
 /// So many waits have a slowest hundredth.
 const ASKED_MIN: usize = 300;
-/// By how much all kinds at once may slow the slowest hundredth, the median of turns, of 2 ms at least; and what nobody
-/// else is to notice, of half a millisecond at least.
-const FACTOR_MAX: f64 = 3.5;
-const UNNOTICED_FACTOR_MAX: f64 = 2.0;
+/// By how much all kinds at once may slow the slowest hundredth, the median of turns, of half a millisecond at least; and
+/// those whose work is stopped before it is done.
+const FACTOR_MAX: f64 = 4.0;
+const STOPPED_FACTOR_MAX: f64 = 2.0;
 /// Players that stop reading.
 const STALLED: usize = 200;
 
@@ -48,8 +48,8 @@ const KINDS: &[Kind] = &[
     ("nonsense", "400", 200, &["403", "closed"]),
 ];
 
-/// What costs the server work for each frame that comes; of all else others notice nothing.
-const NOTICED: &[&str] = &["windows", "pings"];
+/// What asks for work that is owed, and so takes as many turns as a player does, with no time left between them.
+const OWED: &[&str] = &["windows", "pings"];
 
 /// The slowest hundredth of what a player waits for, which asks for so long.
 fn p99(server: &Server, media: &[u8], turn: Duration) -> Duration {
@@ -189,15 +189,15 @@ fn others_play_on_during_an_attack() {
         attack.end();
         p99
     };
-    let (mut quiet, mut unnoticed, mut attacked) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut quiet, mut stopped, mut attacked) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..TURNS {
         quiet.push(p99(&server, &media, TURN));
-        unnoticed.push(during(&|kind| !NOTICED.contains(&kind.0)));
+        stopped.push(during(&|kind| !OWED.contains(&kind.0)));
         attacked.push(during(&|_| true));
     }
-    println!("p99 of 64 KiB: {quiet:?} without, {unnoticed:?} with all attacks but {NOTICED:?}, {attacked:?} with all");
-    let [quiet, unnoticed, attacked] = [quiet, unnoticed, attacked].map(|of| median(of).as_secs_f64());
-    assert!(unnoticed < UNNOTICED_FACTOR_MAX * quiet.max(0.0005), "{quiet} s, then {unnoticed} s");
-    assert!(attacked < FACTOR_MAX * quiet.max(0.002), "{quiet} s, then {attacked} s");
+    println!("p99 of 64 KiB: {quiet:?} without, {stopped:?} with all attacks but {OWED:?}, {attacked:?} with all");
+    let [quiet, stopped, attacked] = [quiet, stopped, attacked].map(|of| median(of).as_secs_f64());
+    assert!(stopped < STOPPED_FACTOR_MAX * quiet.max(0.0005), "{quiet} s, then {stopped} s");
+    assert!(attacked < FACTOR_MAX * quiet.max(0.0005), "{quiet} s, then {attacked} s");
     assert!(!server.log().contains("panic"), "{}", server.log());
 }

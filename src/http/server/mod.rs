@@ -3,7 +3,8 @@
 //! A connection's way: [`listener`] accepts it, [`limits`] admits it or has it told that there are too many,
 //! [`tls`] shakes hands, [`connection`] watches the clock, and [`protocol`] speaks HTTP/1.1 or HTTP/2. Below HTTP lie
 //! layers of bytes: [`room`], where it is known whether the system would take any, [`socket`], where a client that takes
-//! nothing is noticed, and [`wire`], which knows where a request begins.
+//! nothing is noticed, and [`wire`], which knows where a request begins. What HTTP/2 asks for, of a connection and of its
+//! [`streams`], is done in [`turns`].
 //! Knows no route and no recording: [`App`] answers.
 
 mod activity;
@@ -15,6 +16,7 @@ mod room;
 mod socket;
 mod streams;
 mod tls;
+mod turns;
 mod wire;
 
 use std::{

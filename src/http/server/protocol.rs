@@ -22,7 +22,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use super::{
     limits::HEAD_LEN_MAX,
     streams::{Streams, Watched},
-    wire::{Turn, Wire},
+    turns::Turn,
+    wire::Wire,
 };
 
 /// What a client of HTTP/2 sends first.

@@ -2,6 +2,8 @@
 //! not at the socket; that stream alone is reset.
 
 use std::{
+    future::poll_fn,
+    panic::AssertUnwindSafe,
     pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
@@ -9,11 +11,20 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::rt::Executor;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    runtime::Handle,
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time::{Instant, sleep},
+};
 
-use super::{activity::InFlight, room::Room};
+use super::{
+    activity::InFlight,
+    room::Room,
+    turns::{InTurns, Turn},
+};
 use crate::http::body::{Body, Error};
 use crate::service::FRAME_LEN_MIN;
 
@@ -21,34 +32,79 @@ use crate::service::FRAME_LEN_MIN;
 #[derive(Clone, Default)]
 pub(super) struct Waiting(Arc<Mutex<Option<Instant>>>);
 
-/// Runs the streams of one connection, each with an eye on its client.
+/// How many tasks run the streams of one connection at most. All they make is sent by one more.
+const TASKS_MAX: usize = 4;
+
+/// Runs the streams of one connection, each with an eye on its client. They share as many tasks as there are threads that
+/// run tasks, and few, so that who opens many streams gets no more turns than who opens few.
 #[derive(Clone)]
 pub(super) struct Streams {
     timeout: Duration,
-    /// The stream that is about to be run: a request is handed over and run in one breath.
-    next: Arc<Mutex<Option<Waiting>>>,
+    shared: Arc<Mutex<Shared>>,
 }
+
+#[derive(Default)]
+struct Shared {
+    /// The stream that is about to be run: a request is handed over and run in one breath.
+    next: Option<Waiting>,
+    tasks: Vec<UnboundedSender<Stream>>,
+    begun: usize,
+}
+
+type Stream = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Streams {
     pub(super) fn new(timeout: Duration) -> Self {
-        Self { timeout, next: Arc::default() }
+        Self { timeout, shared: Arc::default() }
     }
 
     /// A request was handed over on a stream that will be run next.
     pub(super) fn announce(&self) -> Waiting {
         let waiting = Waiting::default();
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(waiting.clone());
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).next = Some(waiting.clone());
         waiting
     }
 }
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
-        match self.next.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(waiting) => tokio::spawn(reset_when_stalled(stream, waiting, self.timeout)),
-            None => tokio::spawn(stream),
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let stream: Stream = match shared.next.take() {
+            Some(waiting) => Box::pin(reset_when_stalled(stream, waiting, self.timeout)),
+            None => Box::pin(stream),
         };
+        let task = shared.begun % Handle::current().metrics().num_workers().clamp(1, TASKS_MAX);
+        shared.begun += 1;
+        if let Some(task) = shared.tasks.get(task) {
+            // A task ends before the connection only with the process.
+            let _dropped_then = task.send(stream);
+        } else {
+            let (begin, begun) = unbounded_channel();
+            let _is_there = begin.send(stream);
+            shared.tasks.push(begin);
+            tokio::spawn(run(begun));
+        }
     }
+}
+
+/// Runs streams in turns, until no more are begun and all have ended. One that panics is dropped, and the others go on.
+async fn run(mut begun: UnboundedReceiver<Stream>) {
+    let (turn, mut running) = (Turn::new(), FuturesUnordered::new());
+    poll_fn(|cx| {
+        turn.begin();
+        let is_last = loop {
+            match begun.poll_recv(cx) {
+                Poll::Ready(Some(stream)) => {
+                    running.push(InTurns::new(AssertUnwindSafe(stream).catch_unwind(), turn.clone()));
+                }
+                Poll::Ready(None) => break true,
+                Poll::Pending => break false,
+            }
+        };
+        while let Poll::Ready(Some(_ended)) = running.poll_next_unpin(cx) {}
+        if is_last && running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 /// Runs a stream to its end, or until its client has taken nothing for too long. A stream that is dropped is reset.
@@ -176,5 +232,49 @@ mod tests {
         };
         let (patient, stalled) = tokio::join!(run(false), run(true));
         assert!(patient && !stalled);
+    }
+
+    #[tokio::test]
+    async fn who_opens_many_streams_gets_no_more_turns_than_who_opens_one() {
+        let ended = Arc::new(Mutex::new(Vec::new()));
+        let stream = |whose| {
+            let ended = Arc::clone(&ended);
+            async move {
+                std::thread::sleep(Duration::from_millis(1));
+                ended.lock().expect("lock").push(whose);
+            }
+        };
+        let [greedy, modest] = [(); 2].map(|()| Streams::new(Duration::MAX));
+        for _ in 0..20 {
+            greedy.execute(stream("greedy"));
+        }
+        modest.execute(stream("modest"));
+        while ended.lock().expect("lock").len() < 21 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(ended.lock().expect("lock")[..3], ["greedy", "modest", "greedy"]);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_panics_ends_alone_and_all_end_with_the_connection() {
+        let streams = Streams::new(Duration::MAX);
+        let (ended, mut heard) = unbounded_channel();
+        let goes_on = ended.clone();
+        streams.execute(async move {
+            tokio::task::yield_now().await;
+            goes_on.send("one").expect("heard");
+        });
+        streams.execute(async { panic!("of this stream alone") });
+        assert_eq!(heard.recv().await, Some("one"));
+        streams.execute(async move {
+            sleep(Duration::from_millis(10)).await;
+            ended.send("another").expect("heard");
+        });
+        // What was begun is brought to its end.
+        drop(streams);
+        assert_eq!(heard.recv().await, Some("another"));
+        while Handle::current().metrics().num_alive_tasks() > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 }

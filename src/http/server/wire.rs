@@ -4,9 +4,8 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::BytesMut;
@@ -15,7 +14,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::{activity::Activity, limits, socket::Duplex};
+use super::{activity::Activity, limits, socket::Duplex, turns::Turn};
 use crate::base::ErrorCode;
 
 /// How long and for how many bytes the other end is still listened to after the last byte was sent. A connection closed
@@ -26,26 +25,9 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_LEN_MAX: usize = 1 << 20;
 /// How much is read at once of what is not HTTP's yet, or any more.
 const PIECE_LEN: usize = 4096;
-/// How long HTTP/2 may read before others get their turn, how much it is given between two looks at the clock, and how much
-/// is read for that. Nothing above stops before all that came is read: a peer who sends frames for their own sake would
-/// have everybody else wait.
-const TURN: Duration = Duration::from_micros(50);
+/// Of HTTP/2: how much it is given between two looks at the clock of a turn, and how much is read for that.
 const TURN_PIECE_LEN: usize = 1024;
 const TURN_READ_LEN: usize = 16 * 1024;
-
-/// When the task of a connection began what it does now. Shared by whoever runs in that task.
-#[derive(Clone)]
-pub(super) struct Turn(Arc<Mutex<Instant>>);
-
-impl Turn {
-    pub(super) fn begin(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    fn is_over(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > TURN
-    }
-}
 
 /// A connection under HTTP.
 pub(super) struct Wire {
@@ -99,7 +81,7 @@ impl Wire {
 
     /// From now on reads only for as long as a turn lasts, each of which whoever polls begins.
     pub(super) fn take_turns(&mut self) -> Turn {
-        self.turn.insert(Turn(Arc::new(Mutex::new(Instant::now())))).clone()
+        self.turn.insert(Turn::new()).clone()
     }
 
     /// Whether the head that hyper has given up is to be read again: `unread`, and what comes.
@@ -159,10 +141,7 @@ impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut piece_len = usize::MAX;
         if let Some(turn) = &self.turn {
-            if turn.is_over() {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
+            ready!(turn.poll(cx));
             if self.unread.is_empty() {
                 let mut came = [0; TURN_READ_LEN];
                 let mut came = ReadBuf::new(&mut came);
@@ -336,7 +315,7 @@ mod tests {
         poll_fn(|cx| {
             turn.begin();
             polls.push(Pin::new(&mut wire).poll_read(cx, &mut buffer).is_ready());
-            std::thread::sleep(2 * TURN);
+            std::thread::sleep(Duration::from_millis(1));
             for _ in 0..2 {
                 polls.push(Pin::new(&mut wire).poll_read(cx, &mut buffer).is_ready());
             }
