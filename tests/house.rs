@@ -77,6 +77,7 @@ const LAW: &[(&str, &[&str], &[&str])] = &[
         &[
             "arc_swap",
             "base64",
+            "futures_util",
             "hyper_rustls",
             "rustix",
             "zeroize",

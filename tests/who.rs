@@ -290,7 +290,7 @@ fn where_no_secret_is_a_server_says_that_it_signs_no_links() {
             && said.contains(secrets.to_str().expect("UTF-8"))
             && said.contains("openssl rand")
     };
-    assert!(is_warned(&server.log()), "{}", server.log());
+    assert!(server.wait_until(Duration::from_secs(10), |server| is_warned(&server.log())), "{}", server.log());
     let mut check = system.command(&["config", "check"]);
     let checked = check.env("SEALTAPE_AUTH__MODE", "token").output().expect("runs");
     assert!(checked.status.success() && is_warned(&text(&checked.stderr)), "{}", text(&checked.stderr));
