@@ -206,7 +206,8 @@ fn a_bad_way_to_the_store() {
             );
         }
         assert!(way.answers() > answers, "{fault:?}: the store was not asked");
-        assert!(begun.elapsed() < Duration::from_secs(40), "{fault:?}: players were told in time");
+        // Half a minute, most of it between one question and the next, and longer where all processors are busy.
+        assert!(begun.elapsed() < Duration::from_secs(120), "{fault:?}: players wait for ever");
         way.set(Fault::None);
         assert_eq!(play("known"), None, "after {fault:?}");
         assert_eq!(play("unknown"), None, "after {fault:?}");
