@@ -1,7 +1,8 @@
-"""One kind of attack over and over from one process, which connects again whenever it is thrown out. Prints "begun", and in
-the end one JSON document: `attacks` is how many were made, `ended` how many of them ended in which way.
+"""One kind of attack over and over from one process, which connects again whenever it is thrown out. Prints "begun",
+"enough" once ENOUGH of them ended as END says, and in the end one JSON document: `attacks` is how many were made, `ended`
+how many of them ended in which way.
 
-usage: attacks.py KIND SECONDS HOST PORT PATH
+usage: attacks.py KIND END ENOUGH SECONDS HOST PORT PATH
 
 Goes on until its standard input ends, and at most for so many seconds. What that cuts off is no attack.
 """
@@ -115,7 +116,7 @@ def end_with_input():
 
 
 if __name__ == "__main__":
-    kind, seconds, host, port, path = sys.argv[1:]
+    kind, end, enough, seconds, host, port, path = sys.argv[1:]
     random.seed(kind)
     Attacker.until = time.monotonic() + float(seconds)
     ended = collections.Counter()
@@ -124,4 +125,6 @@ if __name__ == "__main__":
     for outcome in KINDS[kind]((host, int(port)), path):
         if time.monotonic() < Attacker.until:
             ended[outcome] += 1
+            if outcome == end and ended[end] == int(enough):
+                print("enough", flush=True)
     print(json.dumps({"attacks": sum(ended.values()), "ended": ended}))

@@ -32,7 +32,7 @@ const STOPPED_FACTOR_MAX: f64 = 2.0;
 /// Players that stop reading.
 const STALLED: usize = 200;
 
-/// An attack of `attacks.py`, what those who make it must be told, how often in a turn at least, and what else they may be.
+/// An attack of `attacks.py`, what those who make it must be told, how often at least, and what else they may be.
 type Kind = (&'static str, &'static str, u64, &'static [&'static str]);
 
 /// Who gets no turn of the machine for longer than a head may take is told to go in order.
@@ -109,8 +109,12 @@ impl Attack {
         Self { attackers, _stalled: stalled }
     }
 
-    /// Ends it. It was an attack: as many of each kind were made as should be, and each ended as it should.
-    fn end(self) {
+    /// Ends it. It was an attack: as many of each kind were made as should be, and each ended as it should. On a machine
+    /// that has no time for attackers that takes longer.
+    fn end(mut self) {
+        for attacker in &mut self.attackers {
+            assert_eq!(attacker.line(), "enough\n", "{}", attacker.kind.0);
+        }
         for mut attacker in self.attackers {
             drop(attacker.child.stdin.take());
             let document = attacker.line();
@@ -130,7 +134,8 @@ impl Attacker {
         let (host, port) = server.address.split_once(':').expect("an address");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile_peers/attacks.py");
         let mut idle = Command::new("chrt");
-        idle.args(["--idle", "0", "/usr/bin/python3"]).arg(script).args([kind.0, "120", host, port]);
+        idle.args(["--idle", "0", "/usr/bin/python3"]).arg(script);
+        idle.args([kind.0, kind.1, &kind.2.to_string(), "300", host, port]);
         idle.arg("/recordings/call/media").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = idle.spawn().expect("chrt runs");
         let said = BufReader::new(child.stdout.take().expect("piped"));
