@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -241,11 +242,12 @@ struct KeySetSite {
 /// Serves the folder that it runs in; over TLS, with `cert.pem` and `key.pem`, when a second argument says so.
 const SITE: &str = "
 import http.server, ssl, sys
-site = http.server.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), http.server.SimpleHTTPRequestHandler)
-if len(sys.argv) > 2:
+site = http.server.ThreadingHTTPServer(('127.0.0.1', 0), http.server.SimpleHTTPRequestHandler)
+if len(sys.argv) > 1:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain('cert.pem', 'key.pem')
     site.socket = context.wrap_socket(site.socket, server_side=True)
+print(site.server_port, flush=True)
 site.serve_forever()
 ";
 
@@ -267,22 +269,19 @@ impl KeySetSite {
                 .expect("openssl");
             assert!(made.status.success(), "{}", text(&made.stderr));
         }
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr()).expect("a port").port();
         let log = folder.path().join("log");
-        let child = std::process::Command::new("/usr/bin/python3")
-            .args(["-u", "-c", SITE, &port.to_string()])
+        let mut child = std::process::Command::new("/usr/bin/python3")
+            .args(["-u", "-c", SITE])
             .args(is_secure.then_some("tls"))
             .current_dir(folder.path())
             .stderr(fs::File::create(&log).expect("made"))
-            .stdout(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
             .spawn()
             .expect("python3 runs");
-        for _ in 0..200 {
-            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        // It takes a port and says which: one that was looked for beforehand may be somebody else's by now.
+        let mut port = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut port).expect("text");
+        let port: u16 = port.trim().parse().expect("a port");
         let place = if is_secure { "https://localhost" } else { "http://127.0.0.1" };
         Self { folder, child, url: format!("{place}:{port}/jwks.json"), log }
     }
