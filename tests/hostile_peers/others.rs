@@ -74,6 +74,15 @@ fn stay_on(processor: &str) {
     assert!(taskset.status().expect("taskset runs").success());
 }
 
+/// Has this thread wake as soon as something comes for it. The system would have it wait for the next tick of its clock
+/// while an attacker runs, which is not what the server is asked about. Whatever this thread starts has it, too.
+fn come_first() {
+    let thread = fs::read_link("/proc/thread-self").expect("it runs");
+    let mut chrt = Command::new("chrt");
+    chrt.args(["--rr", "--pid", "1"]).arg(thread.file_name().expect("a number"));
+    assert!(chrt.status().expect("chrt runs").success(), "only root may come first");
+}
+
 fn median(mut of: Vec<Duration>) -> Duration {
     of.sort_unstable();
     of[of.len() / 2]
@@ -187,6 +196,7 @@ fn others_play_on_during_an_attack() {
     stay_on("0");
     let (_system, server) = serve(&media);
     stay_on("1");
+    come_first();
     p99(&server, &media, TURN);
     let during = |of: &dyn Fn(&Kind) -> bool| {
         let attack = Attack::begin(&server, of);
