@@ -239,7 +239,7 @@ struct KeySetSite {
     log: PathBuf,
 }
 
-/// Serves the folder that it runs in; over TLS, with `cert.pem` and `key.pem`, when a second argument says so.
+/// Serves the folder that it runs in; over TLS, with `cert.pem` and `key.pem`, when an argument says so.
 const SITE: &str = "
 import http.server, ssl, sys
 site = http.server.ThreadingHTTPServer(('127.0.0.1', 0), http.server.SimpleHTTPRequestHandler)

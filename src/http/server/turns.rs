@@ -1,5 +1,5 @@
 //! Turns. Who speaks HTTP/2 may always have more for the server to do, and nothing above stops before all of it is done:
-//! one who sends frames for their own sake would have everybody else wait. So the task of a connection, and the one of
+//! one who sends frames for their own sake would have everybody else wait. So the task of a connection, and those of
 //! its streams, work for a while and give way to all who have not worked since.
 
 use std::{
