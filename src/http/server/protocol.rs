@@ -34,10 +34,10 @@ const HEADERS_MAX: usize = HEAD_LEN_MAX / 4;
 const HTTP1_BUFFER_LEN: usize = 2 * HEAD_LEN_MAX;
 /// The same for HTTP/2, which counts 32 bytes more for each field than are sent (section 6.5.2 of RFC 9113).
 const HTTP2_HEAD_LEN_MAX: usize = 2 * HEAD_LEN_MAX + 33 * HEADERS_MAX;
-/// Streams at a time of one client. Each may hold two frames of media that are not taken yet.
+/// Streams at a time of one client.
 const HTTP2_STREAMS: u32 = 100;
-/// What one stream may have waiting in the connection before no more of its media is read: whoever opens all windows and
-/// takes nothing has that much made for each.
+/// What one stream may have waiting in the connection before no more of its media is read, while the socket takes what is
+/// sent; while it does not, none is (`outflow`).
 const HTTP2_SEND_BUFFER_LEN: usize = 64 * 1024;
 /// What a client may send before it is told to go on: per stream, and for all of them.
 const HTTP2_STREAM_WINDOW: u32 = 256 * 1024;

@@ -13,6 +13,8 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
+use super::outflow::Outflow;
+
 /// A stream of bytes both ways.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -21,6 +23,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 /// A connection whose writes fail once the other end has taken no byte for too long.
 pub(super) struct Socket {
     io: Box<dyn Duplex>,
+    outflow: Outflow,
     timeout: Duration,
     /// Runs while `is_waiting`.
     timer: Pin<Box<Sleep>>,
@@ -28,21 +31,32 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(io: Box<dyn Duplex>, timeout: Duration) -> Self {
-        Self { io, timeout, timer: Box::pin(sleep(timeout)), is_waiting: false }
+    pub(super) fn new(io: Box<dyn Duplex>, outflow: Outflow, timeout: Duration) -> Self {
+        Self { io, outflow, timeout, timer: Box::pin(sleep(timeout)), is_waiting: false }
     }
 
     /// The outcome of a write, or of waiting too long for one.
     fn check(&mut self, written: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
-            self.is_waiting = false;
+            if self.is_waiting {
+                self.is_waiting = false;
+                self.outflow.unblock();
+            }
             return written;
         }
         if !self.is_waiting {
             self.is_waiting = true;
+            self.outflow.block();
             self.timer.as_mut().reset(Instant::now() + self.timeout);
         }
         self.timer.as_mut().poll(cx).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // Who waits hears that it is gone.
+        self.outflow.unblock();
     }
 }
 
@@ -90,7 +104,7 @@ mod tests {
     async fn one_who_takes_a_little_now_and_then_is_served_and_one_who_stops_is_not() {
         let timeout = Duration::from_secs(1);
         let (near, mut far) = duplex(16);
-        let mut socket = Socket::new(Box::new(near), timeout);
+        let mut socket = Socket::new(Box::new(near), Outflow::default(), timeout);
         let reader = tokio::spawn(async move {
             for _ in 0..5 {
                 tokio::time::sleep(timeout / 3).await;

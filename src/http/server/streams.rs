@@ -22,6 +22,8 @@ use tokio::{
 
 use super::{
     activity::InFlight,
+    held::Holder,
+    outflow::Outflow,
     room::Room,
     turns::{InTurns, Turn},
 };
@@ -32,6 +34,9 @@ use crate::service::FRAME_LEN_MIN;
 #[derive(Clone, Default)]
 pub(super) struct Waiting(Arc<Mutex<Option<Instant>>>);
 
+/// How many times its length a frame of media takes: it lies in a buffer that could hold the records around it.
+const MEDIA_MEMORY: usize = 2;
+
 /// How many tasks run the streams of one connection at most. All they make is sent by one more.
 const TASKS_MAX: usize = 4;
 
@@ -40,6 +45,8 @@ const TASKS_MAX: usize = 4;
 #[derive(Clone)]
 pub(super) struct Streams {
     timeout: Duration,
+    outflow: Outflow,
+    holder: Holder,
     shared: Arc<Mutex<Shared>>,
 }
 
@@ -54,15 +61,21 @@ struct Shared {
 type Stream = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Streams {
-    pub(super) fn new(timeout: Duration) -> Self {
-        Self { timeout, shared: Arc::default() }
+    /// Of a connection whose client may take nothing of a stream for `timeout`.
+    pub(super) fn new(timeout: Duration, outflow: Outflow, holder: Holder) -> Self {
+        Self { timeout, outflow, holder, shared: Arc::default() }
+    }
+
+    /// Waits until the connection is to end, for what its client leaves untaken.
+    pub(super) async fn is_too_much(&self) {
+        self.holder.is_too_much().await;
     }
 
     /// A request was handed over on a stream that will be run next.
-    pub(super) fn announce(&self) -> Waiting {
+    pub(super) fn announce(&self) -> Pace {
         let waiting = Waiting::default();
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).next = Some(waiting.clone());
-        waiting
+        Pace::Stream(waiting, self.outflow.clone(), self.holder.clone())
     }
 }
 
@@ -151,8 +164,8 @@ pub(super) enum Pace {
     Connection(Room),
     /// HTTP/1.0, which ends what has no length by ending the connection: a cut is a reset there (RFC 9112, section 8).
     UntilClose(Room),
-    /// HTTP/2: each stream has a window, and what is made waits for it.
-    Stream(Waiting),
+    /// HTTP/2: each stream has a window, and what is made for it waits for the connection.
+    Stream(Waiting, Outflow, Holder),
 }
 
 impl Watched {
@@ -177,12 +190,23 @@ impl HttpBody for Watched {
                 Poll::Ready(frame)
             }
             Pace::Connection(_) | Pace::UntilClose(_) => body.poll_frame(FRAME_LEN_MIN, cx),
-            Pace::Stream(waiting) => {
+            Pace::Stream(waiting, outflow, holder) => {
+                if body.is_media() {
+                    ready!(outflow.poll(cx));
+                }
                 // Asked for more: what was given before is taken.
                 waiting.set(None);
                 let frame = ready!(body.poll_frame(FRAME_LEN_MIN, cx));
                 waiting.set(frame.is_some().then(Instant::now));
-                Poll::Ready(frame)
+                let (holder, memory_len) = (&*holder, if body.is_media() { MEDIA_MEMORY } else { 1 });
+                Poll::Ready(frame.map(|frame| {
+                    frame.map(|frame| {
+                        frame.map_data(|bytes| {
+                            let len = bytes.len() * memory_len;
+                            holder.hold(bytes, len)
+                        })
+                    })
+                }))
             }
         }
     }
@@ -209,6 +233,7 @@ fn poll_media(body: &mut Body, room: &mut Room, cx: &mut Context<'_>) -> Poll<Op
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::server::held::Held;
 
     #[tokio::test]
     async fn only_a_stream_that_waits_for_its_client_is_reset() {
@@ -244,7 +269,8 @@ mod tests {
                 ended.lock().expect("lock").push(whose);
             }
         };
-        let [greedy, modest] = [(); 2].map(|()| Streams::new(Duration::MAX));
+        let [greedy, modest] =
+            [(); 2].map(|()| Streams::new(Duration::MAX, Outflow::default(), Held::default().begin()));
         for _ in 0..20 {
             greedy.execute(stream("greedy"));
         }
@@ -257,7 +283,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_that_panics_ends_alone_and_all_end_with_the_connection() {
-        let streams = Streams::new(Duration::MAX);
+        let streams = Streams::new(Duration::MAX, Outflow::default(), Held::default().begin());
         let (ended, mut heard) = unbounded_channel();
         let goes_on = ended.clone();
         streams.execute(async move {
