@@ -136,7 +136,8 @@ async fn speak(
                 (Ok(()), Stage::Cut) | (Err(_), _) => return,
             },
             () = streams.is_too_much() => {
-                return tracing::info!("all who speak HTTP/2 leave too much untaken: who leaves most is cut");
+                let peer = &connection.peer;
+                return tracing::info!(?peer, "all who speak HTTP/2 leave too much untaken: who leaves most is cut");
             }
             () = look.as_mut() => {
                 let now = Instant::now();
